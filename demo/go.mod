@@ -1,0 +1,3 @@
+module github.com/aistudio/secrets/demo
+
+go 1.26

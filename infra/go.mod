@@ -1,0 +1,3 @@
+module github.com/aistudio/secrets/infra
+
+go 1.26

@@ -1,0 +1,3 @@
+module github.com/aistudio/secrets/localcloud
+
+go 1.26

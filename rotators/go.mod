@@ -1,0 +1,3 @@
+module github.com/aistudio/secrets/rotators
+
+go 1.26

@@ -1,0 +1,3 @@
+module github.com/aistudio/secrets/sdk
+
+go 1.26
