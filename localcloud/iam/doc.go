@@ -1,0 +1,2 @@
+// Package iam reads AWS policy documents and decides by them.
+package iam

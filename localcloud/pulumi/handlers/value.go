@@ -1,0 +1,212 @@
+package handlers
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+)
+
+// plain turns a property value into what encoding/json makes of JSON, so that
+// values can be compared and decoded: secrets are unwrapped, and an object's
+// members that are unknown or null are left out. known is false for a value that
+// is itself unknown.
+func plain(v resource.PropertyValue) (value any, known bool) {
+	switch {
+	case v.IsSecret():
+		return plain(v.SecretValue().Element)
+	case v.IsOutput():
+		if !v.OutputValue().Known {
+			return nil, false
+		}
+		return plain(v.OutputValue().Element)
+	case v.IsComputed():
+		return nil, false
+	case v.IsArray():
+		elements := make([]any, 0, len(v.ArrayValue()))
+		for _, element := range v.ArrayValue() {
+			e, ok := plain(element)
+			if !ok {
+				return nil, false
+			}
+			elements = append(elements, e)
+		}
+		return elements, true
+	case v.IsObject():
+		return plainMap(v.ObjectValue()), true
+	case v.IsArchive():
+		return v.ArchiveValue(), true
+	case v.IsAsset():
+		return v.AssetValue(), true
+	default:
+		return v.V, true
+	}
+}
+
+// plainMap is plain for the properties of a resource.
+func plainMap(m resource.PropertyMap) map[string]any {
+	members := make(map[string]any, len(m))
+	for key, member := range m {
+		if value, known := plain(member); known && value != nil {
+			members[string(key)] = value
+		}
+	}
+	return members
+}
+
+// decode reads inputs or a state into a resource type's struct, with the
+// defaults of what isn't there. Unknown values count as not there. Its errors
+// name a property and the kind of value that it needs, never the value.
+func decode(properties []property, from resource.PropertyMap, into any) error {
+	members := plainMap(from)
+	for _, p := range properties {
+		if _, set := members[p.name]; !set && p.defaultValue != nil {
+			members[p.name] = p.defaultValue
+		}
+		if p.asset {
+			// Assets are no JSON; a handler takes them as Pulumi's own type.
+			delete(members, p.name)
+		}
+	}
+	for name := range members {
+		if _, ours := find(properties, name); !ours {
+			// "id" and "__defaults" are Pulumi's.
+			delete(members, name)
+		}
+	}
+	text, err := json.Marshal(members)
+	if err != nil {
+		return fmt.Errorf("encode the properties: %w", err)
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+			return fmt.Errorf("property %s must be of type %v", wrong.Field, wrong.Type)
+		}
+		return errors.New("the properties don't have the types of the resource's schema")
+	}
+	return nil
+}
+
+// encode is the state of a resource as Pulumi keeps it: the struct's fields, and
+// from inputs the assets and the mark of what is secret.
+func encode(properties []property, from any, inputs resource.PropertyMap) (resource.PropertyMap, error) {
+	text, err := json.Marshal(from)
+	if err != nil {
+		return nil, fmt.Errorf("encode the state: %w", err)
+	}
+	var members map[string]any
+	if err := json.Unmarshal(text, &members); err != nil {
+		return nil, fmt.Errorf("encode the state: %w", err)
+	}
+	state := resource.NewPropertyMapFromMap(members)
+	for _, p := range properties {
+		if value, set := inputs[resource.PropertyKey(p.name)]; set && p.asset {
+			state[resource.PropertyKey(p.name)] = value
+		}
+	}
+	markSecrets(state, inputs)
+	return state, nil
+}
+
+// markSecrets makes a secret of each property of state that is one in inputs,
+// or has one in it, so that Pulumi encrypts it.
+func markSecrets(state, inputs resource.PropertyMap) {
+	for key, input := range inputs {
+		if value, ok := state[key]; ok && input.ContainsSecrets() && !value.IsSecret() {
+			state[key] = resource.MakeSecret(value)
+		}
+	}
+}
+
+// same reports whether two plain values of property p mean the same.
+func (p property) same(a, b any) bool {
+	switch {
+	case p.json:
+		x, okX := a.(string)
+		y, okY := b.(string)
+		if okX && okY {
+			return sameJSON(x, y)
+		}
+	case p.set:
+		return reflect.DeepEqual(p.sorted(a), p.sorted(b))
+	case p.asset:
+		return sameAsset(a, b)
+	}
+	return reflect.DeepEqual(a, b)
+}
+
+// sorted returns a copy of the array a in a fixed order.
+func (p property) sorted(a any) any {
+	elements, ok := a.([]any)
+	if !ok {
+		return a
+	}
+	return slices.SortedFunc(slices.Values(elements), func(x, y any) int {
+		return strings.Compare(p.identity(x), p.identity(y))
+	})
+}
+
+// identity is the text that tells an element of a set from the others.
+func (p property) identity(element any) string {
+	if object, ok := element.(map[string]any); ok {
+		for _, field := range p.fields {
+			if field.key {
+				return fmt.Sprint(object[field.name])
+			}
+		}
+	}
+	return fmt.Sprint(element)
+}
+
+// sameJSON compares two JSON documents as AWS does with policies: white space
+// and the order of members don't count, nor whether a single value stands in an
+// array. Texts that aren't JSON are compared as they are.
+func sameJSON(a, b string) bool {
+	if a == b {
+		return true
+	}
+	var x, y any
+	if json.Unmarshal([]byte(a), &x) != nil || json.Unmarshal([]byte(b), &y) != nil {
+		return false
+	}
+	return reflect.DeepEqual(unwrapSingles(x), unwrapSingles(y))
+}
+
+// unwrapSingles replaces each array of one element by its element, and sorts
+// arrays of strings (a policy's actions, resources and principals are sets).
+func unwrapSingles(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for key, member := range maps.All(v) {
+			out[key] = unwrapSingles(member)
+		}
+		return out
+	case []any:
+		if len(v) == 1 {
+			return unwrapSingles(v[0])
+		}
+		out := make([]any, len(v))
+		texts := make([]string, 0, len(v))
+		for i, element := range v {
+			out[i] = unwrapSingles(element)
+			if text, ok := element.(string); ok {
+				texts = append(texts, text)
+			}
+		}
+		if len(texts) == len(v) {
+			slices.Sort(texts)
+			for i, text := range texts {
+				out[i] = text
+			}
+		}
+		return out
+	default:
+		return v
+	}
+}

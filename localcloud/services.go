@@ -1,0 +1,80 @@
+package localcloud
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/aistudio/secrets/localcloud/api"
+	"github.com/aistudio/secrets/localcloud/clock"
+	"github.com/aistudio/secrets/localcloud/service/cloudtrail"
+	"github.com/aistudio/secrets/localcloud/service/events"
+	"github.com/aistudio/secrets/localcloud/service/iam"
+	"github.com/aistudio/secrets/localcloud/service/kms"
+	"github.com/aistudio/secrets/localcloud/service/lambda"
+	"github.com/aistudio/secrets/localcloud/service/logs"
+	"github.com/aistudio/secrets/localcloud/service/secretsmanager"
+	"github.com/aistudio/secrets/localcloud/service/sqs"
+	"github.com/aistudio/secrets/localcloud/service/sts"
+)
+
+// backend is all the state between two resets: the services, wired together.
+type backend struct {
+	env      *api.Env
+	iam      *iam.Service
+	lambda   *lambda.Service
+	services map[string]api.Service
+	tempDir  string
+}
+
+func newBackend(c *Cloud) (*backend, error) {
+	b := &backend{services: map[string]api.Service{}}
+	workDir := c.opts.workDir
+	if workDir == "" {
+		dir, err := os.MkdirTemp("", "localcloud-")
+		if err != nil {
+			return nil, fmt.Errorf("make a folder for Lambda functions: %w", err)
+		}
+		workDir, b.tempDir = dir, dir
+	}
+	b.env = &api.Env{
+		Clock:    clock.New(c.opts.start),
+		Account:  c.opts.account,
+		Rand:     c.opts.rand,
+		Log:      c.opts.log,
+		Endpoint: c.URL,
+	}
+	b.iam = iam.New(b.env)
+	b.env.IAM = b.iam
+	queue := sqs.New(b.env)
+	logGroups := logs.New(b.env)
+	b.lambda = lambda.New(b.env, b.iam, logGroups, workDir)
+	bus := events.New(b.env, b.lambda, queue)
+	trail := cloudtrail.New(b.env, bus)
+	b.env.Trail = trail
+	keys := kms.New(b.env)
+
+	for _, s := range []api.Service{
+		b.iam,
+		sts.New(b.env, b.iam),
+		keys,
+		secretsmanager.New(b.env, keys, b.lambda),
+		b.lambda,
+		logGroups,
+		trail,
+		bus,
+		queue,
+	} {
+		b.services[s.Name()] = s
+	}
+	return b, nil
+}
+
+func (b *backend) close() error {
+	b.env.Clock.Stop()
+	err := b.lambda.Close()
+	if b.tempDir != "" {
+		err = errors.Join(err, os.RemoveAll(b.tempDir))
+	}
+	return err
+}
