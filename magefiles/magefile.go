@@ -1,0 +1,142 @@
+// Centralised secrets management on AWS: secrets that rotate without an outage.
+//
+// Two commands show it: "go tool mage demo" deploys the development stack into a
+// local emulator of AWS and rotates a real database user under load; "go tool
+// mage test" runs every test. "go tool mage -h <target>" explains a target.
+//
+//mage:multiline
+package main
+
+import (
+	"context"
+	"os"
+	"strconv"
+
+	"github.com/magefile/mage/mg"
+
+	"github.com/aistudio/secrets/magefiles/tasks"
+)
+
+// The targets below only name the tasks; what they do is in package tasks.
+// A namespace that shares its name with a target is written in capitals: Go
+// wants two names, and mage doesn't look at the case.
+type (
+	// TEST holds the narrower runs of the tests.
+	TEST mg.Namespace
+	// LINT holds the slower checks of the code.
+	LINT mg.Namespace
+	// Local holds what concerns the local cloud.
+	Local mg.Namespace
+	// Tools holds what concerns the pinned tools.
+	Tools mg.Namespace
+)
+
+// Build makes the Lambda artifacts in dist/ and the programs for this machine in bin/.
+//
+// Every Lambda function becomes dist/<name>_linux_<arch>.zip for arm64 and amd64
+// with the program as bootstrap, and dist/SHA256SUMS lists their checksums
+// (check them with: cd dist && sha256sum -c SHA256SUMS). The same sources and Go
+// release give the same bytes, on any machine and in any folder.
+func Build(ctx context.Context) error {
+	return run(ctx, (*tasks.Workspace).Build)
+}
+
+// Test runs everything: each module alone, all tests, and the real Pulumi engine.
+//
+// Each module must build and vet with GOWORK=off; then its tests run, those that
+// need a PostgreSQL server and the Pulumi CLI too. What is missing is installed
+// first: PostgreSQL from Debian's packages (as root), the pinned Pulumi CLI built
+// into bin/ (once, 5 to 10 minutes on two cores; a good "pulumi" on PATH saves
+// it). The end is a table and, for each failure, the command that runs it again.
+func Test(ctx context.Context) error {
+	return run(ctx, (*tasks.Workspace).Test)
+}
+
+// Unit runs the quick tests: under three minutes once the build cache is warm.
+//
+// These are the tests that -short leaves in, of all packages but those that link
+// the Pulumi AWS provider's SDK, which takes minutes to compile.
+func (TEST) Unit(ctx context.Context) error {
+	return run(ctx, (*tasks.Workspace).TestUnit)
+}
+
+// Engine runs the tests that drive the real Pulumi engine.
+//
+// They deploy into the local cloud through the Automation API and a local file
+// backend: no network, no account. The Pulumi CLI is the one on PATH if it is at
+// least the pinned version, else the one built once into bin/.
+func (TEST) Engine(ctx context.Context) error {
+	return run(ctx, (*tasks.Workspace).TestEngine)
+}
+
+// Race runs the tests under the race detector, except what links the Pulumi AWS SDK.
+//
+// It needs a C compiler, as the race detector does.
+func (TEST) Race(ctx context.Context) error {
+	return run(ctx, (*tasks.Workspace).TestRace)
+}
+
+// Lint reads the code: gofmt, the rules of the architecture, go vet, golangci-lint.
+//
+// golangci-lint is built once into bin/ (some minutes). Its rules are in
+// .golangci.yml, those of the architecture in magefiles/architecture.
+func Lint(ctx context.Context) error {
+	return run(ctx, (*tasks.Workspace).Lint)
+}
+
+// Vuln looks for known vulnerabilities that the code can reach.
+//
+// It asks the Go vulnerability database (GOVULNDB names another copy), so it
+// fails, and says so, on a machine that doesn't reach it.
+func (LINT) Vuln(ctx context.Context) error {
+	return run(ctx, (*tasks.Workspace).Vulnerabilities)
+}
+
+// Fmt formats all Go files and orders their imports.
+func Fmt(ctx context.Context) error {
+	return run(ctx, (*tasks.Workspace).Format)
+}
+
+// Demo shows it all at work: deploy, rotate three times under load, read, report.
+//
+// It starts a private PostgreSQL server and the local cloud on free ports,
+// deploys the development stack, lets a client log in all the while, moves the
+// clock so that the real Lambda function rotates the secret, and ends with a
+// summary. Ctrl-C stops it and cleans up. It needs no AWS account and no network
+// beyond the Go module proxy.
+func Demo(ctx context.Context) error {
+	return run(ctx, func(w *tasks.Workspace, ctx context.Context) error { return w.Demo(ctx) })
+}
+
+// Start runs the local cloud as a server, by default on port 4566, until Ctrl-C.
+//
+// It prints the environment variables that point the AWS CLI and the SDKs of any
+// language at it. Its control API is under /_localcloud/.
+func (Local) Start(ctx context.Context,
+	port *int, // port to listen on, on the loopback interface (default 4566)
+) error {
+	return run(ctx, func(w *tasks.Workspace, ctx context.Context) error {
+		if port == nil {
+			return w.LocalStart(ctx)
+		}
+		return w.LocalStart(ctx, "-port", strconv.Itoa(*port))
+	})
+}
+
+// Install builds the pinned tools into bin/: the Pulumi CLI, golangci-lint, govulncheck.
+//
+// A tool is built again only when its pin in tools/ changes. All three from
+// nothing take about a quarter of an hour on two cores.
+func (Tools) Install(ctx context.Context) error {
+	return run(ctx, (*tasks.Workspace).InstallTools)
+}
+
+func run(ctx context.Context, task func(*tasks.Workspace, context.Context) error) error {
+	ctx, stop := tasks.Interruptible(ctx)
+	defer stop()
+	workspace, err := tasks.Open(".", os.Stdout)
+	if err != nil {
+		return err
+	}
+	return task(workspace, ctx)
+}

@@ -1,0 +1,185 @@
+package tasks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Program is a main package of the workspace.
+type Program struct {
+	// Name is the folder in cmd/, and so the name of the command.
+	Name string
+
+	// Module is the folder of the module that holds it.
+	Module string
+
+	// Kind says what build makes of it.
+	Kind ProgramKind
+}
+
+// ProgramKind says what build makes of a program.
+type ProgramKind int
+
+const (
+	// LambdaFunction becomes dist/<name>_linux_<arch>.zip with the program as
+	// bootstrap, the name that Lambda's runtime provided.al2023 runs.
+	LambdaFunction ProgramKind = iota + 1
+
+	// HostProgram becomes bin/<name>, for the machine that builds.
+	HostProgram
+)
+
+// programs says what each command in the workspace is, by the pattern (as of
+// path.Match) of its name. A command that no row knows fails the build, so that
+// a new Lambda function can't be forgotten.
+var programs = []struct {
+	pattern string
+	kind    ProgramKind
+}{
+	{"rotate-*", LambdaFunction},
+	{"rotation-feed", LambdaFunction},
+	{"auditor", LambdaFunction},
+	{"localcloud", HostProgram},
+	{"pulumi-resource-aws", HostProgram},
+}
+
+// architectures are those that Lambda runs, as GOARCH.
+var architectures = []string{"amd64", "arm64"}
+
+// Build makes every Lambda artifact for both architectures in dist/, with
+// dist/SHA256SUMS, and the programs for this machine in bin/. What it makes is
+// the same byte for byte wherever and whenever it is made from the same sources
+// with the same Go toolchain.
+func (w *Workspace) Build(ctx context.Context) error {
+	found, err := w.Programs()
+	if err != nil {
+		return err
+	}
+	var lambdas, host []Program
+	for _, program := range found {
+		if program.Kind == LambdaFunction {
+			lambdas = append(lambdas, program)
+		} else {
+			host = append(host, program)
+		}
+	}
+
+	dist := w.path("dist")
+	if err := w.buildLambdas(ctx, lambdas, dist); err != nil {
+		return err
+	}
+	for _, program := range host {
+		if _, err := w.compileHere(ctx, program.Module, "./cmd/"+program.Name, program.Name); err != nil {
+			return err
+		}
+	}
+	w.progress.printf("build: %d Lambda functions for %s in dist/, %d programs in bin/",
+		len(lambdas), strings.Join(architectures, " and "), len(host))
+	return nil
+}
+
+// Programs returns all commands of the workspace (cmd/* of each module), sorted
+// by name.
+func (w *Workspace) Programs() ([]Program, error) {
+	var found []Program
+	for _, module := range w.Modules {
+		mains, err := filepath.Glob(w.path(module.Folder, "cmd", "*", "main.go"))
+		if err != nil {
+			return nil, fmt.Errorf("find the commands of %s: %w", module.Folder, err)
+		}
+		for _, main := range mains {
+			program := Program{Name: filepath.Base(filepath.Dir(main)), Module: module.Folder}
+			program.Kind, err = kindOf(program.Name)
+			if err != nil {
+				return nil, fmt.Errorf("%s/cmd/%s: %w", module.Folder, program.Name, err)
+			}
+			found = append(found, program)
+		}
+	}
+	slices.SortFunc(found, func(a, b Program) int { return strings.Compare(a.Name, b.Name) })
+	for i := 1; i < len(found); i++ {
+		if found[i].Name == found[i-1].Name {
+			return nil, fmt.Errorf("two commands are named %s, in %s and %s: their artifacts would overwrite each other, rename one",
+				found[i].Name, found[i-1].Module, found[i].Module)
+		}
+	}
+	return found, nil
+}
+
+func kindOf(command string) (ProgramKind, error) {
+	for _, row := range programs {
+		if matched, _ := path.Match(row.pattern, command); matched {
+			return row.kind, nil
+		}
+	}
+	return 0, errors.New("build doesn't know what this command is: add its name to the table of programs in magefiles/tasks/build.go")
+}
+
+// buildLambdas replaces what is in the folder dist by the artifacts of the
+// functions and their checksums.
+func (w *Workspace) buildLambdas(ctx context.Context, functions []Program, dist string) error {
+	if err := os.MkdirAll(dist, 0o755); err != nil {
+		return fmt.Errorf("build: %w", err)
+	}
+	temporary, err := os.MkdirTemp("", "build-*")
+	if err != nil {
+		return fmt.Errorf("build: %w", err)
+	}
+	defer os.RemoveAll(temporary)
+
+	var names []string
+	for _, function := range functions {
+		for _, arch := range architectures {
+			name := fmt.Sprintf("%s_linux_%s.zip", function.Name, arch)
+			binary := filepath.Join(temporary, "bootstrap")
+			if err := w.compileFor(ctx, arch, function, binary); err != nil {
+				return err
+			}
+			program, err := os.ReadFile(binary)
+			if err != nil {
+				return fmt.Errorf("build %s: %w", name, err)
+			}
+			archive, err := zipExecutable("bootstrap", program)
+			if err != nil {
+				return fmt.Errorf("build %s: %w", name, err)
+			}
+			if err := replaceFile(filepath.Join(dist, name), archive, 0o644); err != nil {
+				return err
+			}
+			names = append(names, name)
+		}
+	}
+
+	sums, err := checksums(dist, names)
+	if err != nil {
+		return err
+	}
+	if err := replaceFile(filepath.Join(dist, "SHA256SUMS"), []byte(sums), 0o644); err != nil {
+		return err
+	}
+	return removeOthers(dist, append(names, "SHA256SUMS"))
+}
+
+// removeOthers removes the artifacts of functions that are no more, so that
+// nobody deploys one by mistake.
+func removeOthers(dist string, keep []string) error {
+	entries, err := os.ReadDir(dist)
+	if err != nil {
+		return fmt.Errorf("remove old artifacts: %w", err)
+	}
+	for _, entry := range entries {
+		if slices.Contains(keep, entry.Name()) {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(dist, entry.Name())); err != nil {
+			return fmt.Errorf("remove old artifact %s: %w", entry.Name(), err)
+		}
+	}
+	return nil
+}

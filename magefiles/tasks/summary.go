@@ -1,0 +1,115 @@
+package tasks
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// moduleResult is what a test task found out about one module.
+type moduleResult struct {
+	module Module
+
+	// alone is nil if the module builds and vets with GOWORK=off; unasked if
+	// the task doesn't look.
+	alone error
+
+	// run is nil if the tests were not run: there are none, or the module
+	// doesn't build.
+	run *testRun
+
+	// broken is why the tests could not be run to their end, apart from tests
+	// that failed.
+	broken error
+
+	elapsed time.Duration // of all, with the compiler
+}
+
+func (m moduleResult) failed() bool {
+	return m.alone != nil || m.broken != nil || (m.run != nil && len(m.run.failed) > 0)
+}
+
+// summary returns the table that a test task ends with, the skipped tests with
+// their reasons, and how to run again what failed.
+func summary(results []moduleResult, tags string) string {
+	var text strings.Builder
+	table := tabwriter.NewWriter(&text, 0, 4, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "module\tpackages\tpassed\tfailed\tskipped\tseconds\t")
+	var total struct {
+		packages, passed, failed, skipped int
+		elapsed                           time.Duration
+	}
+	for _, m := range results {
+		run := m.run
+		if run == nil {
+			run = &testRun{}
+		}
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%.0f\t%s\n", m.module.Folder,
+			run.packages, run.passed, len(run.failed), len(run.skipped), m.elapsed.Seconds(), m.remark())
+		total.packages += run.packages
+		total.passed += run.passed
+		total.failed += len(run.failed)
+		total.skipped += len(run.skipped)
+		total.elapsed += m.elapsed
+	}
+	fmt.Fprintf(table, "all\t%d\t%d\t%d\t%d\t%.0f\t\n",
+		total.packages, total.passed, total.failed, total.skipped, total.elapsed.Seconds())
+	table.Flush()
+
+	text.WriteString(skips(results))
+	text.WriteString(nextSteps(results, tags))
+	return text.String()
+}
+
+func (m moduleResult) remark() string {
+	switch {
+	case m.alone != nil:
+		return "  does not build alone"
+	case m.broken != nil:
+		return "  tests did not run to their end"
+	case m.run == nil:
+		return "  no packages"
+	case len(m.run.failed) > 0:
+		return "  FAILED"
+	}
+	return ""
+}
+
+func skips(results []moduleResult) string {
+	var text strings.Builder
+	for _, m := range results {
+		if m.run == nil {
+			continue
+		}
+		for _, skipped := range m.run.skipped {
+			if text.Len() == 0 {
+				text.WriteString("\nSkipped:\n")
+			}
+			fmt.Fprintf(&text, "  %s %s: %s\n", skipped.Package, skipped.Test, skipped.reason)
+		}
+	}
+	return text.String()
+}
+
+func nextSteps(results []moduleResult, tags string) string {
+	var text strings.Builder
+	for _, m := range results {
+		if m.alone != nil {
+			fmt.Fprintf(&text, "  (cd %s && GOWORK=off go vet ./...)\n", m.module.Folder)
+		}
+		if m.broken != nil {
+			fmt.Fprintf(&text, "  (cd %s && go test ./...)\n", m.module.Folder)
+		}
+		if m.run == nil {
+			continue
+		}
+		for _, test := range roots(m.run.failed) {
+			fmt.Fprintf(&text, "  %s\n", test.rerun(m.module, tags))
+		}
+	}
+	if text.Len() == 0 {
+		return "\nAll passed. Next: go tool mage demo shows it at work, go tool mage lint reads the code.\n"
+	}
+	return "\nRun again what failed:\n" + text.String()
+}
