@@ -15,3 +15,12 @@ const (
 	// EnvLogLevel is debug, info, warn or error. Empty: info.
 	EnvLogLevel = "SECRETS_LOG_LEVEL"
 )
+
+// The environment variables that configure the cache of the SDK and of the
+// Lambda layer. Durations are Go's: 90s, 15m, 1h.
+const (
+	EnvCacheTTL      = "SECRETS_CACHE_TTL"       // how long a value is served; empty: 1h
+	EnvCacheMaxStale = "SECRETS_CACHE_MAX_STALE" // how long past that in an outage; empty: 24h
+	EnvCacheSize     = "SECRETS_CACHE_SIZE"      // number of values kept; empty: 1000
+	EnvTimeout       = "SECRETS_TIMEOUT"         // of one fetch; empty: 5s
+)

@@ -1,0 +1,212 @@
+package secrets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Getter reads secrets. *Client is one; so that tests can be others, services
+// should ask for a Getter.
+type Getter interface {
+	Get(ctx context.Context, id string, which ...Selector) (Secret, error)
+}
+
+// Client reads secrets through a cache. Make it with New, once a process; all
+// methods are safe for concurrent use.
+type Client struct {
+	settings settings
+	broken   error // what New's options got wrong, for Default
+	endpoint *endpoint
+	entries  *table
+	counters counters
+	sequence sequence
+
+	ctx   context.Context // ends at Close
+	close context.CancelFunc
+}
+
+// New returns a client. It makes no call and reads no file: the AWS
+// configuration is loaded at the first read, unless WithConfig gave it. ctx
+// gives the values (say, for tracing) of what the client does on its own
+// account; when it ends the client goes on. Call Close when done.
+func New(ctx context.Context, options ...Option) (*Client, error) {
+	s, err := newSettings(options)
+	if err != nil {
+		return nil, err
+	}
+	return newClient(ctx, s), nil
+}
+
+func newClient(ctx context.Context, s settings) *Client {
+	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	return &Client{settings: s, endpoint: newEndpoint(s), entries: newTable(), ctx: own, close: cancel}
+}
+
+// Default returns the client of the process, made at the first call from the
+// environment alone: what a Lambda function's handler shares between invokes.
+// If the environment is wrong, every read tells so.
+var Default = sync.OnceValue(func() *Client {
+	s, err := newSettings(nil)
+	c := newClient(context.Background(), s)
+	c.broken = err
+	return c
+})
+
+// Get returns a secret, by name, ARN or partial ARN. Without a Selector it is
+// the current version.
+//
+// A value within its TTL comes from the cache. Else Get waits for a fetch,
+// which all callers of the same key share, until ctx ends; the fetch goes on
+// for the others. An error is definite (ErrNotFound, ErrDenied and the like),
+// or passing and there is no value of at most the TTL plus the maximum
+// staleness; both are remembered for a short while.
+func (c *Client) Get(ctx context.Context, id string, which ...Selector) (Secret, error) {
+	k := key{id: id}
+	for _, w := range which {
+		if w.stage != "" {
+			k.stage = w.stage
+		}
+		if w.version != "" {
+			k.version = w.version
+		}
+	}
+	if k.stage == StageCurrent && k.version == "" {
+		k.stage = "" // the same request, so the same entry
+	}
+	if c.ctx == nil || c.ctx.Err() != nil || c.broken != nil {
+		return Secret{}, c.unusable(id)
+	}
+	now := c.settings.now()
+	e := c.entries.get(k)
+	if e == nil {
+		var evicted int
+		e, evicted = c.entries.getOrAdd(k, now.Unix(), c.settings.maxEntries)
+		c.counters.evictions.Add(uint64(evicted))
+	} else if seconds := now.Unix(); e.used.Load() != seconds {
+		e.used.Store(seconds)
+	}
+	return c.read(ctx, e, now)
+}
+
+func (c *Client) unusable(id string) error {
+	switch {
+	case c.ctx == nil:
+		return fmt.Errorf("read secret %q: the client wasn't made by New", id)
+	case c.broken != nil:
+		return fmt.Errorf("read secret %q: %w", id, c.broken)
+	default:
+		return fmt.Errorf("read secret %q: %w", id, ErrClosed)
+	}
+}
+
+func (c *Client) read(ctx context.Context, e *entry, now time.Time) (Secret, error) {
+	s := e.state.Load()
+	v := s.judge(now, c.settings.maxStale)
+	if v == waitForFetch {
+		c.counters.misses.Add(1)
+		s, err := c.wait(ctx, e, c.fetch(ctx, e, s))
+		if err != nil {
+			return Secret{}, err
+		}
+		secret, err := s.answer(c.settings.now(), c.settings.maxStale)
+		if secret.Stale {
+			c.counters.stale.Add(1)
+		}
+		return secret, err
+	}
+	c.counters.hits.add()
+	switch v {
+	case serveAndRefresh:
+		c.refreshBehind(ctx, e, s)
+		return s.secret, nil
+	case serveStale:
+		c.counters.stale.Add(1)
+		return s.stale(), nil
+	case serveStaleAndRefresh:
+		c.counters.stale.Add(1)
+		c.refreshBehind(ctx, e, s)
+		return s.stale(), nil
+	case fail:
+		return Secret{}, s.err
+	default:
+		return s.secret, nil
+	}
+}
+
+// Refresh fetches the current version past the cache and puts it there, for all
+// ids under which the same secret was cached. A key is fetched at most once in
+// the time that WithMinRefresh sets: within it Refresh returns what the fetch
+// before brought. It doesn't serve stale values.
+func (c *Client) Refresh(ctx context.Context, id string) (Secret, error) {
+	if c.ctx == nil || c.ctx.Err() != nil || c.broken != nil {
+		return Secret{}, c.unusable(id)
+	}
+	e, evicted := c.entries.getOrAdd(key{id: id}, c.settings.now().Unix(), c.settings.maxEntries)
+	c.counters.evictions.Add(uint64(evicted))
+	s, err := c.wait(ctx, e, c.forceFetch(ctx, e))
+	if err != nil {
+		return Secret{}, err
+	}
+	if s.err != nil {
+		return Secret{}, s.err
+	}
+	return s.secret, nil
+}
+
+// Do calls fn with the current version of the secret. If fn's error says that
+// the credential was refused (ErrRefused is in its chain; see Refused), the
+// secret was perhaps rotated just now: Do fetches it past the cache and, if
+// there is another version, calls fn once more. So a service needs to know
+// nothing of rotations.
+func (c *Client) Do(ctx context.Context, id string, fn func(context.Context, Secret) error) error {
+	secret, err := c.Get(ctx, id)
+	if err != nil {
+		return err
+	}
+	refused := fn(ctx, secret)
+	if refused == nil || !errors.Is(refused, ErrRefused) {
+		return refused
+	}
+	next, err := c.Newer(ctx, id, secret)
+	if err != nil {
+		return errors.Join(refused, err)
+	}
+	if next.VersionID == secret.VersionID {
+		return refused
+	}
+	return fn(ctx, next)
+}
+
+// Newer returns the current version of a secret whose version used was refused:
+// the cached one if it is another, else one fetched past the cache, as Refresh
+// does. It is what Do calls, for callers that can't pass a function.
+func (c *Client) Newer(ctx context.Context, id string, used Secret) (Secret, error) {
+	current, err := c.Get(ctx, id)
+	if err == nil && !current.Stale && current.VersionID != used.VersionID {
+		return current, nil
+	}
+	return c.Refresh(ctx, id)
+}
+
+// Invalidate drops all that the cache holds of a secret, by name, ARN or
+// partial ARN and whatever id it was read by. The next read waits for a fetch.
+func (c *Client) Invalidate(id string) {
+	if c.entries == nil {
+		return
+	}
+	c.entries.removeIf(func(e *entry) bool { return e.holds(id) })
+}
+
+// Close ends the fetches that run and empties the cache. Reads after it fail
+// with ErrClosed; secrets that were read stay usable.
+func (c *Client) Close() error {
+	if c.ctx == nil {
+		return nil
+	}
+	c.close()
+	c.entries.removeIf(func(*entry) bool { return true })
+	return nil
+}

@@ -1,0 +1,3 @@
+// Package secrets reads secrets from AWS Secrets Manager through a cache in
+// the process.
+package secrets

@@ -1,0 +1,171 @@
+package secrets
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+)
+
+// Times between fetches that fail: the first, doubled each time up to the last.
+const (
+	minBackoff = 2 * time.Second
+	maxBackoff = 30 * time.Second
+)
+
+type sequence struct{ atomic.Uint64 }
+
+func (s *sequence) next() uint64 { return s.Add(1) }
+
+// fetch starts a fetch of the entry, or joins the one that runs. seen is the
+// state that made the caller ask: if there is another by the time the fetch
+// would start, then that is the answer.
+func (c *Client) fetch(ctx context.Context, e *entry, seen *state) <-chan singleflight.Result {
+	return e.flights.DoChan("", func() (any, error) {
+		if s := e.state.Load(); s != seen && s != nil {
+			return s, nil
+		}
+		return c.fetchNow(ctx, e), nil
+	})
+}
+
+// refreshBehind fetches in the background, once however many ask.
+func (c *Client) refreshBehind(ctx context.Context, e *entry, seen *state) {
+	if !e.behind.CompareAndSwap(false, true) {
+		return
+	}
+	fetched := c.fetch(ctx, e, seen)
+	go func() {
+		<-fetched
+		e.behind.Store(false)
+	}()
+}
+
+// forceFetch starts a fetch that begins now, whatever runs, unless the last
+// forced one began less than the least time between refreshes ago: then it
+// joins that, or gives what it left.
+func (c *Client) forceFetch(ctx context.Context, e *entry) <-chan singleflight.Result {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := c.settings.now()
+	s := e.state.Load()
+	early := !e.forced.IsZero() && elapsed(now, e.forced) < c.settings.minRefresh
+	if s != nil && s.err != nil && passing(s.err) && elapsed(now, s.failed) < s.retryAfter {
+		early = true // a service that fails isn't hammered
+	}
+	if early {
+		return e.flights.DoChan("", func() (any, error) {
+			if s := e.state.Load(); s != nil {
+				return s, nil
+			}
+			return c.fetchNow(ctx, e), nil
+		})
+	}
+	e.forced = now
+	c.counters.refreshes.Add(1)
+	e.flights.Forget("")
+	return e.flights.DoChan("", func() (any, error) { return c.fetchNow(ctx, e), nil })
+}
+
+// wait returns the state that the fetch left, or an error when ctx or the
+// client ends before.
+func (c *Client) wait(ctx context.Context, e *entry, fetched <-chan singleflight.Result) (*state, error) {
+	select {
+	case result := <-fetched:
+		return result.Val.(*state), nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("read secret %q: %w", e.key.id, context.Cause(ctx))
+	case <-c.ctx.Done():
+		return nil, fmt.Errorf("read secret %q: %w", e.key.id, ErrClosed)
+	}
+}
+
+// fetchNow makes the call and leaves its outcome in the entry. The caller's
+// context gives its values, but its end doesn't end the fetch.
+func (c *Client) fetchNow(ctx context.Context, e *entry) *state {
+	e.fetching.Add(1)
+	defer e.fetching.Add(-1)
+	order := c.sequence.next()
+	c.counters.fetches.Add(1)
+
+	ctx, cancel := withRunningTimeout(context.WithoutCancel(ctx), c.settings.timeout)
+	defer cancel()
+	defer context.AfterFunc(c.ctx, cancel)()
+	secret, err := c.endpoint.get(ctx, e.key)
+	if err != nil {
+		c.counters.failures.Add(1)
+	}
+
+	now := c.settings.now()
+	for {
+		old := e.state.Load()
+		if old != nil && old.order > order {
+			return old // a fetch that began later ended sooner, and knows better
+		}
+		next := c.settings.after(old, secret, err, now)
+		next.order = order
+		if e.state.CompareAndSwap(old, next) {
+			return next
+		}
+	}
+}
+
+// after returns the state that a fetch leaves.
+func (s *settings) after(old *state, secret Secret, err error, now time.Time) *state {
+	if err == nil {
+		secret.FetchedAt = now.Round(0)
+		expire := time.Duration(float64(s.ttl) * (1 - 0.05*rand.Float64()))
+		return &state{
+			secret: secret, found: true, fetched: now,
+			refreshAfter: time.Duration(float64(expire) * (0.80 + 0.10*rand.Float64())),
+			expireAfter:  expire,
+		}
+	}
+	if !passing(err) {
+		return &state{err: err, failed: now, failures: 1, retryAfter: s.negativeTTL}
+	}
+	next := state{}
+	if old != nil {
+		next = *old
+	}
+	next.err, next.failed = err, now
+	next.failures++
+	next.retryAfter = backoff(next.failures)
+	return &next
+}
+
+// backoff returns the time until the next fetch after so many failures, with
+// up to a quarter less by chance.
+func backoff(failures int) time.Duration {
+	d := min(minBackoff<<min(failures-1, 10), maxBackoff)
+	return d - time.Duration(rand.Int64N(int64(d)/4))
+}
+
+// holds tells whether the entry is about the secret of that id.
+func (e *entry) holds(id string) bool {
+	if e.key.id == id {
+		return true
+	}
+	s := e.state.Load()
+	return s != nil && s.found && sameSecret(s.secret, id)
+}
+
+// sameSecret tells whether id, a name, ARN or partial ARN, is the secret's. The
+// ARNs of a secret and its replicas differ in the region only.
+func sameSecret(secret Secret, id string) bool {
+	if !strings.HasPrefix(id, "arn:") {
+		return id == secret.Name
+	}
+	have, want := resourceOf(secret.ARN), resourceOf(id)
+	return have == want || strings.HasPrefix(have, want+"-") && len(have) == len(want)+7
+}
+
+// resourceOf returns an ARN without partition, service and region.
+func resourceOf(arn string) string {
+	parts := strings.SplitN(arn, ":", 5)
+	return parts[len(parts)-1]
+}

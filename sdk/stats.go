@@ -1,0 +1,54 @@
+package secrets
+
+import (
+	"math/rand/v2"
+	"sync/atomic"
+)
+
+// Stats counts what a client did since New.
+type Stats struct {
+	Hits      uint64 // reads answered from the cache, Stale among them
+	Misses    uint64 // reads that waited for a fetch
+	Stale     uint64 // reads that got a value past its TTL
+	Fetches   uint64 // fetches of a secret, in the background and forced ones among them
+	Failures  uint64 // fetches that failed
+	Refreshes uint64 // forced fetches: Refresh, and Do after a refusal
+	Evictions uint64 // entries dropped to keep to the size
+	Entries   int    // entries there are now
+}
+
+type counters struct {
+	hits                                                   striped
+	misses, stale, fetches, failures, refreshes, evictions atomic.Uint64
+}
+
+// striped is a counter that many cores may increase without passing one cache
+// line to and fro.
+type striped [16]struct {
+	atomic.Uint64
+	_ [56]byte
+}
+
+func (s *striped) add() { s[rand.Uint32()%uint32(len(s))].Add(1) }
+
+func (s *striped) load() uint64 {
+	var sum uint64
+	for i := range s {
+		sum += s[i].Load()
+	}
+	return sum
+}
+
+// Stats returns what the client did so far. The numbers aren't of one instant.
+func (c *Client) Stats() Stats {
+	return Stats{
+		Hits:      c.counters.hits.load(),
+		Misses:    c.counters.misses.Load(),
+		Stale:     c.counters.stale.Load(),
+		Fetches:   c.counters.fetches.Load(),
+		Failures:  c.counters.failures.Load(),
+		Refreshes: c.counters.refreshes.Load(),
+		Evictions: c.counters.evictions.Load(),
+		Entries:   c.entries.len(),
+	}
+}
