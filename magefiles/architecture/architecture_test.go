@@ -146,13 +146,13 @@ func TestEachRuleCanFail(t *testing.T) {
 			rule:    "not in go.work",
 		},
 		{
-			name:    "a tool inside go.work",
+			name: "a tool inside go.work",
 			changes: map[string]string{
 				"go.work":             sound["go.work"] + "use ./tools/hammer\n",
 				"tools/hammer/go.mod": strings.Replace(sound["tools/hammer/go.mod"], "sync v0.1.0", "sync v0.25.0", 1),
 			},
-			place:   "tools/hammer/go.mod",
-			rule:    "must not be in go.work",
+			place: "tools/hammer/go.mod",
+			rule:  "must not be in go.work",
 		},
 		{
 			name:    "two versions of one dependency",

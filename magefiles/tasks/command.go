@@ -120,8 +120,8 @@ var errParentGone = errors.New("the mage process is gone")
 func Interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGHUP)
 	ctx, cancel := context.WithCancelCause(ctx)
+	parent := os.Getppid()
 	go func() {
-		parent := os.Getppid()
 		ticker := time.NewTicker(time.Second)
 		defer ticker.Stop()
 		for {

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/magefile/mage/parse"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// The list of targets is a manual: each has a synopsis that fits on a line of
+// the list, and a help text that says more.
+func TestTheTargetsReadLikeAManual(t *testing.T) {
+	info, err := parse.PrimaryPackage("go", ".", []string{"magefile.go"}, false)
+	require.NoError(t, err)
+	assert.NotEmpty(t, info.Description)
+
+	var names []string
+	for _, target := range info.Funcs {
+		name := strings.ToLower(target.TargetName())
+		names = append(names, name)
+		assert.NotEmpty(t, target.Synopsis, name)
+		assert.LessOrEqual(t, len(target.Synopsis), 90, name)
+		synopsis, more, _ := strings.Cut(target.Comment, "\n")
+		assert.True(t, strings.HasSuffix(synopsis, "."), "%s: the synopsis is one line", name)
+		if name != "fmt" {
+			assert.NotEmpty(t, strings.TrimSpace(more), "%s: the help text says no more than the synopsis", name)
+		}
+	}
+	assert.ElementsMatch(t, []string{
+		"build", "demo", "fmt", "lint", "lint:vuln", "local:start",
+		"test", "test:engine", "test:race", "test:unit", "tools:install",
+	}, names)
+}

@@ -1,0 +1,108 @@
+package tasks
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A program that is stopped gets one interrupt and cleans up in its own time.
+func TestAPatientCommandCleansUp(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	out := &printed{}
+	ready := &lines{each: func(line string) {
+		if line == "ready" {
+			cancel()
+		}
+		_, _ = out.Write([]byte(line + "\n"))
+	}}
+	c := shell(`interrupts=0
+		trap 'interrupts=$((interrupts+1)); kill $!' INT
+		sleep 1000 & echo ready; wait
+		echo "cleaned up after $interrupts"`)
+	c.stdout = ready
+	c.patient = true
+
+	err := c.run(ctx)
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Equal(t, "ready\ncleaned up after 1\n", out.String())
+}
+
+// A command that doesn't heed the interrupt is killed with all that it started.
+func TestAStubbornCommandIsKilled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var child int
+	c := shell(`trap '' INT; sleep 1000 & echo $!; wait`)
+	c.stdout = &lines{each: func(line string) {
+		child, _ = strconv.Atoi(line)
+		cancel()
+	}}
+	require.ErrorIs(t, c.run(ctx), context.Canceled)
+	require.NotZero(t, child)
+	assert.Eventually(t, func() bool { return !running(child) }, 10*time.Second, time.Millisecond)
+}
+
+// running tells whether a process exists and is no zombie, which is what is left
+// of it until its new parent asks.
+func running(pid int) bool {
+	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		return false
+	}
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return err == nil && !strings.Contains(string(stat), ") Z ")
+}
+
+func TestAFailedCommandSaysWhatItWasAndWhatItPrinted(t *testing.T) {
+	_, err := shell(`echo no such luck >&2; exit 3`).output(t.Context())
+	require.Error(t, err)
+	assert.ErrorContains(t, err, "exit status 3")
+	assert.ErrorContains(t, err, "no such luck")
+}
+
+func TestGoRunsWithoutACompilerForC(t *testing.T) {
+	w, _ := openTree(t, map[string]string{"go.work": "go 1.26\nuse ./a\n", "a/go.mod": "module example.com/a\n"})
+	t.Setenv("CGO_ENABLED", "1")
+	t.Setenv("GOWORK", "off")
+	printed, err := w.goCommand("a", "env", "CGO_ENABLED", "GOWORK").output(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, "0\n"+w.path("go.work")+"\n", printed)
+
+	printed, err = w.goCommand("a", "env", "GOWORK").alone().output(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, "off\n", printed)
+}
+
+func TestInterruptibleEndsWhenToldToTerminate(t *testing.T) {
+	ctx, stop := Interruptible(t.Context())
+	defer stop()
+	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGTERM))
+	<-ctx.Done()
+	assert.ErrorIs(t, ctx.Err(), context.Canceled)
+}
+
+func TestLines(t *testing.T) {
+	var got []string
+	l := &lines{each: func(line string) { got = append(got, line) }}
+	for _, piece := range []string{"o", "ne\ntwo\r\n\nth", "ree"} {
+		_, err := io.WriteString(l, piece)
+		require.NoError(t, err)
+	}
+	l.flush()
+	l.flush()
+	assert.Equal(t, []string{"one", "two", "", "three"}, got)
+}
+
+func shell(script string) command {
+	return command{name: "sh", args: []string{"-c", script}, stdout: io.Discard}
+}
