@@ -103,6 +103,11 @@ func encode(properties []property, from any, inputs resource.PropertyMap) (resou
 	if err := json.Unmarshal(text, &members); err != nil {
 		return nil, fmt.Errorf("encode the state: %w", err)
 	}
+	for name, value := range members {
+		if p, _ := find(properties, name); p.asset || value == nil {
+			delete(members, name)
+		}
+	}
 	state := resource.NewPropertyMapFromMap(members)
 	for _, p := range properties {
 		if value, set := inputs[resource.PropertyKey(p.name)]; set && p.asset {
