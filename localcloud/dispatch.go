@@ -57,7 +57,7 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}, b.iam)
 	w.Header().Set("X-Amzn-RequestId", req.ID)
 
-	req.Caller, err = b.iam.Resolve(scope.accessKey, scope.token)
+	req.Caller, err = b.iam.Resolve(scope.service, scope.accessKey, scope.token)
 	if err != nil {
 		svc.Protocol().WriteError(w, req, asError(err))
 		return

@@ -42,6 +42,11 @@ type Caller struct {
 	Role string
 	// Session is the name of the role's session.
 	Session string
+	// ID is the principal's unique id (aws:userid): "AROA…:session", "AIDA…",
+	// the account's number for its root.
+	ID string
+	// Issued is when the session's credentials were made; zero for others.
+	Issued time.Time
 	// AccessKeyID is empty for calls that services make.
 	AccessKeyID string
 	// Tags are the principal's tags, for aws:PrincipalTag.
