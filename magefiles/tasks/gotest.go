@@ -23,9 +23,9 @@ type testEvent struct {
 // telling: the closing line of each package, all that failed with what it
 // printed, and what was skipped.
 type testRun struct {
-	print func(text string)         // shows text at once
-	now   func(pkg, test string)    // hears what has just begun
-	open  map[string]*packageOutput // packages that have not ended
+	show func(text string)         // shows text at once
+	now  func(pkg, test string)    // hears what has just begun
+	open map[string]*packageOutput // packages that have not ended
 
 	packages int // that ran tests
 	passed   int // tests and subtests
@@ -56,8 +56,8 @@ type testOutput struct {
 	result string // pass, fail, skip; empty: it has not ended
 }
 
-func newTestRun(print func(string), now func(pkg, test string)) *testRun {
-	return &testRun{print: print, now: now, open: map[string]*packageOutput{}}
+func newTestRun(show func(string), now func(pkg, test string)) *testRun {
+	return &testRun{show: show, now: now, open: map[string]*packageOutput{}}
 }
 
 // line takes one line of the output of go test. What is no event (go test
@@ -65,12 +65,12 @@ func newTestRun(print func(string), now func(pkg, test string)) *testRun {
 func (r *testRun) line(line string) {
 	var event testEvent
 	if err := json.Unmarshal([]byte(line), &event); err != nil {
-		r.print(line + "\n")
+		r.show(line + "\n")
 		return
 	}
 	switch {
 	case event.Action == "build-output":
-		r.print(event.Output)
+		r.show(event.Output)
 	case event.Package == "":
 	case event.Test == "":
 		r.packageEvent(event)
@@ -94,7 +94,7 @@ func (r *testRun) packageEvent(event testEvent) {
 		if event.Action == "fail" {
 			r.packageFailed(event.Package, p)
 		} else {
-			r.print(closingLines(p.own.String()))
+			r.show(closingLines(p.own.String()))
 		}
 		delete(r.open, event.Package)
 	}
@@ -111,13 +111,13 @@ func (r *testRun) packageFailed(name string, p *packageOutput) {
 		}
 		if output.result == "" || output.result == "fail" {
 			failed = true
-			r.print(output.text.String())
+			r.show(output.text.String())
 		}
 	}
 	if !failed {
 		r.failed = append(r.failed, testName{Package: name})
 	}
-	r.print(p.own.String())
+	r.show(p.own.String())
 }
 
 func (r *testRun) testEvent(event testEvent) {

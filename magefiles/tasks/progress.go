@@ -91,7 +91,7 @@ func (p *progress) printf(format string, args ...any) {
 func (p *progress) plain(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	io.WriteString(p.out, text)
+	fmt.Fprint(p.out, text)
 }
 
 func seconds(d time.Duration) string {

@@ -41,7 +41,7 @@ func TestOpenSaysWhatIsMissing(t *testing.T) {
 	})
 	t.Run("sense in go.work", func(t *testing.T) {
 		root := t.TempDir()
-		writeTree(t, root, map[string]string{"go.work": "go go go\n"})
+		writeTree(t, root, map[string]string{"go.work": "go ahead\n"})
 		_, err := Open(root, io.Discard)
 		assert.ErrorContains(t, err, "go.work:1")
 	})
