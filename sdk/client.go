@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,7 +19,9 @@ type Getter interface {
 // methods are safe for concurrent use.
 type Client struct {
 	settings settings
-	broken   error // what New's options got wrong, for Default
+	clock    clock
+	broken   error       // what the environment got wrong, for Default
+	open     atomic.Bool // false for the zero Client, a broken and a closed one
 	endpoint *endpoint
 	entries  *table
 	counters counters
@@ -42,7 +45,9 @@ func New(ctx context.Context, options ...Option) (*Client, error) {
 
 func newClient(ctx context.Context, s settings) *Client {
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	return &Client{settings: s, endpoint: newEndpoint(s), entries: newTable(), ctx: own, close: cancel}
+	c := &Client{settings: s, clock: clock{now: s.now}, endpoint: newEndpoint(s), entries: newTable(), ctx: own, close: cancel}
+	c.open.Store(true)
+	return c
 }
 
 // Default returns the client of the process, made at the first call from the
@@ -52,6 +57,7 @@ var Default = sync.OnceValue(func() *Client {
 	s, err := newSettings(nil)
 	c := newClient(context.Background(), s)
 	c.broken = err
+	c.open.Store(err == nil)
 	return c
 })
 
@@ -76,19 +82,40 @@ func (c *Client) Get(ctx context.Context, id string, which ...Selector) (Secret,
 	if k.stage == StageCurrent && k.version == "" {
 		k.stage = "" // the same request, so the same entry
 	}
-	if c.ctx == nil || c.ctx.Err() != nil || c.broken != nil {
+	if !c.open.Load() {
 		return Secret{}, c.unusable(id)
 	}
-	now := c.settings.now()
-	e := c.entries.get(k)
+	now := c.clock.read()
+	e := c.entries.get(&k)
 	if e == nil {
-		var evicted int
-		e, evicted = c.entries.getOrAdd(k, now.Unix(), c.settings.maxEntries)
-		c.counters.evictions.Add(uint64(evicted))
-	} else if seconds := now.Unix(); e.used.Load() != seconds {
-		e.used.Store(seconds)
+		e = c.add(k, now)
+	} else if used := instant(e.used.Load()); uint64(now.since(used)) >= uint64(usedResolution) {
+		c.touch(e, used, now)
+	}
+	if s := e.state.Load(); s.fresh(now) {
+		c.counters.hits.add()
+		return s.secret, nil
 	}
 	return c.read(ctx, e, now)
+}
+
+// usedResolution is how exact the time of an entry's last read is: a write at
+// every hit would slow down other cores' hits.
+const usedResolution = 100 * time.Millisecond
+
+// touch notes that the entry was used. If the clock was set back since, by more
+// than it is by the usual small corrections, nobody knows how old the value is.
+func (c *Client) touch(e *entry, used, now instant) {
+	e.used.Store(int64(now))
+	if used.since(now) > time.Second {
+		c.expire(e, now)
+	}
+}
+
+func (c *Client) add(k key, now instant) *entry {
+	e, evicted := c.entries.getOrAdd(k, now, c.settings.maxEntries)
+	c.counters.evictions.Add(uint64(evicted))
+	return e
 }
 
 func (c *Client) unusable(id string) error {
@@ -102,16 +129,17 @@ func (c *Client) unusable(id string) error {
 	}
 }
 
-func (c *Client) read(ctx context.Context, e *entry, now time.Time) (Secret, error) {
+// read is Get for all that isn't a plain hit.
+func (c *Client) read(ctx context.Context, e *entry, now instant) (Secret, error) {
 	s := e.state.Load()
-	v := s.judge(now, c.settings.maxStale)
+	v := s.judge(now)
 	if v == waitForFetch {
 		c.counters.misses.Add(1)
 		s, err := c.wait(ctx, e, c.fetch(ctx, e, s))
 		if err != nil {
 			return Secret{}, err
 		}
-		secret, err := s.answer(c.settings.now(), c.settings.maxStale)
+		secret, err := s.answer(c.clock.read())
 		if secret.Stale {
 			c.counters.stale.Add(1)
 		}
@@ -141,11 +169,10 @@ func (c *Client) read(ctx context.Context, e *entry, now time.Time) (Secret, err
 // the time that WithMinRefresh sets: within it Refresh returns what the fetch
 // before brought. It doesn't serve stale values.
 func (c *Client) Refresh(ctx context.Context, id string) (Secret, error) {
-	if c.ctx == nil || c.ctx.Err() != nil || c.broken != nil {
+	if !c.open.Load() {
 		return Secret{}, c.unusable(id)
 	}
-	e, evicted := c.entries.getOrAdd(key{id: id}, c.settings.now().Unix(), c.settings.maxEntries)
-	c.counters.evictions.Add(uint64(evicted))
+	e := c.add(key{id: id}, c.clock.read())
 	s, err := c.wait(ctx, e, c.forceFetch(ctx, e))
 	if err != nil {
 		return Secret{}, err
@@ -206,6 +233,7 @@ func (c *Client) Close() error {
 	if c.ctx == nil {
 		return nil
 	}
+	c.open.Store(false)
 	c.close()
 	c.entries.removeIf(func(*entry) bool { return true })
 	return nil

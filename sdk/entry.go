@@ -11,14 +11,14 @@ import (
 // entry is the cache's place for a key.
 type entry struct {
 	key      key
-	used     atomic.Int64 // Unix seconds of the last read, for eviction
+	used     atomic.Int64 // instant of the last read, to usedResolution, for eviction
 	state    atomic.Pointer[state]
 	fetching atomic.Int32 // fetches that run
 	flights  singleflight.Group
 	behind   atomic.Bool // a reader that doesn't wait started a fetch
 
 	mu     sync.Mutex
-	forced time.Time // start of the last forced fetch; guarded by mu
+	forced instant // start of the last forced fetch, zero for none; guarded by mu
 }
 
 // state is what the cache knows of a key. It is immutable: each fetch leaves a
@@ -26,16 +26,16 @@ type entry struct {
 type state struct {
 	order uint64 // of the fetch's start among all fetches of the client
 
-	secret       Secret
-	found        bool          // there is a secret
-	fetched      time.Time     // when its fetch ended
-	refreshAfter time.Duration // age at which it is refreshed in the background
-	expireAfter  time.Duration // age at which a reader waits for a new one
+	secret  Secret
+	found   bool    // there is a secret
+	refresh instant // from then on it is refreshed in the background
+	expire  instant // from then on a reader waits for a new one
+	discard instant // from then on it isn't served, not even in an outage
 
-	err        error         // of the last fetch; with found, a passing one
-	failed     time.Time     // when it ended
-	failures   int           // in a row
-	retryAfter time.Duration // time until the next fetch
+	err      error   // of the last fetch; with found, a passing one
+	failures int     // in a row
+	failed   instant // when the last fetch failed
+	retry    instant // no fetch before
 }
 
 // verdict is what a read does about a state.
@@ -54,36 +54,30 @@ const (
 // slept waits for a fetch instead of serving what is stale.
 const recentFailure = 2 * maxBackoff
 
-func (s *state) judge(now time.Time, maxStale time.Duration) verdict {
+// fresh tells whether the state's secret may be served with nothing done.
+func (s *state) fresh(now instant) bool { return s != nil && now.before(s.refresh) }
+
+func (s *state) judge(now instant) verdict {
 	if s == nil {
 		return waitForFetch
 	}
-	sinceFailure := time.Duration(0)
-	tooEarly := false
-	if s.err != nil {
-		sinceFailure = elapsed(now, s.failed)
-		tooEarly = sinceFailure < s.retryAfter
-	}
-	if !s.found {
-		if tooEarly {
-			return fail
-		}
-		return waitForFetch
-	}
-	age := elapsed(now, s.fetched)
+	tooEarly := s.err != nil && now.before(s.retry)
 	switch {
-	case age < s.refreshAfter, age < s.expireAfter && tooEarly:
-		return serve
-	case age < s.expireAfter:
-		return serveAndRefresh
-	case age >= s.expireAfter+maxStale:
+	case !s.found || !now.before(s.discard):
 		if tooEarly {
 			return fail
 		}
 		return waitForFetch
+	case now.before(s.refresh):
+		return serve
+	case now.before(s.expire):
+		if tooEarly {
+			return serve
+		}
+		return serveAndRefresh
 	case tooEarly:
 		return serveStale
-	case s.err != nil && sinceFailure < recentFailure:
+	case s.err != nil && now.since(s.failed) < recentFailure:
 		return serveStaleAndRefresh
 	default:
 		return waitForFetch
@@ -91,32 +85,32 @@ func (s *state) judge(now time.Time, maxStale time.Duration) verdict {
 }
 
 // answer is what a reader gets who waited for the fetch that left this state.
-func (s *state) answer(now time.Time, maxStale time.Duration) (Secret, error) {
-	if s.found && s.err == nil {
+func (s *state) answer(now instant) (Secret, error) {
+	switch {
+	case s.found && (s.err == nil || now.before(s.expire)):
 		return s.secret, nil
-	}
-	if !s.found {
-		return Secret{}, s.err
-	}
-	switch age := elapsed(now, s.fetched); {
-	case age < s.expireAfter:
-		return s.secret, nil
-	case age < s.expireAfter+maxStale:
+	case s.found && now.before(s.discard):
 		return s.stale(), nil
 	default:
 		return Secret{}, s.err
 	}
 }
 
+// expired returns the state with no time left until the next fetch. The times
+// that stay are no later than they would be if all had happened now, in case
+// the clock was set back.
+func (s *state) expired(now instant, maxStale time.Duration) *state {
+	e := *s
+	e.refresh = min(s.refresh, now)
+	e.expire = min(s.expire, now)
+	e.discard = min(s.discard, now.add(maxStale))
+	e.failed = min(s.failed, now)
+	e.retry = min(s.retry, now.add(maxBackoff))
+	return &e
+}
+
 func (s *state) stale() Secret {
 	secret := s.secret
 	secret.Stale = true
 	return secret
-}
-
-// elapsed returns the time between two readings of the clock: the greater of
-// what the monotonic and what the wall clock say. The monotonic clock may stand
-// still while the machine sleeps, and the wall clock may be set back.
-func elapsed(now, then time.Time) time.Duration {
-	return max(now.Sub(then), now.Round(0).Sub(then.Round(0)))
 }

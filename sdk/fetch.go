@@ -51,10 +51,10 @@ func (c *Client) refreshBehind(ctx context.Context, e *entry, seen *state) {
 func (c *Client) forceFetch(ctx context.Context, e *entry) <-chan singleflight.Result {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	now := c.settings.now()
+	now := c.clock.read()
 	s := e.state.Load()
-	early := !e.forced.IsZero() && elapsed(now, e.forced) < c.settings.minRefresh
-	if s != nil && s.err != nil && passing(s.err) && elapsed(now, s.failed) < s.retryAfter {
+	early := e.forced != 0 && now.since(e.forced) < c.settings.minRefresh
+	if s != nil && s.err != nil && passing(s.err) && now.before(s.retry) {
 		early = true // a service that fails isn't hammered
 	}
 	if early {
@@ -100,7 +100,7 @@ func (c *Client) fetchNow(ctx context.Context, e *entry) *state {
 		c.counters.failures.Add(1)
 	}
 
-	now := c.settings.now()
+	now := c.clock.read()
 	for {
 		old := e.state.Load()
 		if old != nil && old.order > order {
@@ -114,19 +114,36 @@ func (c *Client) fetchNow(ctx context.Context, e *entry) *state {
 	}
 }
 
+// expire makes the next read wait for a fetch, which begins after now. The value
+// stays for an outage.
+func (c *Client) expire(e *entry, now instant) {
+	e.flights.Forget("")
+	for {
+		old := e.state.Load()
+		if old == nil {
+			return
+		}
+		next := old.expired(now, c.settings.maxStale)
+		next.order = c.sequence.next() // fetches that began before don't count
+		if e.state.CompareAndSwap(old, next) {
+			return
+		}
+	}
+}
+
 // after returns the state that a fetch leaves.
-func (s *settings) after(old *state, secret Secret, err error, now time.Time) *state {
+func (s *settings) after(old *state, secret Secret, err error, now instant) *state {
 	if err == nil {
-		secret.FetchedAt = now.Round(0)
+		secret.FetchedAt = now.time()
 		expire := time.Duration(float64(s.ttl) * (1 - 0.05*rand.Float64()))
+		refresh := time.Duration(float64(expire) * (0.80 + 0.10*rand.Float64()))
 		return &state{
-			secret: secret, found: true, fetched: now,
-			refreshAfter: time.Duration(float64(expire) * (0.80 + 0.10*rand.Float64())),
-			expireAfter:  expire,
+			secret: secret, found: true,
+			refresh: now.add(refresh), expire: now.add(expire), discard: now.add(expire + s.maxStale),
 		}
 	}
 	if !passing(err) {
-		return &state{err: err, failed: now, failures: 1, retryAfter: s.negativeTTL}
+		return &state{err: err, failures: 1, failed: now, retry: now.add(s.negativeTTL)}
 	}
 	next := state{}
 	if old != nil {
@@ -134,7 +151,7 @@ func (s *settings) after(old *state, secret Secret, err error, now time.Time) *s
 	}
 	next.err, next.failed = err, now
 	next.failures++
-	next.retryAfter = backoff(next.failures)
+	next.retry = now.add(backoff(next.failures))
 	return &next
 }
 

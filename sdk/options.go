@@ -32,7 +32,7 @@ type settings struct {
 	region  string
 	config  *aws.Config
 	clients func(region string) API
-	now     func() time.Time
+	now     func() time.Time // nil: time.Now
 }
 
 // newSettings applies, each over the one before: defaults, environment,
@@ -41,7 +41,6 @@ func newSettings(options []Option) (settings, error) {
 	s := settings{
 		ttl: DefaultTTL, maxStale: DefaultMaxStale, timeout: DefaultTimeout,
 		negativeTTL: DefaultNegativeTTL, minRefresh: DefaultMinRefresh, maxEntries: DefaultMaxEntries,
-		now: time.Now,
 	}
 	errs := s.readEnvironment(os.LookupEnv)
 	for _, option := range options {

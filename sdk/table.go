@@ -2,7 +2,6 @@ package secrets
 
 import (
 	"hash/maphash"
-	"maps"
 	"sync"
 	"sync/atomic"
 )
@@ -15,40 +14,89 @@ type key struct {
 }
 
 // table is the cache's map from key to entry. Readers take no lock: a shard is
-// an immutable map that writers, one at a time, replace by a changed copy.
-// Writes happen on misses only, and a shard is small.
+// an immutable hash table that writers, one at a time, replace by a changed
+// copy. Writes happen on misses only, and a shard is small.
 type table struct {
 	seed   maphash.Seed
-	shards [64]atomic.Pointer[map[key]*entry]
+	shards [shardCount]atomic.Pointer[shard]
 
 	mu   sync.Mutex
 	size int // entries; guarded by mu
 }
 
+const shardCount = 64
+
+// shard is an open hash table with linear probing, at most half full, whose
+// length is a power of two.
+type shard []slot
+
+type slot struct {
+	hash  uint64 // of the key's id
+	entry *entry // nil: empty
+}
+
 func newTable() *table {
 	t := &table{seed: maphash.MakeSeed()}
 	for i := range t.shards {
-		t.shards[i].Store(&map[key]*entry{})
+		t.shards[i].Store(newShard(nil))
 	}
 	return t
 }
 
-func (t *table) shard(id string) *atomic.Pointer[map[key]*entry] {
-	return &t.shards[maphash.String(t.seed, id)%uint64(len(t.shards))]
+func newShard(slots []slot) *shard {
+	length := 1
+	for length < 2*len(slots) {
+		length *= 2
+	}
+	s := make(shard, length)
+	for _, add := range slots {
+		i := s.start(add.hash)
+		for s[i].entry != nil {
+			i = s.next(i)
+		}
+		s[i] = add
+	}
+	return &s
+}
+
+// start uses the bits of the hash that didn't choose the shard.
+func (s shard) start(hash uint64) int { return int(hash/shardCount) & (len(s) - 1) }
+
+func (s shard) next(i int) int { return (i + 1) & (len(s) - 1) }
+
+// entries returns the slots in use.
+func (s shard) entries() []slot {
+	var used []slot
+	for _, slot := range s {
+		if slot.entry != nil {
+			used = append(used, slot)
+		}
+	}
+	return used
+}
+
+func (t *table) find(hash uint64, k *key) *entry {
+	s := *t.shards[hash%shardCount].Load()
+	for i := s.start(hash); s[i].entry != nil; i = s.next(i) {
+		if s[i].hash == hash && s[i].entry.key == *k {
+			return s[i].entry
+		}
+	}
+	return nil
 }
 
 // get returns the key's entry, or nil.
-func (t *table) get(k key) *entry { return (*t.shard(k.id).Load())[k] }
+func (t *table) get(k *key) *entry { return t.find(maphash.String(t.seed, k.id), k) }
 
 // getOrAdd returns the key's entry, which it adds if there is none, and the
 // number of entries that it evicted to stay within limit.
-func (t *table) getOrAdd(k key, now int64, limit int) (*entry, int) {
+func (t *table) getOrAdd(k key, now instant, limit int) (_ *entry, evicted int) {
+	hash := maphash.String(t.seed, k.id)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if e := t.get(k); e != nil {
+	if e := t.find(hash, &k); e != nil {
 		return e, 0
 	}
-	evicted := 0
 	for t.size >= limit {
 		oldest := t.leastRecentlyUsed()
 		if oldest == nil {
@@ -58,11 +106,9 @@ func (t *table) getOrAdd(k key, now int64, limit int) (*entry, int) {
 		evicted++
 	}
 	e := &entry{key: k}
-	e.used.Store(now)
-	shard := t.shard(k.id)
-	changed := maps.Clone(*shard.Load())
-	changed[k] = e
-	shard.Store(&changed)
+	e.used.Store(int64(now))
+	place := &t.shards[hash%shardCount]
+	place.Store(newShard(append(place.Load().entries(), slot{hash, e})))
 	t.size++
 	return e, evicted
 }
@@ -80,14 +126,16 @@ func (t *table) leastRecentlyUsed() *entry {
 
 // remove takes the entry out; t.mu is held.
 func (t *table) remove(e *entry) {
-	shard := t.shard(e.key.id)
-	if (*shard.Load())[e.key] != e {
-		return
+	place := &t.shards[maphash.String(t.seed, e.key.id)%shardCount]
+	var rest []slot
+	for _, slot := range place.Load().entries() {
+		if slot.entry != e {
+			rest = append(rest, slot)
+		} else {
+			t.size--
+		}
 	}
-	changed := maps.Clone(*shard.Load())
-	delete(changed, e.key)
-	shard.Store(&changed)
-	t.size--
+	place.Store(newShard(rest))
 }
 
 // removeIf takes out every entry for which the condition holds.
@@ -104,8 +152,8 @@ func (t *table) removeIf(condition func(*entry) bool) {
 // all yields every entry, of each shard as it was when its turn came.
 func (t *table) all(yield func(*entry) bool) {
 	for i := range t.shards {
-		for _, e := range *t.shards[i].Load() {
-			if !yield(e) {
+		for _, slot := range *t.shards[i].Load() {
+			if slot.entry != nil && !yield(slot.entry) {
 				return
 			}
 		}
