@@ -72,6 +72,10 @@ var number = regexp.MustCompile(`\d+`)
 func sundayFromZero(field string) (string, error) {
 	items := strings.Split(field, ",")
 	for i, item := range items {
+		if item == "L" { // the last day of the week
+			items[i] = "6"
+			continue
+		}
 		days, rest := item, ""
 		if at := strings.IndexAny(item, "#/"); at >= 0 {
 			days, rest = item[:at], item[at:]

@@ -1,28 +1,30 @@
-// Package secretsmanager is the local cloud's AWS Secrets Manager.
+// Package secretsmanager is the local cloud's AWS Secrets Manager: all of the
+// API of 2017-10-17. Values are encrypted by the local cloud's KMS in the name
+// of the caller, rotations invoke the local cloud's Lambda and happen on its
+// clock.
+//
+// Rules without a source in a comment are those of the API reference. Managed
+// external secrets (Type, ExternalSecretRotation…) need AWS's partners and are
+// refused.
 package secretsmanager
 
 import (
 	"context"
+	"sync"
 
 	"github.com/aistudio/secrets/localcloud/api"
 )
 
-// Service is AWS Secrets Manager.
+// Service is AWS Secrets Manager. All its state is behind one lock, which is
+// not held while a rotation function runs.
 type Service struct {
 	env       *api.Env
 	keys      keys
 	functions functions
-}
+	handlers  map[string]api.Handler
 
-// Name implements api.Service.
-func (s *Service) Name() string { return "secretsmanager" }
-
-// Protocol implements api.Service.
-func (s *Service) Protocol() api.Protocol { return api.JSONRPC{Version: "1.1"} }
-
-// Handler implements api.Service.
-func (s *Service) Handler(operation string) api.Handler {
-	return map[string]api.Handler{}[operation]
+	mu      sync.Mutex
+	secrets map[place]map[string]*secret // by name
 }
 
 // keys is what Secrets Manager needs of KMS.
@@ -40,5 +42,45 @@ type functions interface {
 
 // New makes a Secrets Manager without secrets.
 func New(env *api.Env, k keys, f functions) *Service {
-	return &Service{env: env, keys: k, functions: f}
+	s := &Service{env: env, keys: k, functions: f, secrets: map[place]map[string]*secret{}}
+	s.handlers = map[string]api.Handler{
+		"BatchGetSecretValue":          api.JSON(s.batchGetSecretValue),
+		"CancelRotateSecret":           api.JSON(s.cancelRotateSecret),
+		"CreateSecret":                 api.JSON(s.createSecret),
+		"DeleteResourcePolicy":         api.JSON(s.deleteResourcePolicy),
+		"DeleteSecret":                 api.JSON(s.deleteSecret),
+		"DescribeSecret":               api.JSON(s.describeSecret),
+		"GetRandomPassword":            api.JSON(s.getRandomPassword),
+		"GetResourcePolicy":            api.JSON(s.getResourcePolicy),
+		"GetSecretValue":               api.JSON(s.getSecretValue),
+		"ListSecretVersionIds":         api.JSON(s.listSecretVersionIDs),
+		"ListSecrets":                  api.JSON(s.listSecrets),
+		"PutResourcePolicy":            api.JSON(s.putResourcePolicy),
+		"PutSecretValue":               api.JSON(s.putSecretValue),
+		"RemoveRegionsFromReplication": api.JSON(s.removeRegionsFromReplication),
+		"ReplicateSecretToRegions":     api.JSON(s.replicateSecretToRegions),
+		"RestoreSecret":                api.JSON(s.restoreSecret),
+		"RotateSecret":                 api.JSON(s.rotateSecret),
+		"StopReplicationToReplica":     api.JSON(s.stopReplicationToReplica),
+		"TagResource":                  api.JSON(s.tagResource),
+		"UntagResource":                api.JSON(s.untagResource),
+		"UpdateSecret":                 api.JSON(s.updateSecret),
+		"UpdateSecretVersionStage":     api.JSON(s.updateSecretVersionStage),
+		"ValidateResourcePolicy":       api.JSON(s.validateResourcePolicy),
+	}
+	return s
+}
+
+// Name implements api.Service.
+func (s *Service) Name() string { return "secretsmanager" }
+
+// Protocol implements api.Service.
+func (s *Service) Protocol() api.Protocol { return api.JSONRPC{Version: "1.1"} }
+
+// Handler implements api.Service.
+func (s *Service) Handler(operation string) api.Handler { return s.handlers[operation] }
+
+// SensitiveMembers implements api.Sensitive.
+func (s *Service) SensitiveMembers() []string {
+	return []string{"SecretString", "SecretBinary", "RotationToken"}
 }
