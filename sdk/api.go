@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,39 +25,64 @@ type API interface {
 // endpoint is Secrets Manager in one region. The AWS configuration is loaded at
 // the first call, so that a client costs nothing before it is needed.
 type endpoint struct {
-	load func(context.Context) (API, string, error) // the API and its region
+	name    string                                     // the region asked for; "": the configuration's
+	connect func(context.Context) (API, string, error) // gives the API and its region
+	replica bool                                       // secrets are read by the ARNs of other regions, too
 
 	mu     sync.Mutex
-	api    API
+	api    API // nil: not connected
 	region string
 }
 
-func newEndpoint(s settings) *endpoint {
-	return &endpoint{load: func(ctx context.Context) (API, string, error) {
-		if s.clients != nil {
-			region := s.region
-			if region == "" && s.config != nil {
-				region = s.config.Region
-			}
-			return s.clients(region), region, nil
+// newEndpoints returns the primary region's endpoint and those of the regions
+// to fail over to.
+func newEndpoints(s settings) []*endpoint {
+	loaded := &configuration{given: s.config}
+	names := append([]string{s.region}, s.failover...)
+	endpoints := make([]*endpoint, 0, len(names))
+	for _, name := range names {
+		endpoints = append(endpoints, &endpoint{
+			name:    name,
+			replica: len(names) > 1,
+			connect: func(ctx context.Context) (API, string, error) {
+				if s.clients != nil {
+					return s.clients(name), name, nil
+				}
+				c, err := loaded.inRegion(ctx, name)
+				if err != nil {
+					return nil, "", err
+				}
+				return secretsmanager.NewFromConfig(c, keepQuiet, fewAttempts), c.Region, nil
+			},
+		})
+	}
+	return endpoints
+}
+
+// configuration is the AWS configuration, loaded once for all regions.
+type configuration struct {
+	mu    sync.Mutex
+	given *aws.Config // nil: not loaded yet
+}
+
+func (c *configuration) inRegion(ctx context.Context, region string) (aws.Config, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.given == nil {
+		loaded, err := config.LoadDefaultConfig(ctx)
+		if err != nil {
+			return aws.Config{}, fmt.Errorf("load the AWS configuration: %w", err)
 		}
-		loaded := s.config
-		if loaded == nil {
-			c, err := config.LoadDefaultConfig(ctx)
-			if err != nil {
-				return nil, "", fmt.Errorf("load the AWS configuration: %w", err)
-			}
-			loaded = &c
-		}
-		own := loaded.Copy()
-		if s.region != "" {
-			own.Region = s.region
-		}
-		if own.Region == "" {
-			return nil, "", errors.New("no AWS region: set AWS_REGION or use WithRegion")
-		}
-		return secretsmanager.NewFromConfig(own, keepQuiet, fewAttempts), own.Region, nil
-	}}
+		c.given = &loaded
+	}
+	own := c.given.Copy()
+	if region != "" {
+		own.Region = region
+	}
+	if own.Region == "" {
+		return aws.Config{}, errors.New("no AWS region: set AWS_REGION or use WithRegion")
+	}
+	return own, nil
 }
 
 // keepQuiet never lets the AWS SDK log bodies: they hold the secrets.
@@ -76,7 +102,7 @@ func (e *endpoint) client(ctx context.Context) (API, string, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.api == nil {
-		api, region, err := e.load(ctx)
+		api, region, err := e.connect(ctx)
 		if err != nil {
 			return nil, "", err
 		}
@@ -91,7 +117,7 @@ func (e *endpoint) get(ctx context.Context, k key) (Secret, error) {
 	if err != nil {
 		return Secret{}, fmt.Errorf("read secret %q: %w", k.id, err)
 	}
-	input := &secretsmanager.GetSecretValueInput{SecretId: &k.id}
+	input := &secretsmanager.GetSecretValueInput{SecretId: aws.String(e.local(k.id, region))}
 	if k.stage != "" {
 		input.VersionStage = &k.stage
 	}
@@ -103,6 +129,18 @@ func (e *endpoint) get(ctx context.Context, k key) (Secret, error) {
 		return Secret{}, fmt.Errorf("read secret %q: %w", k.id, explain(err))
 	}
 	return newSecret(region, out.ARN, out.Name, out.VersionId, out.SecretString, out.SecretBinary, out.VersionStages, out.CreatedDate), nil
+}
+
+// local returns an ARN as it is in this region: a replica's ARN differs from
+// its primary's in the region only (user guide, "Replicate secrets across
+// Regions").
+func (e *endpoint) local(id, region string) string {
+	parts := strings.SplitN(id, ":", 5)
+	if !e.replica || len(parts) < 5 || parts[0] != "arn" {
+		return id
+	}
+	parts[3] = region
+	return strings.Join(parts, ":")
 }
 
 func newSecret(region string, arn, name, version, text *string, binary []byte, stages []string, created *time.Time) Secret {

@@ -22,7 +22,7 @@ type Client struct {
 	clock    clock
 	broken   error       // what the environment got wrong, for Default
 	open     atomic.Bool // false for the zero Client, a broken and a closed one
-	endpoint *endpoint
+	regions  *regions
 	entries  *table
 	counters counters
 	sequence sequence
@@ -45,7 +45,8 @@ func New(ctx context.Context, options ...Option) (*Client, error) {
 
 func newClient(ctx context.Context, s settings) *Client {
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	c := &Client{settings: s, clock: clock{now: s.now}, endpoint: newEndpoint(s), entries: newTable(), ctx: own, close: cancel}
+	c := &Client{settings: s, clock: clock{now: s.now}, entries: newTable(), ctx: own, close: cancel}
+	c.regions = &regions{endpoints: newEndpoints(s), timeout: s.timeout, patience: s.failoverAfter, clock: &c.clock, closing: own}
 	c.open.Store(true)
 	return c
 }

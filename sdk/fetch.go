@@ -92,10 +92,7 @@ func (c *Client) fetchNow(ctx context.Context, e *entry) *state {
 	order := c.sequence.next()
 	c.counters.fetches.Add(1)
 
-	ctx, cancel := withRunningTimeout(context.WithoutCancel(ctx), c.settings.timeout)
-	defer cancel()
-	defer context.AfterFunc(c.ctx, cancel)()
-	secret, err := c.endpoint.get(ctx, e.key)
+	secret, err := c.regions.get(context.WithoutCancel(ctx), e.key)
 	if err != nil {
 		c.counters.failures.Add(1)
 	}

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -20,6 +22,8 @@ const (
 	DefaultTimeout     = 5 * time.Second
 	DefaultNegativeTTL = 10 * time.Second
 	DefaultMinRefresh  = time.Second
+
+	DefaultFailoverAfter = 500 * time.Millisecond
 )
 
 // Option configures a Client. A nil Option does nothing.
@@ -29,7 +33,10 @@ type settings struct {
 	ttl, maxStale, timeout, negativeTTL, minRefresh time.Duration
 	maxEntries                                      int
 
-	region  string
+	region        string
+	failover      []string
+	failoverAfter time.Duration
+
 	config  *aws.Config
 	clients func(region string) API
 	now     func() time.Time // nil: time.Now
@@ -41,12 +48,16 @@ func newSettings(options []Option) (settings, error) {
 	s := settings{
 		ttl: DefaultTTL, maxStale: DefaultMaxStale, timeout: DefaultTimeout,
 		negativeTTL: DefaultNegativeTTL, minRefresh: DefaultMinRefresh, maxEntries: DefaultMaxEntries,
+		failoverAfter: DefaultFailoverAfter,
 	}
 	errs := s.readEnvironment(os.LookupEnv)
 	for _, option := range options {
 		if option != nil {
 			errs = append(errs, option(&s))
 		}
+	}
+	if slices.Contains(s.failover, s.region) {
+		errs = append(errs, fmt.Errorf("failover to region %s, which is the one to read from", s.region))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return settings{}, fmt.Errorf("configure the secrets client: %w", err)
@@ -81,6 +92,10 @@ func (s *settings) readEnvironment(lookup func(string) (string, bool)) []error {
 	duration(spec.EnvCacheTTL, WithTTL)
 	duration(spec.EnvCacheMaxStale, WithMaxStale)
 	duration(spec.EnvTimeout, WithTimeout)
+	duration(spec.EnvFailoverAfter, WithFailoverAfter)
+	read(spec.EnvFailoverRegions, func(text string) (Option, error) {
+		return WithFailover(strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })...), nil
+	})
 	read(spec.EnvCacheSize, func(text string) (Option, error) {
 		n, err := strconv.Atoi(text)
 		if err != nil {
@@ -121,8 +136,8 @@ func WithMaxStale(d time.Duration) Option {
 	}
 }
 
-// WithTimeout sets how long one fetch may take, retries included. Time in
-// which the process is frozen doesn't count.
+// WithTimeout sets how long a region's answer may take, the AWS SDK's retries
+// included. Time in which the process is frozen doesn't count.
 func WithTimeout(d time.Duration) Option {
 	return setPositive(func(s *settings) *time.Duration { return &s.timeout }, "timeout", d)
 }
@@ -158,6 +173,32 @@ func WithRegion(region string) Option {
 		s.region = region
 		return nil
 	}
+}
+
+// WithFailover sets the regions, in order, to read from when the first doesn't
+// answer: those to which the secrets are replicated. The first region alone
+// decides that a secret doesn't exist or may not be read. While it is dark,
+// reads go to the next, and now and then one to the first to see if it is back.
+// No regions switch failover off.
+//
+// A BaseEndpoint of the AWS configuration is used for all regions; where they
+// have different ones, use WithAPI.
+func WithFailover(regions ...string) Option {
+	return func(s *settings) error {
+		for i, region := range regions {
+			if region == "" || slices.Contains(regions[:i], region) {
+				return fmt.Errorf("failover regions %q: each must be there once, and none empty", regions)
+			}
+		}
+		s.failover = slices.Clone(regions)
+		return nil
+	}
+}
+
+// WithFailoverAfter sets how long a region may take before the next one is
+// asked as well.
+func WithFailoverAfter(d time.Duration) Option {
+	return setPositive(func(s *settings) *time.Duration { return &s.failoverAfter }, "time until failover", d)
 }
 
 // WithConfig sets the AWS configuration, instead of the one that the

@@ -14,6 +14,7 @@ type Stats struct {
 	Failures  uint64 // fetches that failed
 	Refreshes uint64 // forced fetches: Refresh, and Do after a refusal
 	Evictions uint64 // entries dropped to keep to the size
+	Failovers uint64 // fetches that another region than the first answered
 	Entries   int    // entries there are now
 }
 
@@ -49,6 +50,7 @@ func (c *Client) Stats() Stats {
 		Failures:  c.counters.failures.Load(),
 		Refreshes: c.counters.refreshes.Load(),
 		Evictions: c.counters.evictions.Load(),
+		Failovers: c.regions.failovers.Load(),
 		Entries:   c.entries.len(),
 	}
 }

@@ -22,5 +22,8 @@ const (
 	EnvCacheTTL      = "SECRETS_CACHE_TTL"       // how long a value is served; empty: 1h
 	EnvCacheMaxStale = "SECRETS_CACHE_MAX_STALE" // how long past that in an outage; empty: 24h
 	EnvCacheSize     = "SECRETS_CACHE_SIZE"      // number of values kept; empty: 1000
-	EnvTimeout       = "SECRETS_TIMEOUT"         // of one fetch; empty: 5s
+	EnvTimeout       = "SECRETS_TIMEOUT"         // of one call; empty: 5s
+
+	EnvFailoverRegions = "SECRETS_FAILOVER_REGIONS" // replicas' regions, comma separated, in order; empty: none
+	EnvFailoverAfter   = "SECRETS_FAILOVER_AFTER"   // time until the next region is asked as well; empty: 500ms
 )
