@@ -1,0 +1,216 @@
+package catalogue
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aistudio/secrets/sdk/spec"
+)
+
+var (
+	regionPattern = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)
+	// Lambda's function names hold the least of what these words end up in.
+	wordPattern      = regexp.MustCompile(`^[a-z][a-z0-9-]{0,19}$`)
+	servicePattern   = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]{0,29}$`)
+	principalService = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)*\.amazonaws\.com$`)
+	layerPattern     = regexp.MustCompile(`^arn:[a-z-]+:lambda:[a-z0-9-]+:[0-9]{12}:layer:[\w-]+:[0-9]+$`)
+)
+
+// logRetentions are the periods that CloudWatch Logs takes, in days (API
+// reference, PutRetentionPolicy).
+var logRetentions = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
+
+// Limits of IAM (user guide, "IAM and AWS STS quotas").
+const (
+	maxRoleName     = 64
+	maxPolicyName   = 128
+	maxRolePolicies = 10   // managed policies of a role
+	maxRotatorARNs  = 7500 // characters of a rotator's secrets, of the 10,240 of its policy
+)
+
+func (s *Stack) validateRegions(mistakes *Mistakes) {
+	if !regionPattern.MatchString(s.Region) {
+		mistakes.add(KeyRegion, "%q is no region", s.Region)
+	}
+	if replica := s.Settings.ReplicaRegion; replica != "" {
+		if !regionPattern.MatchString(replica) {
+			mistakes.add(KeySettings+".replicaRegion", "%q is no region", replica)
+		}
+		if replica == s.Region {
+			mistakes.add(KeySettings+".replicaRegion", "is the region of the secrets themselves: name another, or leave it out")
+		}
+	}
+}
+
+func (s *Stack) validateSettings(mistakes *Mistakes) {
+	settings := s.Settings
+	for _, word := range []struct{ key, value string }{
+		{"organization", settings.Organization},
+		{"environment", settings.Environment},
+	} {
+		if !wordPattern.MatchString(word.value) {
+			mistakes.add(KeySettings+"."+word.key, "%q: write up to 20 lower-case letters, digits and hyphens", word.value)
+		}
+	}
+	if settings.Owner == "" {
+		mistakes.add(KeySettings+".owner", "is missing: name the team to ask")
+	}
+	if len(settings.Administrators) == 0 {
+		mistakes.add(KeySettings+".administrators", "is missing: list who may manage keys and secrets, the deployer among them")
+	}
+	for _, administrator := range settings.Administrators {
+		mistakes.addErr(KeySettings+".administrators", administrator.validate())
+	}
+	if days := settings.RecoveryWindowDays; days < 7 || days > 30 {
+		mistakes.add(KeySettings+".recoveryWindowDays", "%d: AWS takes 7 to 30 days", days)
+	}
+	if days := settings.LogRetentionDays; !slices.Contains(logRetentions, days) {
+		mistakes.add(KeySettings+".logRetentionDays", "%d: CloudWatch takes one of %v", days, logRetentions)
+	}
+}
+
+func (s *Stack) validateServices(mistakes *Mistakes) {
+	for _, name := range slices.Sorted(maps.Keys(s.Services)) {
+		service, path := s.Services[name], KeyServices+"."+name
+		if !servicePattern.MatchString(name) {
+			mistakes.add(path, "is no name of a service: write up to 30 letters, digits, - and _")
+		}
+		if role := s.Settings.Prefix() + "-" + name + "-reader"; len(role) > maxRoleName {
+			mistakes.add(path, "is too long: the name of its role, %s, has %d characters and IAM takes %d", role, len(role), maxRoleName)
+		}
+		if (len(service.AssumedBy) == 0) == (service.Role == "") {
+			mistakes.add(path, "write either assumedBy, who may take on the role that the stack makes, or role, one that exists")
+		}
+		for _, who := range service.Services() {
+			if !principalService.MatchString(who) {
+				mistakes.add(path+".assumedBy", "%q is no AWS service", who)
+			}
+		}
+		for _, who := range service.Principals() {
+			mistakes.addErr(path+".assumedBy", who.validate())
+		}
+		if service.Role != "" && !strings.HasPrefix(string(service.Role), "role/") {
+			mistakes.add(path+".role", "%q: write role/<path/name>", service.Role)
+		} else if service.Role != "" {
+			mistakes.addErr(path+".role", service.Role.validate())
+		}
+	}
+}
+
+func (s *Stack) validateDatabases(mistakes *Mistakes) {
+	for _, name := range slices.Sorted(maps.Keys(s.Databases)) {
+		server, path := s.Databases[name], KeyDatabases+"."+name
+		if !slices.Contains(spec.Engines(), server.Engine) {
+			mistakes.add(path+".engine", "%q is unknown: write one of %s", server.Engine, strings.Join(spec.Engines(), ", "))
+		}
+		if server.Host == "" {
+			mistakes.add(path+".host", "is missing")
+		}
+		if server.Port < 0 || server.Port > 65535 {
+			mistakes.add(path+".port", "%d is no port", server.Port)
+		}
+		if server.Master == "" {
+			mistakes.add(path+".master", "is missing: name the secret of the user who creates the others")
+		}
+	}
+}
+
+func (s *Stack) readRotators(rotators map[string]Rotator, mistakes *Mistakes) {
+	s.Rotators = make(map[spec.Kind]Rotator, len(rotators))
+	for _, name := range slices.Sorted(maps.Keys(rotators)) {
+		rotator, path := rotators[name], KeyRotators+"."+name
+		kind, err := spec.ParseKind(name)
+		switch {
+		case err != nil:
+			mistakes.addErr(path, err)
+			continue
+		case !HasRotator(kind):
+			mistakes.add(path, "there is no rotation function for %s secrets yet", kind)
+			continue
+		}
+		if rotator.Architecture == "" {
+			rotator.Architecture = "arm64"
+		}
+		if rotator.MemoryMB == 0 {
+			rotator.MemoryMB = defaultMemoryMB
+		}
+		if rotator.TimeoutSeconds == 0 {
+			rotator.TimeoutSeconds = int(defaultTimeout / time.Second)
+		}
+		if rotator.LogLevel == "" {
+			rotator.LogLevel = "info"
+		}
+		rotator.validate(path, mistakes)
+		s.Rotators[kind] = rotator
+	}
+}
+
+func (r Rotator) validate(path string, mistakes *Mistakes) {
+	if r.Architecture != "arm64" && r.Architecture != "x86_64" {
+		mistakes.add(path+".architecture", "%q: write arm64 or x86_64", r.Architecture)
+	}
+	if r.MemoryMB < 128 || r.MemoryMB > 10240 {
+		mistakes.add(path+".memoryMb", "%d: Lambda takes 128 to 10240", r.MemoryMB)
+	}
+	if r.TimeoutSeconds < 1 || r.TimeoutSeconds > 900 {
+		mistakes.add(path+".timeoutSeconds", "%d: Lambda takes 1 to 900", r.TimeoutSeconds)
+	}
+	if r.ReservedConcurrency != nil && *r.ReservedConcurrency < 1 {
+		mistakes.add(path+".reservedConcurrency", "%d would keep the function from running: write at least 1, or leave it out", *r.ReservedConcurrency)
+	}
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, r.LogLevel) {
+		mistakes.add(path+".logLevel", "%q: write debug, info, warn or error", r.LogLevel)
+	}
+	if len(r.Layers) > 5 {
+		mistakes.add(path+".layers", "%d are too many: Lambda takes 5", len(r.Layers))
+	}
+	for _, layer := range r.Layers {
+		if !layerPattern.MatchString(layer) {
+			mistakes.add(path+".layers", "%q is no ARN of a layer's version", layer)
+		}
+	}
+	if (len(r.SubnetIDs) == 0) != (len(r.SecurityGroupIDs) == 0) {
+		mistakes.add(path, "write both subnetIds and securityGroupIds to run in a VPC, or neither")
+	}
+}
+
+// validateTogether checks what no entry can know alone.
+func (s *Stack) validateTogether(mistakes *Mistakes) {
+	ids := map[string]string{}
+	read := map[string]int{}
+	arns := map[spec.Kind]int{}
+	for _, secret := range s.Secrets {
+		path := KeyCatalogue + "." + secret.Path()
+		if other, ok := ids[secret.ID()]; ok && secret.Name != (spec.Name{}) {
+			mistakes.add(path, "would have the same resource names as %s: both become %s", other, secret.ID())
+		}
+		ids[secret.ID()] = secret.Path()
+		for name, server := range s.Databases {
+			if server.Master == secret.Name.String() {
+				mistakes.add(KeyDatabases+"."+name+".master", "%s is in the catalogue: its value must be there before this stack can use it, so it must come from elsewhere", server.Master)
+			}
+		}
+		if name := s.Settings.Prefix() + "-" + secret.ID() + "-read"; len(name) > maxPolicyName {
+			mistakes.add(path, "is too long: the name of its policy, %s, has %d characters and IAM takes %d", name, len(name), maxPolicyName)
+		}
+		for _, reader := range secret.Readers {
+			read[reader]++
+		}
+		if secret.NeedsRotator() {
+			arns[secret.Kind] += len(`"arn:aws-us-gov:secretsmanager::123456789012:secret:-abcdef",`) + len(s.Region) + len(secret.Name.String())
+		}
+	}
+	for _, kind := range spec.Kinds() {
+		if arns[kind] > maxRotatorARNs {
+			mistakes.add(KeyCatalogue, "has too many %s secrets for the policy of one rotation function: split the stack", kind)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(read)) {
+		if read[name] > maxRolePolicies {
+			mistakes.add(KeyServices+"."+name, "reads %d secrets, each by a policy of its own, and a role takes %d: split the service", read[name], maxRolePolicies)
+		}
+	}
+}
