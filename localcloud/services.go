@@ -15,6 +15,7 @@ import (
 	"github.com/aistudio/secrets/localcloud/service/logs"
 	"github.com/aistudio/secrets/localcloud/service/secretsmanager"
 	"github.com/aistudio/secrets/localcloud/service/sqs"
+	"github.com/aistudio/secrets/localcloud/service/ssm"
 	"github.com/aistudio/secrets/localcloud/service/sts"
 )
 
@@ -53,12 +54,14 @@ func newBackend(c *Cloud) (*backend, error) {
 	trail := cloudtrail.New(b.env, bus)
 	b.env.Trail = trail
 	keys := kms.New(b.env)
+	secrets := secretsmanager.New(b.env, keys, b.lambda)
 
 	for _, s := range []api.Service{
 		b.iam,
 		sts.New(b.env, b.iam),
 		keys,
-		secretsmanager.New(b.env, keys, b.lambda),
+		secrets,
+		ssm.New(b.env, keys, secrets),
 		b.lambda,
 		logGroups,
 		trail,

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -347,14 +348,20 @@ func (s *Service) generateRandom(ctx context.Context, r *api.Request, in *genera
 
 // Encrypt encrypts for another service in the caller's name; caller.Via names
 // the service. The caller needs kms:GenerateDataKey, as for Secrets Manager
-// (https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html).
+// (https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html),
+// or kms:Encrypt for the Parameter Store, which encrypts small values directly
+// (https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-store.html).
 // keyID is a key id, key ARN, alias name or alias ARN of the region. It returns
 // the ciphertext and the ARN of the key. Plaintexts may be of any length: they
 // stand for a data key and what it encrypts.
 func (s *Service) Encrypt(ctx context.Context, caller api.Caller, region, keyID string, plaintext []byte, encryptionContext map[string]string) (ciphertext []byte, keyARN string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	k, err := s.openFor(ctx, caller, region, keyID, "GenerateDataKey", encryptionContext)
+	action := "GenerateDataKey"
+	if strings.HasPrefix(caller.Via, "ssm.") {
+		action = "Encrypt"
+	}
+	k, err := s.openFor(ctx, caller, region, keyID, action, encryptionContext)
 	if err != nil {
 		return nil, "", err
 	}

@@ -1,0 +1,28 @@
+package secretsmanager
+
+import (
+	"context"
+	"time"
+
+	"github.com/aistudio/secrets/localcloud/api"
+)
+
+// ReadString reads the current version of a secret for another service in the
+// caller's name, as the Parameter Store does for its references to secrets:
+// https://docs.aws.amazon.com/systems-manager/latest/userguide/integration-ps-secretsmanager.html.
+func (s *Service) ReadString(ctx context.Context, caller api.Caller, region, id string) (value string, created time.Time, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := api.NewRequest(api.Request{
+		Service: s.Name(), Operation: "GetSecretValue", Region: region, Account: caller.Account,
+		Caller: caller, Time: s.env.Clock.Now(),
+	}, s.env.IAM)
+	out, err := s.read(ctx, r, &getInput{SecretId: &id})
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	if out.SecretString == nil {
+		return "", time.Time{}, api.Errorf("InvalidRequestException", "The secret %s is binary: it can't be read as a parameter.", id)
+	}
+	return *out.SecretString, out.CreatedDate.Time, nil
+}
