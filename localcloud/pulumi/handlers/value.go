@@ -27,6 +27,8 @@ func plain(v resource.PropertyValue) (value any, known bool) {
 		return plain(v.OutputValue().Element)
 	case v.IsComputed():
 		return nil, false
+	case v.IsResourceReference():
+		return plain(v.ResourceReferenceValue().ID)
 	case v.IsArray():
 		elements := make([]any, 0, len(v.ArrayValue()))
 		for _, element := range v.ArrayValue() {
