@@ -81,7 +81,7 @@ func (c *Client) Get(ctx context.Context, id string, which ...Selector) (Secret,
 		}
 	}
 	if k.stage == StageCurrent && k.version == "" {
-		k.stage = "" // the same request, so the same entry
+		k = key{id: id} // the same request, so the same entry
 	}
 	if !c.open.Load() {
 		return Secret{}, c.unusable(id)
@@ -165,8 +165,7 @@ func (c *Client) read(ctx context.Context, e *entry, now instant) (Secret, error
 	}
 }
 
-// Refresh fetches the current version past the cache and puts it there, for all
-// ids under which the same secret was cached. A key is fetched at most once in
+// Refresh fetches the current version past the cache and puts it there. A key is fetched at most once in
 // the time that WithMinRefresh sets: within it Refresh returns what the fetch
 // before brought. It doesn't serve stale values.
 func (c *Client) Refresh(ctx context.Context, id string) (Secret, error) {
@@ -225,7 +224,7 @@ func (c *Client) Invalidate(id string) {
 	if c.entries == nil {
 		return
 	}
-	c.entries.removeIf(func(e *entry) bool { return e.holds(id) })
+	c.entries.removeIf(func(e *entry) bool { return e.key.id == id || e.holds(id) })
 }
 
 // Close ends the fetches that run and empties the cache. Reads after it fail

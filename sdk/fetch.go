@@ -106,7 +106,26 @@ func (c *Client) fetchNow(ctx context.Context, e *entry) *state {
 		next := c.settings.after(old, secret, err, now)
 		next.order = order
 		if e.state.CompareAndSwap(old, next) {
+			if err == nil && e.key.current() {
+				moved := old != nil && old.found && old.secret.VersionID != secret.VersionID
+				c.noteVersion(secret, moved, now)
+			}
 			return next
+		}
+	}
+}
+
+// noteVersion learns that the secret's current version is this one: what the
+// cache holds under other ids and labels expires if it contradicts. moved says
+// that it was another version before, so that all labels may have moved.
+func (c *Client) noteVersion(current Secret, moved bool, now instant) {
+	for e := range c.entries.all {
+		if e.key.version != "" || !e.holds(current.ARN) {
+			continue
+		}
+		s := e.state.Load()
+		if s.secret.VersionID != current.VersionID && e.key.current() || moved && !e.key.current() {
+			c.expire(e, now)
 		}
 	}
 }
@@ -159,11 +178,8 @@ func backoff(failures int) time.Duration {
 	return d - time.Duration(rand.Int64N(int64(d)/4))
 }
 
-// holds tells whether the entry is about the secret of that id.
+// holds tells whether the entry holds a version of the secret of that id.
 func (e *entry) holds(id string) bool {
-	if e.key.id == id {
-		return true
-	}
 	s := e.state.Load()
 	return s != nil && s.found && sameSecret(s.secret, id)
 }

@@ -13,6 +13,9 @@ type key struct {
 	Selector
 }
 
+// current tells whether the key asks for the current version.
+func (k key) current() bool { return k.Selector == Selector{} }
+
 // table is the cache's map from key to entry. Readers take no lock: a shard is
 // an immutable hash table that writers, one at a time, replace by a changed
 // copy. Writes happen on misses only, and a shard is small.

@@ -42,6 +42,7 @@ type Store struct {
 	secrets map[string]*stored
 	calls   map[call]int
 	before  func(ctx context.Context, region, id string) error
+	after   func(ctx context.Context, region, id string) error
 	now     func() time.Time
 }
 
@@ -134,6 +135,15 @@ func (s *Store) BeforeCall(f func(ctx context.Context, region, id string) error)
 	s.before = f
 }
 
+// AfterCall sets a function that runs when a read has its answer and before
+// the caller gets it, and whose error the read fails with: for answers that are
+// slow or lost. nil takes it away.
+func (s *Store) AfterCall(f func(ctx context.Context, region, id string) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.after = f
+}
+
 // Denied is the error of a caller without permission.
 func Denied() error {
 	return &smithy.GenericAPIError{Code: "AccessDeniedException", Message: "User is not authorized to perform: secretsmanager:GetSecretValue", Fault: smithy.FaultClient}
@@ -214,13 +224,23 @@ func (r regional) BatchGetSecretValue(ctx context.Context, in *secretsmanager.Ba
 func (s *Store) get(ctx context.Context, region, id, stage, versionID string) (*secretsmanager.GetSecretValueOutput, error) {
 	s.mu.Lock()
 	s.calls[call{region, id}]++
-	before := s.before
+	before, after := s.before, s.after
 	s.mu.Unlock()
 	if before != nil {
 		if err := before(ctx, region, id); err != nil {
 			return nil, err
 		}
 	}
+	out, err := s.answer(region, id, stage, versionID)
+	if err == nil && after != nil {
+		if err := after(ctx, region, id); err != nil {
+			return nil, err
+		}
+	}
+	return out, err
+}
+
+func (s *Store) answer(region, id, stage, versionID string) (*secretsmanager.GetSecretValueOutput, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	secret := s.lookUp(region, id)
