@@ -109,7 +109,7 @@ func (r *regions) ask(ctx context.Context, region int, k key, answers chan<- ans
 	defer context.AfterFunc(r.closing, cancel)()
 	secret, err := r.endpoints[region].get(ctx, k)
 	if err != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
-		err = fmt.Errorf("no answer in %s: %w", r.timeout, err)
+		err = fmt.Errorf("%w (%w: no answer in %s)", err, context.DeadlineExceeded, r.timeout)
 	}
 	if region == 0 {
 		r.note(err)

@@ -42,6 +42,9 @@ func (s *striped) load() uint64 {
 
 // Stats returns what the client did so far. The numbers aren't of one instant.
 func (c *Client) Stats() Stats {
+	if c.entries == nil {
+		return Stats{} // a zero Client
+	}
 	return Stats{
 		Hits:      c.counters.hits.load(),
 		Misses:    c.counters.misses.Load(),
