@@ -73,7 +73,7 @@ func (s *Service) createSecret(ctx context.Context, r *api.Request, in *createIn
 		sec.description = *in.Description
 	}
 	if in.KmsKeyId != nil {
-		sec.kmsKeyID = *in.KmsKeyId
+		sec.kmsKeyID = customKey(*in.KmsKeyId)
 	}
 	if sec.suffix, err = newSuffix(s.env.Rand); err != nil {
 		return nil, err

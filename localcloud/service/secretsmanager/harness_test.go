@@ -205,12 +205,3 @@ func fails(t *testing.T, err error, code, message string) {
 	assert.Equal(t, code, apiErr.ErrorCode())
 	assert.Contains(t, apiErr.ErrorMessage(), message)
 }
-
-// must unwraps a result that can't fail in the test at hand.
-func must[T any](t *testing.T) func(T, error) T {
-	return func(v T, err error) T {
-		t.Helper()
-		require.NoError(t, err)
-		return v
-	}
-}

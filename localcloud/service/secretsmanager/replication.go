@@ -107,7 +107,7 @@ func (s *Service) addReplicas(r *api.Request, sec *secret, regions []replicaRegi
 		}
 		rep := &replica{region: *want.Region, status: inProgress, overwrite: overwrite != nil && *overwrite}
 		if want.KmsKeyId != nil {
-			rep.kmsKeyID = *want.KmsKeyId
+			rep.kmsKeyID = customKey(*want.KmsKeyId)
 		}
 		i := slices.IndexFunc(added, func(x *replica) bool { return x.region == rep.region })
 		switch {
@@ -136,23 +136,27 @@ func (s *Service) replicate(caller api.Caller, sec *secret) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for _, rep := range sec.replicas {
-			if err := s.sync(context.Background(), caller, sec, rep); err != nil {
-				rep.status, rep.message = failed, err.Error()
-			} else {
-				rep.status, rep.message = inSync, ""
-			}
+			s.bringUpToDate(caller, sec, rep)
 		}
 	})
 }
 
-// refresh brings the copies up to date when no value has changed.
+// refresh brings the copies up to date with a change that Secrets Manager made
+// by itself, which concerns no values.
 func (s *Service) refresh(sec *secret) {
 	for _, rep := range sec.replicas {
-		if copied := s.copyOf(sec, rep); copied != nil && rep.status == inSync {
-			copied.copyMetadata(sec)
-			copied.versions = slices.DeleteFunc(copied.versions, func(v *version) bool { return sec.version(v.id) == nil })
+		if rep.status == inSync {
+			s.bringUpToDate(s.asService(sec), sec, rep)
 		}
 	}
+}
+
+func (s *Service) bringUpToDate(caller api.Caller, sec *secret, rep *replica) {
+	if err := s.sync(context.Background(), caller, sec, rep); err != nil {
+		rep.status, rep.message = failed, err.Error()
+		return
+	}
+	rep.status, rep.message = inSync, ""
 }
 
 func (s *Service) sync(ctx context.Context, caller api.Caller, primary *secret, rep *replica) error {
@@ -172,6 +176,9 @@ func (s *Service) sync(ctx context.Context, caller api.Caller, primary *secret, 
 	}
 	versions := make([]*version, 0, len(primary.versions))
 	for _, v := range primary.versions {
+		if v.isTest() {
+			continue
+		}
 		w := copied.version(v.id)
 		if w == nil {
 			w = &version{id: v.id, created: v.created}

@@ -306,5 +306,7 @@ func (s *Service) onSchedule(sec *secret) {
 	}
 	if err := s.begin(sec, uuid.NewString(), false); err != nil {
 		s.env.Log.Error("a scheduled rotation did not begin", "secret", sec.arn(), "error", err)
+		return
 	}
+	s.refresh(sec)
 }

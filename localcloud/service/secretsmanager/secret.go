@@ -98,6 +98,9 @@ func (sec *secret) staged(stage string) *version {
 	return nil
 }
 
+// isTest says that the version is the copy that tests a rotation.
+func (v *version) isTest() bool { return v.ciphertext != nil && v.boundTo != v.id }
+
 func (v *version) has(stage string) bool { return slices.Contains(v.stages, stage) }
 
 func (v *version) label(stage string) {

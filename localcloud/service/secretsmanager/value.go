@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aistudio/secrets/localcloud/api"
@@ -21,6 +22,15 @@ const (
 	// removed, the rate that AWS calls sustainable. AWS names no figure.
 	versionQuota = maxVersions + 24*6
 )
+
+// customKey is the key of a secret as DescribeSecret shows it: nothing for the
+// account's default key.
+func customKey(id string) string {
+	if id == defaultKey || strings.HasSuffix(id, ":"+defaultKey) {
+		return ""
+	}
+	return id
+}
 
 // value is a secret value in the clear, on its way in or out.
 type value struct {

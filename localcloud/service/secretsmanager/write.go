@@ -189,7 +189,7 @@ func (s *Service) updateSecret(ctx context.Context, r *api.Request, in *updateIn
 	}
 	out := &updateOutput{ARN: sec.arn(), Name: sec.name}
 	if in.KmsKeyId != nil {
-		if err := s.changeKey(ctx, r, sec, *in.KmsKeyId); err != nil {
+		if err := s.changeKey(ctx, r, sec, customKey(*in.KmsKeyId)); err != nil {
 			return nil, err
 		}
 	}
