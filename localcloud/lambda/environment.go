@@ -183,12 +183,13 @@ func (e *environment) timeoutFailure() *failure {
 	return &failure{timedOut, fmt.Sprintf("Task timed out after %.2f seconds", e.fn.Timeout.Seconds())}
 }
 
-// usable tells whether the environment can take another invocation.
+// usable tells whether the environment can take another invocation, with
+// credentials that last until its timeout.
 func (e *environment) usable(now time.Time) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	expires := e.credentials.Expiration
-	return e.failure == nil && e.initError == nil && !e.killed && (expires.IsZero() || now.Before(expires))
+	return e.failure == nil && e.initError == nil && !e.killed && (expires.IsZero() || now.Add(e.fn.Timeout).Before(expires))
 }
 
 // invoke is the Invoke phase. The environment is frozen before and after.

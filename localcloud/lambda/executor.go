@@ -18,6 +18,8 @@ type Function struct {
 	Version string
 	Account string
 	Region  string
+	// Role is the ARN of the execution role.
+	Role    string
 	Handler string
 	// Memory is in MB. It is told to the function and not enforced.
 	Memory  int
@@ -34,8 +36,8 @@ type Function struct {
 	LogGroup string
 }
 
-// Credentials are those of the function's role. Environments whose credentials
-// have expired are not used any more. A zero Expiration means never.
+// Credentials are those of the function's role. An environment is used as long
+// as they last for one more timeout. A zero Expiration means for ever.
 type Credentials struct {
 	AccessKeyID     string
 	SecretAccessKey string
