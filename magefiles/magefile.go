@@ -9,6 +9,7 @@ package main
 
 import (
 	"context"
+	"net"
 	"os"
 	"strconv"
 
@@ -119,7 +120,7 @@ func (Local) Start(ctx context.Context,
 		if port == nil {
 			return w.LocalStart(ctx)
 		}
-		return w.LocalStart(ctx, "-port", strconv.Itoa(*port))
+		return w.LocalStart(ctx, "-address", net.JoinHostPort("127.0.0.1", strconv.Itoa(*port)))
 	})
 }
 

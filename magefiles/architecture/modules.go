@@ -12,6 +12,7 @@ import (
 // module without a row may require none. "*" is every module.
 var requires = map[string][]string{
 	"sdk":               nil,
+	"sdk/integration":   {"sdk", "localcloud"},
 	"rotators":          {"sdk", "localcloud"},
 	"auditor":           {"sdk", "localcloud"},
 	"migrator":          {"sdk", "localcloud"},

@@ -35,10 +35,10 @@ const (
 	HostProgram
 )
 
-// programs says what each command in the workspace is, by the pattern (as of
+// programKinds says what each command in the workspace is, by the pattern (as of
 // path.Match) of its name. A command that no row knows fails the build, so that
 // a new Lambda function can't be forgotten.
-var programs = []struct {
+var programKinds = []struct {
 	pattern string
 	kind    ProgramKind
 }{
@@ -52,26 +52,14 @@ var programs = []struct {
 // architectures are those that Lambda runs, as GOARCH.
 var architectures = []string{"amd64", "arm64"}
 
-// Build makes every Lambda artifact for both architectures in dist/, with
-// dist/SHA256SUMS, and the programs for this machine in bin/. What it makes is
-// the same byte for byte wherever and whenever it is made from the same sources
-// with the same Go toolchain.
+// Build makes every Lambda artifact, as BuildLambdas does, and the programs for
+// this machine in bin/.
 func (w *Workspace) Build(ctx context.Context) error {
-	found, err := w.Programs()
-	if err != nil {
+	if err := w.BuildLambdas(ctx); err != nil {
 		return err
 	}
-	var lambdas, host []Program
-	for _, program := range found {
-		if program.Kind == LambdaFunction {
-			lambdas = append(lambdas, program)
-		} else {
-			host = append(host, program)
-		}
-	}
-
-	dist := w.path("dist")
-	if err := w.buildLambdas(ctx, lambdas, dist); err != nil {
+	host, err := w.programs(HostProgram)
+	if err != nil {
 		return err
 	}
 	for _, program := range host {
@@ -79,9 +67,68 @@ func (w *Workspace) Build(ctx context.Context) error {
 			return err
 		}
 	}
-	w.progress.printf("build: %d Lambda functions for %s in dist/, %d programs in bin/",
-		len(lambdas), strings.Join(architectures, " and "), len(host))
 	return nil
+}
+
+// BuildLambdas makes every Lambda artifact for both architectures in dist/, with
+// dist/SHA256SUMS, and removes what else is there. What it makes is the same
+// byte for byte wherever and whenever it is made from the same sources with the
+// same Go toolchain.
+func (w *Workspace) BuildLambdas(ctx context.Context) error {
+	functions, err := w.programs(LambdaFunction)
+	if err != nil {
+		return err
+	}
+	dist := w.path("dist")
+	if err := os.MkdirAll(dist, 0o755); err != nil {
+		return fmt.Errorf("build: %w", err)
+	}
+	temporary, err := os.MkdirTemp("", "build-*")
+	if err != nil {
+		return fmt.Errorf("build: %w", err)
+	}
+	defer os.RemoveAll(temporary)
+
+	var names []string
+	for _, function := range functions {
+		for _, arch := range architectures {
+			name := fmt.Sprintf("%s_linux_%s.zip", function.Name, arch)
+			bootstrap := filepath.Join(temporary, "bootstrap")
+			if err := w.compileFor(ctx, arch, function, bootstrap); err != nil {
+				return err
+			}
+			program, err := os.ReadFile(bootstrap)
+			if err != nil {
+				return fmt.Errorf("build %s: %w", name, err)
+			}
+			archive, err := zipExecutable("bootstrap", program)
+			if err != nil {
+				return fmt.Errorf("build %s: %w", name, err)
+			}
+			if err := replaceFile(filepath.Join(dist, name), archive, 0o644); err != nil {
+				return err
+			}
+			names = append(names, name)
+		}
+	}
+
+	sums, err := checksums(dist, names)
+	if err != nil {
+		return err
+	}
+	if err := replaceFile(filepath.Join(dist, "SHA256SUMS"), []byte(sums), 0o644); err != nil {
+		return err
+	}
+	return removeOthers(dist, append(names, "SHA256SUMS"))
+}
+
+// programs returns the commands of one kind.
+func (w *Workspace) programs(kind ProgramKind) ([]Program, error) {
+	all, err := w.Programs()
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(p Program) bool { return p.Kind != kind }), nil
 }
 
 // Programs returns all commands of the workspace (cmd/* of each module), sorted
@@ -113,57 +160,12 @@ func (w *Workspace) Programs() ([]Program, error) {
 }
 
 func kindOf(command string) (ProgramKind, error) {
-	for _, row := range programs {
+	for _, row := range programKinds {
 		if matched, _ := path.Match(row.pattern, command); matched {
 			return row.kind, nil
 		}
 	}
 	return 0, errors.New("build doesn't know what this command is: add its name to the table of programs in magefiles/tasks/build.go")
-}
-
-// buildLambdas replaces what is in the folder dist by the artifacts of the
-// functions and their checksums.
-func (w *Workspace) buildLambdas(ctx context.Context, functions []Program, dist string) error {
-	if err := os.MkdirAll(dist, 0o755); err != nil {
-		return fmt.Errorf("build: %w", err)
-	}
-	temporary, err := os.MkdirTemp("", "build-*")
-	if err != nil {
-		return fmt.Errorf("build: %w", err)
-	}
-	defer os.RemoveAll(temporary)
-
-	var names []string
-	for _, function := range functions {
-		for _, arch := range architectures {
-			name := fmt.Sprintf("%s_linux_%s.zip", function.Name, arch)
-			binary := filepath.Join(temporary, "bootstrap")
-			if err := w.compileFor(ctx, arch, function, binary); err != nil {
-				return err
-			}
-			program, err := os.ReadFile(binary)
-			if err != nil {
-				return fmt.Errorf("build %s: %w", name, err)
-			}
-			archive, err := zipExecutable("bootstrap", program)
-			if err != nil {
-				return fmt.Errorf("build %s: %w", name, err)
-			}
-			if err := replaceFile(filepath.Join(dist, name), archive, 0o644); err != nil {
-				return err
-			}
-			names = append(names, name)
-		}
-	}
-
-	sums, err := checksums(dist, names)
-	if err != nil {
-		return err
-	}
-	if err := replaceFile(filepath.Join(dist, "SHA256SUMS"), []byte(sums), 0o644); err != nil {
-		return err
-	}
-	return removeOthers(dist, append(names, "SHA256SUMS"))
 }
 
 // removeOthers removes the artifacts of functions that are no more, so that

@@ -8,10 +8,7 @@ import (
 
 // Demo builds the Lambda functions and runs the demo, which ends by itself.
 func (w *Workspace) Demo(ctx context.Context, args ...string) error {
-	if err := w.installPostgres(ctx); err != nil {
-		return err
-	}
-	if err := w.Build(ctx); err != nil {
+	if err := w.BuildLambdas(ctx); err != nil {
 		return err
 	}
 	demo, err := w.compileHere(ctx, "demo", ".", "demo")

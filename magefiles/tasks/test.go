@@ -36,10 +36,14 @@ type testPlan struct {
 	choose func(ctx context.Context, module Module) ([]string, error) // packages; none: the module is left out
 }
 
-// Test runs everything: it checks that each module builds alone, then runs all
-// its tests, those with the real Pulumi engine too. What they need is built or
-// installed before. It ends with a table, whatever failed.
+// Test runs everything: it checks that all is formatted and that each module
+// builds alone, then runs all its tests, those with the real Pulumi engine too.
+// What they need is built or installed before. It ends with a table, whatever
+// failed.
 func (w *Workspace) Test(ctx context.Context) error {
+	if err := w.lintFormat(); err != nil {
+		return err
+	}
 	engine, err := w.prepareEngine(ctx)
 	if err != nil {
 		return err
