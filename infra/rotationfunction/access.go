@@ -119,7 +119,7 @@ func readMasters(args Args) policy.Document {
 		document = append(document, policy.Statement{
 			Sid:      "ReadMasters",
 			Effect:   policy.Allow,
-			Action:   []string{"secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"},
+			Action:   []string{"secretsmanager:GetSecretValue"},
 			Resource: secrets,
 		})
 	}

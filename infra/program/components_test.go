@@ -1,0 +1,108 @@
+package program_test
+
+import (
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/aistudio/secrets/infra/encryptionkey"
+	"github.com/aistudio/secrets/infra/managedsecret"
+	"github.com/aistudio/secrets/infra/rotation"
+	"github.com/aistudio/secrets/infra/rotationfunction"
+	"github.com/aistudio/secrets/infra/servicereader"
+	"github.com/aistudio/secrets/sdk/spec"
+)
+
+// Every component names all that is missing and registers nothing, itself
+// included.
+func TestComponentsValidate(t *testing.T) {
+	tests := map[string]struct {
+		register func(*pulumi.Context) error
+		want     []string
+	}{
+		"EncryptionKey": {
+			func(ctx *pulumi.Context) error {
+				_, err := encryptionkey.New(ctx, "x", encryptionkey.Args{Region: "us-east-1", Replica: &encryptionkey.Replica{Region: "us-east-1"}})
+				return err
+			},
+			[]string{"encryption key x: ", "Alias", "Description", "AccountARN", "Administrators", "DeletionWindowDays is 0", "Tags", "Replica.Region", "Replica.Provider"},
+		},
+		"ManagedSecret": {
+			func(ctx *pulumi.Context) error {
+				reader := managedsecret.Reader{Service: "s", RoleARN: pulumi.String("arn"), RoleName: pulumi.String("name")}
+				_, err := managedsecret.New(ctx, "x", managedsecret.Args{
+					Name:               spec.Name{Organization: "o", Environment: "e", Service: "s"},
+					RecoveryWindowDays: 31,
+					Readers:            []managedsecret.Reader{reader, reader, {Service: "t"}},
+					Replica:            &managedsecret.Replica{},
+				})
+				return err
+			},
+			[]string{"managed secret x: ", "the secret is empty", "tag Owner is missing", "Region is missing", "KeyARN", "RecoveryWindowDays is 31", "Administrators", "ReaderPolicyName", `"s" is there twice`, `"t": Service, RoleARN`, "Replica.Region", "Replica.KeyARN"},
+		},
+		"ServiceReader": {
+			func(ctx *pulumi.Context) error {
+				_, err := servicereader.New(ctx, "x", servicereader.Args{})
+				return err
+			},
+			[]string{"service reader x: ", "RoleName", "Services and Principals", "Tags"},
+		},
+		"RotationFunction": {
+			func(ctx *pulumi.Context) error {
+				_, err := rotationfunction.New(ctx, "x", rotationfunction.Args{
+					Architecture: "386", MemoryMB: 1, TimeoutSeconds: 901, VPC: &rotationfunction.VPC{SubnetIDs: []string{"s"}},
+					Access: rotationfunction.Access{ReplicaRegion: "us-west-2", Masters: []rotationfunction.Master{{}}},
+				})
+				return err
+			},
+			[]string{"rotation function x: ", "FunctionName", "ArchivePath", "AccountID", "Region", "Architecture", "MemoryMB", "TimeoutSeconds", "LogRetentionDays", "VPC", "Tags", "Access.Secrets", "Access.KeyARN", "Access.ReplicaKeyARN", "ARN is missing"},
+		},
+		"Rotation": {
+			func(ctx *pulumi.Context) error {
+				_, err := rotation.New(ctx, "x", rotation.Args{})
+				return err
+			},
+			[]string{"rotation x: ", "SecretARN, FunctionARN, FunctionName and Permission", "neither Seed nor Schedule"},
+		},
+		"Rotation's seed and schedule": {
+			func(ctx *pulumi.Context) error {
+				_, err := rotation.New(ctx, "x", rotation.Args{
+					Seed:     &spec.SeedRequest{SecretID: "s", Database: &spec.DatabaseSeed{}},
+					Schedule: &rotation.Schedule{},
+				})
+				return err
+			},
+			[]string{"Seed has Step or SecretID", `"engine" is missing`, `"host" is missing`, "Schedule.Expression"},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			record := &recorder{next: paperFor("dev")}
+			err := pulumi.RunErr(test.register, pulumi.WithMocks("p", "s", record))
+			require.Error(t, err)
+			for _, want := range test.want {
+				assert.ErrorContains(t, err, want)
+			}
+			assert.Empty(t, record.resources)
+		})
+	}
+}
+
+// Components take Pulumi's resource options.
+func TestComponentsTakeOptions(t *testing.T) {
+	record := &recorder{next: paperFor("dev")}
+	require.NoError(t, pulumi.RunErr(func(ctx *pulumi.Context) error {
+		parent, err := servicereader.New(ctx, "parent", servicereader.Args{RoleName: "r", Services: []string{"lambda.amazonaws.com"}, Tags: map[string]string{"a": "b"}})
+		if err != nil {
+			return err
+		}
+		_, err = servicereader.New(ctx, "child", servicereader.Args{RoleName: "s", Services: []string{"lambda.amazonaws.com"}, Tags: map[string]string{"a": "b"}},
+			pulumi.Parent(parent), pulumi.Protect(true))
+		return err
+	}, pulumi.WithMocks("p", "s", record)))
+	child := record.named("aistudio:secrets:ServiceReader")["child"]
+	assert.Contains(t, child.RegisterRPC.GetParent(), "ServiceReader::parent")
+	assert.True(t, record.named("aws:iam/role:Role")["child"].RegisterRPC.GetProtect(), "children inherit protection")
+}
