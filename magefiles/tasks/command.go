@@ -28,8 +28,9 @@ type command struct {
 
 	stdout, stderr io.Writer // nil: discarded
 
-	// patient leaves the command as long as it needs to stop. Else it and
-	// all that it started are killed after killAfter.
+	// patient leaves the command as long as it needs to stop, and lets it say
+	// by its exit status whether that was a good end. Else it and all that it
+	// started are killed after killAfter, and to be stopped is a failure.
 	patient bool
 }
 
@@ -61,6 +62,8 @@ func (c command) run(ctx context.Context) error {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	}
 	switch {
+	case c.patient && cmd.ProcessState != nil && cmd.ProcessState.Success():
+		return nil
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: stopped: %w", c, context.Cause(ctx))
 	case err != nil:

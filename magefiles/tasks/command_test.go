@@ -15,27 +15,36 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A program that is stopped gets one interrupt and cleans up in its own time.
+// A program that is stopped gets one interrupt, cleans up in its own time, and
+// says by its exit status whether it ended well.
 func TestAPatientCommandCleansUp(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	out := &printed{}
-	ready := &lines{each: func(line string) {
-		if line == "ready" {
-			cancel()
-		}
-		_, _ = out.Write([]byte(line + "\n"))
-	}}
-	c := shell(`interrupts=0
-		trap 'interrupts=$((interrupts+1)); kill $!' INT
-		sleep 1000 & echo ready; wait
-		echo "cleaned up after $interrupts"`)
-	c.stdout = ready
-	c.patient = true
+	for _, status := range []string{"0", "3"} {
+		t.Run("exit status "+status, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			out := &printed{}
+			c := shell(`interrupts=0
+				trap 'interrupts=$((interrupts+1)); kill $!' INT
+				sleep 1000 & echo ready; wait
+				echo "cleaned up after $interrupts"
+				exit ` + status)
+			c.patient = true
+			c.stdout = &lines{each: func(line string) {
+				if line == "ready" {
+					cancel()
+				}
+				_, _ = out.Write([]byte(line + "\n"))
+			}}
 
-	err := c.run(ctx)
-	require.ErrorIs(t, err, context.Canceled)
-	assert.Equal(t, "ready\ncleaned up after 1\n", out.String())
+			err := c.run(ctx)
+			if status == "0" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorIs(t, err, context.Canceled)
+			}
+			assert.Equal(t, "ready\ncleaned up after 1\n", out.String())
+		})
+	}
 }
 
 // A command that doesn't heed the interrupt is killed with all that it started.
