@@ -86,9 +86,9 @@ func New(options Options) (*Engine, error) {
 		return nil, err
 	}
 	e.environment = map[string]string{
-		"AWS_ENDPOINT_URL":         options.Endpoint,
-		"PULUMI_BACKEND_URL":       "file://" + filepath.ToSlash(state),
-		"PULUMI_CONFIG_PASSPHRASE": passphrase,
+		"AWS_ENDPOINT_URL":                            options.Endpoint,
+		"PULUMI_BACKEND_URL":                          "file://" + filepath.ToSlash(state),
+		"PULUMI_CONFIG_PASSPHRASE":                    passphrase,
 		"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
 		"PULUMI_SKIP_UPDATE_CHECK":                    "true",
 	}

@@ -2,8 +2,6 @@ package handlers
 
 import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
-	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/archive"
-	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/asset"
 )
 
 // Change is what happens to one property.
@@ -69,35 +67,10 @@ func compare(p property, old, inputs resource.PropertyMap) (Change, bool) {
 	}
 	was, _ := plain(before)
 	is, _ := plain(after)
-	if was == nil {
-		was = p.defaultValue
-	}
-	if is == nil {
-		is = p.defaultValue
-	}
-	if p.same(was, is) || isEmpty(was) && isEmpty(is) {
-		return Change{}, false
-	}
-	if !hasAfter && p.output {
+	if p.unchanged(was, is) {
 		return Change{}, false
 	}
 	return Change{Property: p.name, Added: !hadBefore, Removed: !hasAfter}, true
-}
-
-// isEmpty tells whether a plain value is the same to AWS as none.
-func isEmpty(v any) bool {
-	switch v := v.(type) {
-	case nil:
-		return true
-	case string:
-		return v == ""
-	case []any:
-		return len(v) == 0
-	case map[string]any:
-		return len(v) == 0
-	default:
-		return false
-	}
 }
 
 // keepsName tells whether the program chose the resource's name and keeps it.
@@ -114,20 +87,6 @@ func keepsName(properties []property, old, inputs resource.PropertyMap) bool {
 		}
 	}
 	return false
-}
-
-// sameAsset compares assets and archives by content, as far as it is there.
-func sameAsset(a, b any) bool {
-	switch a := a.(type) {
-	case *archive.Archive:
-		b, ok := b.(*archive.Archive)
-		return ok && a.Equals(b)
-	case *asset.Asset:
-		b, ok := b.(*asset.Asset)
-		return ok && a.Equals(b)
-	default:
-		return a == nil && b == nil
-	}
 }
 
 // Preview is the state that Create (old is nil) or Update would return, with

@@ -81,7 +81,7 @@ type tracingConfig struct {
 }
 
 type vpcConfig struct {
-	IPv6AllowedForDualStack bool     `json:"ipv6AllowedForDualStack,omitempty" prop:"in"`
+	IPv6AllowedForDualStack bool     `json:"ipv6AllowedForDualStack" prop:"in,default=false"`
 	SecurityGroupIDs        []string `json:"securityGroupIds" prop:"in,required,set"`
 	SubnetIDs               []string `json:"subnetIds" prop:"in,required,set"`
 	VPCID                   string   `json:"vpcId,omitempty" prop:"out"`

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/archive"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/asset"
 )
 
 // plain turns a property value into what encoding/json makes of JSON, so that
@@ -130,29 +132,63 @@ func markSecrets(state, inputs resource.PropertyMap) {
 	}
 }
 
-// same reports whether two plain values of property p mean the same.
-func (p property) same(a, b any) bool {
-	switch {
-	case p.json:
-		x, okX := a.(string)
-		y, okY := b.(string)
-		if okX && okY {
-			return sameJSON(x, y)
-		}
-	case p.set:
-		return reflect.DeepEqual(p.sorted(a), p.sorted(b))
-	case p.asset:
-		return sameAsset(a, b)
+// unchanged reports whether, of a property, the plain value is asks for nothing
+// that was doesn't have: the two mean the same, or the program leaves the
+// property to AWS.
+func (p property) unchanged(was, is any) bool {
+	if is == nil && p.output {
+		return true
 	}
-	return reflect.DeepEqual(a, b)
+	if was == nil {
+		was = p.defaultValue
+	}
+	if is == nil {
+		is = p.defaultValue
+	}
+	return isEmpty(was) && isEmpty(is) || p.same(was, is)
 }
 
-// sorted returns a copy of the array a in a fixed order.
-func (p property) sorted(a any) any {
-	elements, ok := a.([]any)
-	if !ok {
-		return a
+// same reports whether two plain values of property p mean the same.
+func (p property) same(was, is any) bool {
+	if p.asset {
+		return sameAsset(was, is)
 	}
+	switch was := was.(type) {
+	case string:
+		if is, ok := is.(string); ok && p.json {
+			return sameJSON(was, is)
+		}
+	case map[string]any:
+		if is, ok := is.(map[string]any); ok && p.fields != nil {
+			return p.sameObject(was, is)
+		}
+	case []any:
+		if is, ok := is.([]any); ok {
+			return p.sameArray(was, is)
+		}
+	}
+	return reflect.DeepEqual(was, is)
+}
+
+func (p property) sameObject(was, is map[string]any) bool {
+	for _, field := range p.fields {
+		if field.input && !field.unchanged(was[field.name], is[field.name]) {
+			return false
+		}
+	}
+	return true
+}
+
+func (p property) sameArray(was, is []any) bool {
+	if p.set {
+		was, is = p.sorted(was), p.sorted(is)
+	}
+	element := property{fields: p.fields}
+	return slices.EqualFunc(was, is, element.same)
+}
+
+// sorted returns a copy of an array in a fixed order.
+func (p property) sorted(elements []any) []any {
 	return slices.SortedFunc(slices.Values(elements), func(x, y any) int {
 		return strings.Compare(p.identity(x), p.identity(y))
 	})
@@ -168,6 +204,36 @@ func (p property) identity(element any) string {
 		}
 	}
 	return fmt.Sprint(element)
+}
+
+// isEmpty tells whether a plain value is the same to AWS as none.
+func isEmpty(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case string:
+		return v == ""
+	case []any:
+		return len(v) == 0
+	case map[string]any:
+		return len(v) == 0
+	default:
+		return false
+	}
+}
+
+// sameAsset compares assets and archives by content, as far as it is there.
+func sameAsset(a, b any) bool {
+	switch a := a.(type) {
+	case *archive.Archive:
+		b, ok := b.(*archive.Archive)
+		return ok && a.Equals(b)
+	case *asset.Asset:
+		b, ok := b.(*asset.Asset)
+		return ok && a.Equals(b)
+	default:
+		return a == nil && b == nil
+	}
 }
 
 // sameJSON compares two JSON documents as AWS does with policies: white space
