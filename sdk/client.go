@@ -23,6 +23,7 @@ type Client struct {
 	broken   error       // what the environment got wrong, for Default
 	open     atomic.Bool // false for the zero Client, a broken and a closed one
 	regions  *regions
+	follower *follower // nil: no feed
 	entries  *table
 	counters counters
 	sequence sequence
@@ -47,6 +48,7 @@ func newClient(ctx context.Context, s settings) *Client {
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	c := &Client{settings: s, clock: clock{now: s.now}, entries: newTable(), ctx: own, close: cancel}
 	c.regions = &regions{endpoints: newEndpoints(s), timeout: s.timeout, patience: s.failoverAfter, clock: &c.clock, closing: own}
+	c.follower = newFollower(s, c.clock.read())
 	c.open.Store(true)
 	return c
 }
@@ -87,6 +89,9 @@ func (c *Client) Get(ctx context.Context, id string, which ...Selector) (Secret,
 		return Secret{}, c.unusable(id)
 	}
 	now := c.clock.read()
+	if c.follower != nil {
+		c.follow(ctx, now)
+	}
 	e := c.entries.get(&k)
 	if e == nil {
 		e = c.add(k, now)

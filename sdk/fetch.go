@@ -96,12 +96,17 @@ func (c *Client) fetchNow(ctx context.Context, e *entry) *state {
 	if err != nil {
 		c.counters.failures.Add(1)
 	}
+	return c.store(e, order, secret, err)
+}
 
+// store leaves in the entry how a fetch ended that began in that order, unless
+// one that began later ended before. It returns the state that is there then.
+func (c *Client) store(e *entry, order uint64, secret Secret, err error) *state {
 	now := c.clock.read()
 	for {
 		old := e.state.Load()
 		if old != nil && old.order > order {
-			return old // a fetch that began later ended sooner, and knows better
+			return old
 		}
 		next := c.settings.after(old, secret, err, now)
 		next.order = order

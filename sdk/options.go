@@ -37,6 +37,9 @@ type settings struct {
 	failover      []string
 	failoverAfter time.Duration
 
+	feed         Feed // nil: none
+	feedInterval time.Duration
+
 	config  *aws.Config
 	clients func(region string) API
 	now     func() time.Time // nil: time.Now

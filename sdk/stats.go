@@ -7,15 +7,16 @@ import (
 
 // Stats counts what a client did since New.
 type Stats struct {
-	Hits      uint64 // reads answered from the cache, Stale among them
-	Misses    uint64 // reads that waited for a fetch
-	Stale     uint64 // reads that got a value past its TTL
-	Fetches   uint64 // fetches of a secret, in the background and forced ones among them
-	Failures  uint64 // fetches that failed
-	Refreshes uint64 // forced fetches: Refresh, and Do after a refusal
-	Evictions uint64 // entries dropped to keep to the size
-	Failovers uint64 // fetches that another region than the first answered
-	Entries   int    // entries there are now
+	Hits         uint64 // reads answered from the cache, Stale among them
+	Misses       uint64 // reads that waited for a fetch
+	Stale        uint64 // reads that got a value past its TTL
+	Fetches      uint64 // fetches of a secret, in the background and forced ones among them
+	Failures     uint64 // fetches that failed
+	Refreshes    uint64 // forced fetches: Refresh, and Do after a refusal
+	Evictions    uint64 // entries dropped to keep to the size
+	Failovers    uint64 // fetches that another region than the first answered
+	FeedFailures uint64 // requests to the feed that failed
+	Entries      int    // entries there are now
 }
 
 type counters struct {
@@ -45,7 +46,7 @@ func (c *Client) Stats() Stats {
 	if c.entries == nil {
 		return Stats{} // a zero Client
 	}
-	return Stats{
+	stats := Stats{
 		Hits:      c.counters.hits.load(),
 		Misses:    c.counters.misses.Load(),
 		Stale:     c.counters.stale.Load(),
@@ -56,4 +57,8 @@ func (c *Client) Stats() Stats {
 		Failovers: c.regions.failovers.Load(),
 		Entries:   c.entries.len(),
 	}
+	if c.follower != nil {
+		stats.FeedFailures = c.follower.failures.Load()
+	}
+	return stats
 }
