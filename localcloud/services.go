@@ -8,6 +8,7 @@ import (
 	"github.com/aistudio/secrets/localcloud/api"
 	"github.com/aistudio/secrets/localcloud/clock"
 	"github.com/aistudio/secrets/localcloud/service/cloudtrail"
+	"github.com/aistudio/secrets/localcloud/service/dynamodb"
 	"github.com/aistudio/secrets/localcloud/service/events"
 	"github.com/aistudio/secrets/localcloud/service/iam"
 	"github.com/aistudio/secrets/localcloud/service/kms"
@@ -67,6 +68,7 @@ func newBackend(c *Cloud) (*backend, error) {
 		trail,
 		bus,
 		queue,
+		dynamodb.New(b.env),
 	} {
 		b.services[s.Name()] = s
 	}

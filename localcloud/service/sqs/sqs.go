@@ -125,7 +125,9 @@ func (q *queue) seconds(name string) time.Duration {
 	return time.Duration(n) * time.Second
 }
 
-func (s *Service) url(account, name string) string { return s.env.Endpoint() + "/" + account + "/" + name }
+func (s *Service) url(account, name string) string {
+	return s.env.Endpoint() + "/" + account + "/" + name
+}
 
 var namePattern = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,80}$`)
 
