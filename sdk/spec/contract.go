@@ -27,3 +27,16 @@ const (
 	EnvFailoverRegions = "SECRETS_FAILOVER_REGIONS" // replicas' regions, comma separated, in order; empty: none
 	EnvFailoverAfter   = "SECRETS_FAILOVER_AFTER"   // time until the next region is asked as well; empty: 500ms
 )
+
+// What the migrator sets in the environment of a service that reads a secret
+// from the new and the old place.
+const (
+	// EnvDualRead is the switch of all dual reads of a process: new, old or
+	// compare (see the SDK's package dualread). Empty: new.
+	EnvDualRead = "SECRETS_DUALREAD"
+
+	// DualReadSuffix ends the name of the variable that holds the id of the
+	// secret which takes the place of the variable without the suffix:
+	// DB_PASSWORD_SECRET_ID for DB_PASSWORD.
+	DualReadSuffix = "_SECRET_ID"
+)

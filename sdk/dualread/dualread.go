@@ -1,0 +1,210 @@
+// Package dualread reads a secret during its migration: from AWS Secrets
+// Manager, and from the place where it was before if that fails. It counts
+// which place was used and whether both hold the same, and goes back to the old
+// place by an environment variable, with no deployment of code.
+//
+//	reader := dualread.New(client, "acme/prod/shop/db", dualread.Env("DB_PASSWORD"), dualread.Options{Field: "password"})
+//	password, err := reader.Value(ctx)
+//
+// The variable SECRETS_DUALREAD is looked up at every read:
+//
+//	new      Secrets Manager, else the old place (the default)
+//	compare  the same, and each version is compared with the old place once
+//	old      the old place alone
+package dualread
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	secrets "github.com/aistudio/secrets/sdk"
+	"github.com/aistudio/secrets/sdk/spec"
+)
+
+// Place is where a value came from.
+type Place string
+
+// The places.
+const (
+	PlaceNew Place = "new" // Secrets Manager
+	PlaceOld Place = "old" // where the secret was before
+)
+
+// The values of the switch.
+const (
+	modeNew     = "new"
+	modeOld     = "old"
+	modeCompare = "compare"
+)
+
+// Source reads the old place. The package parameter has one for SSM.
+type Source func(context.Context) (spec.Value, error)
+
+// Env reads an environment variable. One that isn't set, or is empty, is an
+// error.
+func Env(name string) Source {
+	return func(context.Context) (spec.Value, error) {
+		text := os.Getenv(name)
+		if text == "" {
+			return spec.Value{}, fmt.Errorf("environment variable %s isn't set", name)
+		}
+		return spec.ValueString(text), nil
+	}
+}
+
+// Options of a Reader. The zero value is ready to use.
+type Options struct {
+	// Field is a key of the secret's JSON object whose string takes the place of
+	// the old value. Empty: the whole secret does.
+	Field string
+
+	// Observe is called at the end of every read, say to count in a metric.
+	// Nil: nobody is.
+	Observe func(context.Context, Result)
+}
+
+// Result tells how a read went, without its value.
+type Result struct {
+	SecretID string
+	Place    Place // that gave the value; "": none did
+	Compared bool  // both places were read and compared
+	Differ   bool  // they hold different values
+	Err      error // why the new place gave no value, or nil
+}
+
+// Stats counts a Reader's reads.
+type Stats struct {
+	New      uint64 // answered by Secrets Manager
+	Old      uint64 // answered by the old place
+	Failed   uint64 // answered by none
+	Compared uint64 // compared
+	Differ   uint64 // compared and different
+}
+
+// Reader reads one secret. It is safe for concurrent use.
+type Reader struct {
+	source  secrets.Getter
+	id      string
+	old     Source
+	options Options
+
+	mu       sync.Mutex
+	stats    Stats
+	compared string // version that was compared last
+}
+
+// New returns a reader of the secret of that id, which was in the old place
+// before.
+func New(source secrets.Getter, id string, old Source, options Options) *Reader {
+	return &Reader{source: source, id: id, old: old, options: options}
+}
+
+// Value returns the secret's value. It fails if the place that the switch
+// allows, or both, fail; the error tells of all that was tried.
+func (r *Reader) Value(ctx context.Context) (spec.Value, error) {
+	value, result, err := r.read(ctx)
+	r.count(result)
+	if r.options.Observe != nil {
+		r.options.Observe(ctx, result)
+	}
+	return value, err
+}
+
+func (r *Reader) read(ctx context.Context) (spec.Value, Result, error) {
+	result := Result{SecretID: r.id}
+	mode := os.Getenv(spec.EnvDualRead)
+	switch mode {
+	case "", modeNew, modeCompare:
+	case modeOld:
+		value, err := r.readOld(ctx)
+		if err == nil {
+			result.Place = PlaceOld
+		}
+		return value, result, err
+	default:
+		// A typing error in an incident must not take the service down.
+		result.Err = fmt.Errorf("environment variable %s: %q is none of new, old, compare: reading as with new", spec.EnvDualRead, mode)
+	}
+	value, version, err := r.readNew(ctx)
+	if err != nil {
+		result.Err = err
+		old, oldErr := r.readOld(ctx)
+		if oldErr != nil {
+			return spec.Value{}, result, errors.Join(err, oldErr)
+		}
+		result.Place = PlaceOld
+		return old, result, nil
+	}
+	result.Place = PlaceNew
+	if mode == modeCompare && r.toCompare(version) {
+		if old, err := r.readOld(ctx); err == nil {
+			result.Compared, result.Differ = true, !old.Equal(value)
+		}
+	}
+	return value, result, nil
+}
+
+func (r *Reader) readOld(ctx context.Context) (spec.Value, error) {
+	value, err := r.old(ctx)
+	if err != nil {
+		return spec.Value{}, fmt.Errorf("read the old place of secret %q: %w", r.id, err)
+	}
+	return value, nil
+}
+
+func (r *Reader) readNew(ctx context.Context) (value spec.Value, version string, err error) {
+	secret, err := r.source.Get(ctx, r.id)
+	if err != nil || r.options.Field == "" {
+		return secret.Value, secret.VersionID, err
+	}
+	document := secret.Value.Reveal()
+	defer clear(document)
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(document, &fields) != nil { // whose error would quote the secret
+		return spec.Value{}, "", fmt.Errorf("secret %q isn't a JSON object", r.id)
+	}
+	if value.UnmarshalJSON(fields[r.options.Field]) != nil || value.Len() == 0 {
+		return spec.Value{}, "", fmt.Errorf("secret %q has no string under the key %q", r.id, r.options.Field)
+	}
+	return value, secret.VersionID, nil
+}
+
+// toCompare tells whether the version wasn't compared yet: once is enough, and
+// the old place may cost a call.
+func (r *Reader) toCompare(version string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	first := r.compared != version
+	r.compared = version
+	return first
+}
+
+func (r *Reader) count(result Result) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch result.Place {
+	case PlaceNew:
+		r.stats.New++
+	case PlaceOld:
+		r.stats.Old++
+	default:
+		r.stats.Failed++
+	}
+	if result.Compared {
+		r.stats.Compared++
+	}
+	if result.Differ {
+		r.stats.Differ++
+	}
+}
+
+// Stats returns the counts so far.
+func (r *Reader) Stats() Stats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stats
+}
