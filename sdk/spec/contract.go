@@ -40,3 +40,15 @@ const (
 	// DB_PASSWORD_SECRET_ID for DB_PASSWORD.
 	DualReadSuffix = "_SECRET_ID"
 )
+
+// The layout of the rotation feed's DynamoDB table: partition key FeedKey and
+// sort key FeedTime, both strings, and FeedExpiry as its time to live.
+const (
+	FeedKey     = "Feed"      // always FeedName: a table has one feed, with few entries
+	FeedTime    = "Time"      // when the change was noted, RFC 3339 in UTC with nine decimals, "#" and the secret's id
+	FeedSecret  = "SecretId"  // ARN or name
+	FeedVersion = "VersionId" // the new current version
+	FeedExpiry  = "ExpiresAt" // number of Unix seconds
+
+	FeedName = "rotations"
+)
