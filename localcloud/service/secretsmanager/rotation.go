@@ -197,23 +197,15 @@ func (s *Service) configure(ctx context.Context, r *api.Request, sec *secret, in
 	if err := r.Authorize(ctx, api.Check{Action: "lambda:InvokeFunction", Resource: next.functionARN}); err != nil {
 		return nil, err
 	}
-	if lambda, ok := s.functions.(invocable); ok {
-		if err := lambda.MayInvoke(ctx, s.asService(sec), next.functionARN); err != nil {
-			return nil, api.Errorf("AccessDeniedException",
-				"Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants access to the principal secretsmanager.amazonaws.com.")
-		}
+	if err := s.functions.MayInvoke(ctx, s.asService(sec), next.functionARN); err != nil {
+		return nil, api.Errorf("AccessDeniedException",
+			"Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants access to the principal secretsmanager.amazonaws.com.")
 	}
 	if next.anchor.IsZero() {
 		next.anchor = r.Time
 	}
 	next.configured, next.enabled = true, true
 	return &next, nil
-}
-
-// invocable is a Lambda that can tell beforehand whether a function is there and
-// its policy lets the caller invoke it.
-type invocable interface {
-	MayInvoke(ctx context.Context, caller api.Caller, functionARN string) error
 }
 
 func (s *Service) cancelRotateSecret(ctx context.Context, r *api.Request, in *idInput) (*rotateOutput, error) {

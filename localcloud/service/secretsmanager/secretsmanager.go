@@ -37,6 +37,9 @@ type keys interface {
 // a service principal (caller.Service, caller.SourceARN). A function error is
 // an error that carries the function's message.
 type functions interface {
+	// MayInvoke reports as an error that the function's policy doesn't let the
+	// caller invoke it.
+	MayInvoke(ctx context.Context, caller api.Caller, functionARN string) error
 	InvokeSync(ctx context.Context, caller api.Caller, functionARN string, payload []byte) ([]byte, error)
 }
 
