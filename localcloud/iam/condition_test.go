@@ -30,6 +30,7 @@ func TestConditions(t *testing.T) {
 	keys.Set("t:bool", "true")
 	keys.Set("t:bin", "QUI=")
 	keys.Set("t:ip", "10.1.2.3")
+	keys.Set("t:mapped", "::ffff:10.1.2.3")
 	keys.Set("t:ip6", "2001:db8::1")
 	keys.Set("t:arn", "arn:aws:lambda:us-east-1:123456789012:function:f:live")
 	keys.Set("t:list", "a", "b")
@@ -93,6 +94,7 @@ func TestConditions(t *testing.T) {
 		`{"BinaryEquals":{"t:bin":"QUJD"}}`: false,
 
 		`{"IpAddress":{"t:ip":"10.0.0.0/8"}}`:                     true,
+		`{"IpAddress":{"t:mapped":"10.0.0.0/8"}}`:                 true,
 		`{"IpAddress":{"t:ip":"10.1.2.3"}}`:                       true,
 		`{"IpAddress":{"t:ip":["192.0.2.0/24","10.1.0.0/16"]}}`:   true,
 		`{"IpAddress":{"t:ip":"192.0.2.0/24"}}`:                   false,
@@ -144,12 +146,16 @@ func TestConditions(t *testing.T) {
 	}
 }
 
-func TestConditionsOf2008HaveNoVariables(t *testing.T) {
-	d, err := iam.Parse(iam.Identity, `{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringEquals":{"t:s":"${t:s}"}}}]}`)
-	require.NoError(t, err)
-	keys := iam.Context{}
-	keys.Set("t:s", "x")
-	require.False(t, iam.Evaluate(iam.Query{Action: "a:b", Resource: "*", Context: keys}, iam.Policies{Identity: []*iam.Document{d}}).Allowed)
-	keys.Set("t:s", "${t:s}")
-	require.True(t, iam.Evaluate(iam.Query{Action: "a:b", Resource: "*", Context: keys}, iam.Policies{Identity: []*iam.Document{d}}).Allowed)
+func TestPoliciesOf2008HaveNoVariables(t *testing.T) {
+	allowed := func(resource, condition, value string) bool {
+		d, err := iam.Parse(iam.Identity, `{"Statement":[{"Effect":"Allow","Action":"*","Resource":"arn:aws:a:::`+resource+`","Condition":{"StringEquals":{"t:s":"`+condition+`"}}}]}`)
+		require.NoError(t, err)
+		keys := iam.Context{}
+		keys.Set("t:s", value)
+		q := iam.Query{Action: "a:b", Resource: "arn:aws:a:::${t:s}", Context: keys}
+		return iam.Evaluate(q, iam.Policies{Identity: []*iam.Document{d}}).Allowed
+	}
+	require.True(t, allowed("${t:s}", "x", "x"), "the resource is named so")
+	require.True(t, allowed("*", "${t:s}", "${t:s}"), "so is the value")
+	require.False(t, allowed("*", "${t:s}", "x"))
 }

@@ -134,6 +134,7 @@ func TestNotPrincipalSparesOnlyWhoIsListedAtAllLevels(t *testing.T) {
 	}
 	q := iam.Query{Principal: session, Action: read, Resource: secret}
 	require.False(t, iam.Evaluate(q, deny(`{"AWS":"`+session.Role+`"}`)).Allowed)
+	require.False(t, iam.Evaluate(q, deny(`{"AWS":["`+session.ARN+`","`+home+`"]}`)).Allowed)
 	require.True(t, iam.Evaluate(q, deny(`{"AWS":["`+session.Role+`","`+session.ARN+`","`+home+`"]}`)).Allowed)
 	q.Principal = user
 	require.True(t, iam.Evaluate(q, deny(`{"AWS":["`+user.ARN+`","`+home+`"]}`)).Allowed)
@@ -166,7 +167,7 @@ func TestActionsAndResources(t *testing.T) {
 	}
 }
 
-// drawPolicies makes small policies over few names, so that they often speak of
+// drawDocument makes small policies over few names, so that they often speak of
 // the same thing.
 func drawDocument(t *rapid.T, kind iam.Kind, label string) *iam.Document {
 	effect := rapid.SampledFrom([]string{"Allow", "Deny"}).Draw(t, label+" effect")

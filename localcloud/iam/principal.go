@@ -33,7 +33,7 @@ const (
 	// toRole needs no identity policy, but boundary and session policies limit
 	// it. The principal "*" is of this kind.
 	toRole
-	// toSession names a user or a role's session: nothing limits it.
+	// toSession names a user, a role's session or the root: nothing limits it.
 	toSession
 )
 
@@ -108,7 +108,7 @@ func (p *principals) grants(caller Principal) grant {
 			return toSession
 		}
 		return noGrant
-	case slices.Contains(p.aws, caller.ARN) && !caller.Root:
+	case slices.Contains(p.aws, caller.ARN):
 		return toSession
 	case p.everyone || (caller.Role != "" && slices.Contains(p.aws, caller.Role)):
 		return toRole
