@@ -158,7 +158,7 @@ func TestMistakes(t *testing.T) {
 			maps.Copy(values, test.change)
 			_, err := catalogue.Parse(values)
 
-			var mistakes catalogue.Mistakes
+			var mistakes catalogue.MistakesError
 			require.ErrorAs(t, err, &mistakes)
 			require.Len(t, mistakes, len(test.want), "%v", err)
 			for i, want := range test.want {

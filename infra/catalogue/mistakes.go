@@ -12,12 +12,12 @@ type Mistake struct {
 	Problem string // what is wrong, and what to write instead
 }
 
-// Mistakes is the error of a configuration that can't be deployed. It holds
+// MistakesError is the error of a configuration that can't be deployed. It holds
 // every mistake that was found, in the order of the configuration's parts.
-type Mistakes []Mistake
+type MistakesError []Mistake
 
 // Error lists all mistakes, one a line.
-func (m Mistakes) Error() string {
+func (m MistakesError) Error() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "the stack's configuration has %d mistake(s); nothing was deployed:", len(m))
 	for _, mistake := range m {
@@ -26,12 +26,12 @@ func (m Mistakes) Error() string {
 	return text.String()
 }
 
-func (m *Mistakes) add(path, format string, args ...any) {
+func (m *MistakesError) add(path, format string, args ...any) {
 	*m = append(*m, Mistake{Path: path, Problem: fmt.Sprintf(format, args...)})
 }
 
 // addErr splits what errors.Join joined, so that each problem has its line.
-func (m *Mistakes) addErr(path string, err error) {
+func (m *MistakesError) addErr(path string, err error) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, part := range joined.Unwrap() {
 			m.addErr(path, part)
@@ -45,7 +45,7 @@ func (m *Mistakes) addErr(path string, err error) {
 
 // without returns the mistakes without what else is said of the keys of the
 // first ones: a value that couldn't be read isn't missing too.
-func (m Mistakes) without(first Mistakes) Mistakes {
+func (m MistakesError) without(first MistakesError) MistakesError {
 	said := map[string]bool{}
 	for _, mistake := range first {
 		said[mistake.Path] = true

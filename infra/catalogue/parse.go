@@ -61,9 +61,9 @@ type document struct {
 }
 
 // Parse reads the values of Keys, in which objects are JSON as Pulumi hands
-// them to a program. The error is of type Mistakes and holds all that is wrong.
+// them to a program. The error is of type MistakesError and holds all that is wrong.
 func Parse(values map[string]string) (Stack, error) {
-	var mistakes Mistakes
+	var mistakes MistakesError
 	written := decode(values, &mistakes)
 	malformed := slices.Clone(mistakes)
 
@@ -93,7 +93,7 @@ func Parse(values map[string]string) (Stack, error) {
 
 // decode reads the objects of our namespace and adds every unknown key and
 // wrong type.
-func decode(values map[string]string, mistakes *Mistakes) document {
+func decode(values map[string]string, mistakes *MistakesError) document {
 	objects := map[string]any{}
 	for _, key := range Keys() {
 		field, ours := strings.CutPrefix(key, Namespace+":")
@@ -124,7 +124,7 @@ func decode(values map[string]string, mistakes *Mistakes) document {
 	return written
 }
 
-func addDecodeErrors(err error, mistakes *Mistakes) {
+func addDecodeErrors(err error, mistakes *MistakesError) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, part := range joined.Unwrap() {
 			addDecodeErrors(part, mistakes)
@@ -153,7 +153,7 @@ func yamlPath(name string) string {
 }
 
 // readSecret reads the entry at a key of the catalogue.
-func (s *Stack) readSecret(key string, e entry, mistakes *Mistakes) Secret {
+func (s *Stack) readSecret(key string, e entry, mistakes *MistakesError) Secret {
 	path := KeyCatalogue + "." + key
 	secret := Secret{
 		Owner:              e.Owner,
@@ -190,7 +190,7 @@ func (s *Stack) readSecret(key string, e entry, mistakes *Mistakes) Secret {
 	return secret
 }
 
-func (s *Stack) readName(path, key string, mistakes *Mistakes) spec.Name {
+func (s *Stack) readName(path, key string, mistakes *MistakesError) spec.Name {
 	service, name, ok := strings.Cut(key, "/")
 	if !ok || strings.Contains(name, "/") {
 		mistakes.add(path, "is no name: write <service>/<secret>")
@@ -207,7 +207,7 @@ func (s *Stack) readName(path, key string, mistakes *Mistakes) spec.Name {
 	return full
 }
 
-func (s *Stack) readReaders(path string, secret Secret, mistakes *Mistakes) {
+func (s *Stack) readReaders(path string, secret Secret, mistakes *MistakesError) {
 	for i, reader := range secret.Readers {
 		if _, ok := s.Services[reader]; !ok {
 			mistakes.add(path+".readers", "%q is no service of %s", reader, KeyServices)
@@ -218,7 +218,7 @@ func (s *Stack) readReaders(path string, secret Secret, mistakes *Mistakes) {
 	}
 }
 
-func (s *Stack) readDatabase(path string, kind spec.Kind, user *DatabaseUser, mistakes *Mistakes) DatabaseUser {
+func (s *Stack) readDatabase(path string, kind spec.Kind, user *DatabaseUser, mistakes *MistakesError) DatabaseUser {
 	path += ".database"
 	switch {
 	case kind != spec.KindDatabase && user != nil:
@@ -239,7 +239,7 @@ func (s *Stack) readDatabase(path string, kind spec.Kind, user *DatabaseUser, mi
 	return *user
 }
 
-func readValue(path string, kind spec.Kind, text string, mistakes *Mistakes) FirstValue {
+func readValue(path string, kind spec.Kind, text string, mistakes *MistakesError) FirstValue {
 	value := FirstValue(text)
 	switch {
 	case text == "" && kind == spec.KindDatabase:
@@ -257,7 +257,7 @@ func readValue(path string, kind spec.Kind, text string, mistakes *Mistakes) Fir
 	}
 }
 
-func readRotation(path string, kind spec.Kind, r rotation, mistakes *Mistakes) *Schedule {
+func readRotation(path string, kind spec.Kind, r rotation, mistakes *MistakesError) *Schedule {
 	if r.Disabled != "" {
 		if r.Every != "" || r.Schedule != "" || r.Window != "" {
 			mistakes.add(path, "is both disabled and configured: leave one out")

@@ -31,7 +31,7 @@ const (
 	maxRotatorARNs  = 7500 // characters of a rotator's secrets, of the 10,240 of its policy
 )
 
-func (s *Stack) validateRegions(mistakes *Mistakes) {
+func (s *Stack) validateRegions(mistakes *MistakesError) {
 	if !regionPattern.MatchString(s.Region) {
 		mistakes.add(KeyRegion, "%q is no region", s.Region)
 	}
@@ -45,7 +45,7 @@ func (s *Stack) validateRegions(mistakes *Mistakes) {
 	}
 }
 
-func (s *Stack) validateSettings(mistakes *Mistakes) {
+func (s *Stack) validateSettings(mistakes *MistakesError) {
 	settings := s.Settings
 	for _, word := range []struct{ key, value string }{
 		{"organization", settings.Organization},
@@ -72,7 +72,7 @@ func (s *Stack) validateSettings(mistakes *Mistakes) {
 	}
 }
 
-func (s *Stack) validateServices(mistakes *Mistakes) {
+func (s *Stack) validateServices(mistakes *MistakesError) {
 	for _, name := range slices.Sorted(maps.Keys(s.Services)) {
 		service, path := s.Services[name], KeyServices+"."+name
 		if !servicePattern.MatchString(name) {
@@ -100,7 +100,7 @@ func (s *Stack) validateServices(mistakes *Mistakes) {
 	}
 }
 
-func (s *Stack) validateDatabases(mistakes *Mistakes) {
+func (s *Stack) validateDatabases(mistakes *MistakesError) {
 	for _, name := range slices.Sorted(maps.Keys(s.Databases)) {
 		server, path := s.Databases[name], KeyDatabases+"."+name
 		if !slices.Contains(spec.Engines(), server.Engine) {
@@ -118,7 +118,7 @@ func (s *Stack) validateDatabases(mistakes *Mistakes) {
 	}
 }
 
-func (s *Stack) readRotators(rotators map[string]Rotator, mistakes *Mistakes) {
+func (s *Stack) readRotators(rotators map[string]Rotator, mistakes *MistakesError) {
 	s.Rotators = make(map[spec.Kind]Rotator, len(rotators))
 	for _, name := range slices.Sorted(maps.Keys(rotators)) {
 		rotator, path := rotators[name], KeyRotators+"."+name
@@ -148,7 +148,7 @@ func (s *Stack) readRotators(rotators map[string]Rotator, mistakes *Mistakes) {
 	}
 }
 
-func (r Rotator) validate(path string, mistakes *Mistakes) {
+func (r Rotator) validate(path string, mistakes *MistakesError) {
 	if r.Architecture != "arm64" && r.Architecture != "x86_64" {
 		mistakes.add(path+".architecture", "%q: write arm64 or x86_64", r.Architecture)
 	}
@@ -178,7 +178,7 @@ func (r Rotator) validate(path string, mistakes *Mistakes) {
 }
 
 // validateTogether checks what no entry can know alone.
-func (s *Stack) validateTogether(mistakes *Mistakes) {
+func (s *Stack) validateTogether(mistakes *MistakesError) {
 	ids := map[string]string{}
 	read := map[string]int{}
 	arns := map[spec.Kind]int{}

@@ -9,7 +9,7 @@ import (
 // readStack reads and checks the stack's configuration.
 func readStack(ctx *pulumi.Context) (catalogue.Stack, error) {
 	values := map[string]string{}
-	var mistakes catalogue.Mistakes
+	var mistakes catalogue.MistakesError
 	for _, key := range catalogue.Keys() {
 		if ctx.IsConfigSecret(key) {
 			mistakes = append(mistakes, catalogue.Mistake{

@@ -1,0 +1,187 @@
+package program_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/smithy-go"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/aistudio/secrets/infra/policy"
+	"github.com/aistudio/secrets/sdk/spec"
+)
+
+const allowAll = `{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}`
+
+func read(t *testing.T, config aws.Config, name string) (spec.Value, error) {
+	t.Helper()
+	output, err := secretsmanager.NewFromConfig(config).GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: &name})
+	if err != nil {
+		return spec.Value{}, err
+	}
+	return spec.ValueString(aws.ToString(output.SecretString)), nil
+}
+
+func requireDenied(t *testing.T, err error) {
+	t.Helper()
+	var refused smithy.APIError
+	require.ErrorAs(t, err, &refused, "the call was allowed")
+	require.Equal(t, "AccessDeniedException", refused.ErrorCode(), "%v", err)
+}
+
+// trustAccount lets the account take a role on that only services may, so that a
+// test can act as it.
+func (w *world) trustAccount(t *testing.T, role string) {
+	t.Helper()
+	_, err := iam.NewFromConfig(w.cloud.Config(region)).UpdateAssumeRolePolicy(t.Context(), &iam.UpdateAssumeRolePolicyInput{
+		RoleName: &role, PolicyDocument: aws.String(trustAccount),
+	})
+	require.NoError(t, err)
+}
+
+// checkAccess tries every action on secrets as every kind of principal.
+func (w *world) checkAccess(t *testing.T) {
+	const mine, foreign = "aistudio/dev/orders/database", "aistudio/dev/studio/webhook-signing"
+	_, err := secretsmanager.NewFromConfig(w.cloud.Config(region)).PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{
+		SecretId: aws.String(foreign), SecretString: aws.String("planted"),
+	})
+	require.NoError(t, err, "an administrator puts the value of a secret that isn't seeded")
+
+	_, err = w.assume(t.Context(), "aistudio-dev-studio-reader")
+	var refused smithy.APIError
+	require.ErrorAs(t, err, &refused, "only Lambda may take that role on")
+	require.Equal(t, "AccessDenied", refused.ErrorCode())
+
+	const rotator = "aistudio-dev-rotate-database"
+	w.trustAccount(t, rotator)
+	principals := map[string]aws.Config{
+		"root":     w.cloud.Config(region),
+		"reader":   w.session(t, "aistudio-dev-orders-reader"),
+		"rotator":  w.session(t, rotator),
+		"intruder": w.createRole(t, "intruder", allowAll), // whom IAM allows everything
+	}
+	key := w.keyARN(t, w.cloud.Config(region))
+	id, other := aws.String(mine), aws.String(foreign)
+	type secrets = secretsmanager.Client
+	actions := map[string]struct {
+		try     func(context.Context, *secrets, *kms.Client) error
+		allowed []string
+	}{
+		"read": {func(ctx context.Context, c *secrets, _ *kms.Client) error {
+			_, err := c.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: id})
+			return err
+		}, []string{"root", "reader", "rotator"}},
+		"read another service's": {func(ctx context.Context, c *secrets, _ *kms.Client) error {
+			_, err := c.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: other})
+			return err
+		}, []string{"root"}},
+		"describe": {func(ctx context.Context, c *secrets, _ *kms.Client) error {
+			_, err := c.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: id})
+			return err
+		}, []string{"root", "rotator", "intruder"}},
+		"write another service's": {func(ctx context.Context, c *secrets, _ *kms.Client) error {
+			_, err := c.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: other, SecretString: aws.String("planted")})
+			return err
+		}, []string{"root"}},
+		"tag": {func(ctx context.Context, c *secrets, _ *kms.Client) error {
+			_, err := c.UntagResource(ctx, &secretsmanager.UntagResourceInput{SecretId: id, TagKeys: []string{"None"}})
+			return err
+		}, []string{"root"}},
+		"change": {func(ctx context.Context, c *secrets, _ *kms.Client) error {
+			_, err := c.UpdateSecret(ctx, &secretsmanager.UpdateSecretInput{SecretId: other, Description: aws.String("changed")})
+			return err
+		}, []string{"root"}},
+		"open up": {func(ctx context.Context, c *secrets, _ *kms.Client) error {
+			_, err := c.DeleteResourcePolicy(ctx, &secretsmanager.DeleteResourcePolicyInput{SecretId: aws.String("aistudio/dev/studio/google-oauth")})
+			return err
+		}, []string{"root"}},
+		"stop the rotation": {func(ctx context.Context, c *secrets, _ *kms.Client) error {
+			_, err := c.CancelRotateSecret(ctx, &secretsmanager.CancelRotateSecretInput{SecretId: other})
+			return err
+		}, []string{"root"}},
+		"use the key past Secrets Manager": {func(ctx context.Context, _ *secrets, c *kms.Client) error {
+			_, err := c.GenerateDataKey(ctx, &kms.GenerateDataKeyInput{KeyId: &key, KeySpec: kmstypes.DataKeySpecAes256})
+			return err
+		}, nil},
+		"take the key": {func(ctx context.Context, _ *secrets, c *kms.Client) error {
+			_, err := c.GetKeyPolicy(ctx, &kms.GetKeyPolicyInput{KeyId: &key})
+			return err
+		}, []string{"root", "intruder"}}, // the dev stack's administrator is the account: IAM decides
+		"delete": {func(ctx context.Context, c *secrets, _ *kms.Client) error {
+			_, err := c.DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: aws.String("aistudio/dev/inference/gateway-key")})
+			return err
+		}, nil}, // nobody tries as root: the secret is needed below
+	}
+	for action, test := range actions {
+		for who, config := range principals {
+			if action == "delete" && who == "root" {
+				continue
+			}
+			t.Run(who+": "+action, func(t *testing.T) {
+				err := test.try(t.Context(), secretsmanager.NewFromConfig(config), kms.NewFromConfig(config))
+				if !slices.Contains(test.allowed, who) {
+					requireDenied(t, err)
+					return
+				}
+				var refused smithy.APIError
+				if errors.As(err, &refused) { // it may fail for another reason
+					assert.NotEqual(t, "AccessDeniedException", refused.ErrorCode(), "%v", err)
+				}
+			})
+		}
+	}
+}
+
+// checkRotatorStatements takes away one statement of the rotator's policy after
+// the other: the rotation fails, and succeeds when it is back. Tracing can't be
+// seen in the emulator.
+func (w *world) checkRotatorStatements(t *testing.T) {
+	const role, name = "aistudio-dev-rotate-database", "aistudio/dev/orders/database"
+	client := iam.NewFromConfig(w.cloud.Config(region))
+	secrets := secretsmanager.NewFromConfig(w.cloud.Config(region))
+	whole := w.record.named("aws:iam/rolePolicy:RolePolicy")["rotate-database"].Inputs["policy"].StringValue()
+	put := func(document string) {
+		_, err := client.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: aws.String(role), PolicyName: aws.String("rotate"), PolicyDocument: &document})
+		require.NoError(t, err)
+	}
+	current := func() string {
+		output, err := secrets.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String(name)})
+		require.NoError(t, err)
+		return *output.VersionId
+	}
+
+	var document struct{ Statement []policy.Statement }
+	require.NoError(t, json.Unmarshal([]byte(whole), &document))
+	var sids []string
+	for i, removed := range document.Statement {
+		sids = append(sids, removed.Sid)
+		if removed.Sid == "Trace" || removed.Sid == "Log" {
+			continue
+		}
+		t.Run(removed.Sid, func(t *testing.T) {
+			rest, err := policy.Document(slices.Delete(slices.Clone(document.Statement), i, i+1)).JSON()
+			require.NoError(t, err)
+			before := current()
+			put(rest)
+			_, err = secrets.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{SecretId: aws.String(name)})
+			require.NoError(t, err)
+			require.NoError(t, w.cloud.Settle(t.Context()))
+			assert.Equal(t, before, current(), "it rotates without the statement %s", removed.Sid)
+
+			put(whole)
+			require.NoError(t, w.cloud.Advance(t.Context(), time.Hour)) // Secrets Manager tries again
+			assert.NotEqual(t, before, current(), "it doesn't rotate with all statements")
+		})
+	}
+	assert.Equal(t, []string{"Rotate", "Encrypt", "Log", "Trace", "ReadMasters"}, sids)
+}

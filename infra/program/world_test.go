@@ -1,0 +1,193 @@
+package program_test
+
+import (
+	"archive/zip"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/aistudio/secrets/infra/catalogue"
+	"github.com/aistudio/secrets/localcloud"
+	"github.com/aistudio/secrets/localcloud/localdb"
+	"github.com/aistudio/secrets/localcloud/pulumi/handlers"
+	"github.com/aistudio/secrets/localcloud/pulumi/mocks"
+)
+
+const (
+	region        = "us-east-1"
+	replicaRegion = "us-west-2"
+)
+
+// world is a stack that is deployed into an emulator of AWS, with a database
+// server and the real rotation function.
+type world struct {
+	cloud    *localcloud.Cloud
+	postgres *localdb.Postgres
+	stack    string
+	record   *recorder
+	monitor  *mocks.Monitor
+}
+
+// newWorld starts the server and the emulator and puts what the stack finds
+// there: databases and master secrets.
+func newWorld(t *testing.T, databases, masters []string) *world {
+	t.Helper()
+	w := &world{}
+	var err error
+	w.postgres, err = localdb.StartPostgres(t.Context(), localdb.Options{Progress: func(line string) { t.Log(line) }})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, w.postgres.Close()) })
+	w.cloud, err = localcloud.New()
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, w.cloud.Close()) })
+
+	for _, name := range databases {
+		w.createDatabase(t, name)
+	}
+	value, err := json.Marshal(map[string]any{
+		"engine": "postgres", "host": w.postgres.Host, "port": w.postgres.Port, "dbname": "postgres",
+		"username": w.postgres.AdminUser, "password": w.postgres.AdminPassword,
+	})
+	require.NoError(t, err)
+	for _, name := range masters {
+		_, err := secretsmanager.NewFromConfig(w.cloud.Config(region)).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
+			Name: &name, SecretString: aws.String(string(value)),
+		})
+		require.NoError(t, err)
+	}
+	return w
+}
+
+func (w *world) createDatabase(t *testing.T, name string) {
+	t.Helper()
+	config, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d dbname=postgres sslmode=verify-full sslrootcert=%s",
+		w.postgres.Host, w.postgres.Port, w.postgres.CAFile))
+	require.NoError(t, err)
+	config.User, config.Password = w.postgres.AdminUser, w.postgres.AdminPassword
+	conn, err := pgx.ConnectConfig(t.Context(), config)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close(context.WithoutCancel(t.Context()))) }()
+	_, err = conn.Exec(t.Context(), "create database "+name)
+	require.NoError(t, err)
+}
+
+// deploy deploys a stack as the caller of a configuration, with its servers and
+// its function on this machine.
+func (w *world) deploy(t *testing.T, stack string, caller aws.Config) {
+	t.Helper()
+	w.stack = stack
+	config := stackConfig(t, stack)
+	override(t, config, catalogue.KeyDatabases, map[string]any{"host": w.postgres.Host, "port": w.postgres.Port})
+	override(t, config, catalogue.KeyRotators, map[string]any{"architecture": lambdaArchitecture(), "caFile": w.postgres.CAFile})
+
+	credentials, err := caller.Credentials.Retrieve(t.Context())
+	require.NoError(t, err)
+	w.monitor, err = mocks.New(t.Context(), handlers.Config{
+		Region: region, Endpoint: w.cloud.URL(),
+		AccessKey: credentials.AccessKeyID, SecretKey: credentials.SecretAccessKey, SessionToken: credentials.SessionToken,
+	})
+	require.NoError(t, err)
+	w.record = &recorder{next: w.monitor}
+	require.NoError(t, deploy(w.record, config, buildRotator(t)))
+	require.NoError(t, w.cloud.Settle(t.Context()))
+	require.Empty(t, w.cloud.Unsupported())
+}
+
+// override changes all entries of a key that holds a map of entries.
+func override(t *testing.T, config map[string]string, key string, values map[string]any) {
+	t.Helper()
+	var entries map[string]map[string]any
+	require.NoError(t, json.Unmarshal([]byte(config[key]), &entries))
+	for _, entry := range entries {
+		maps.Copy(entry, values)
+	}
+	text, err := json.Marshal(entries)
+	require.NoError(t, err)
+	config[key] = string(text)
+}
+
+func lambdaArchitecture() string {
+	if runtime.GOARCH == "amd64" {
+		return "x86_64"
+	}
+	return runtime.GOARCH
+}
+
+// buildRotator builds the real rotation function into a folder of archives.
+func buildRotator(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	binary := filepath.Join(folder, "bootstrap")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/rotate-database")
+	build.Dir = filepath.Join("..", "..", "rotators")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	output, err := build.CombinedOutput()
+	require.NoError(t, err, "%s", output)
+
+	code, err := os.ReadFile(binary)
+	require.NoError(t, err)
+	file, err := os.Create(filepath.Join(folder, "rotate-database_linux_"+runtime.GOARCH+".zip"))
+	require.NoError(t, err)
+	archive := zip.NewWriter(file)
+	header := &zip.FileHeader{Name: "bootstrap", Method: zip.Deflate}
+	header.SetMode(0o755)
+	entry, err := archive.CreateHeader(header)
+	require.NoError(t, err)
+	_, err = entry.Write(code)
+	require.NoError(t, err)
+	require.NoError(t, archive.Close())
+	require.NoError(t, file.Close())
+	return folder
+}
+
+// createRole makes a role that the account may take on, and returns a session
+// of it.
+func (w *world) createRole(t *testing.T, name, permissions string) aws.Config {
+	t.Helper()
+	client := iam.NewFromConfig(w.cloud.Config(region))
+	_, err := client.CreateRole(t.Context(), &iam.CreateRoleInput{RoleName: &name, AssumeRolePolicyDocument: aws.String(trustAccount)})
+	require.NoError(t, err)
+	_, err = client.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: &name, PolicyName: aws.String("all"), PolicyDocument: &permissions})
+	require.NoError(t, err)
+	return w.session(t, name)
+}
+
+const trustAccount = `{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": "` + root + `"}, "Action": "sts:AssumeRole"}]}`
+
+// session takes a role on.
+func (w *world) session(t *testing.T, role string) aws.Config {
+	t.Helper()
+	config, err := w.assume(t.Context(), role)
+	require.NoError(t, err)
+	return config
+}
+
+func (w *world) assume(ctx context.Context, role string) (aws.Config, error) {
+	taken, err := sts.NewFromConfig(w.cloud.Config(region)).AssumeRole(ctx, &sts.AssumeRoleInput{
+		RoleArn:         aws.String("arn:aws:iam::" + accountID + ":role/" + role),
+		RoleSessionName: aws.String("test"),
+	})
+	if err != nil {
+		return aws.Config{}, err
+	}
+	return w.cloud.ConfigFor(region, *taken.Credentials.AccessKeyId, *taken.Credentials.SecretAccessKey, *taken.Credentials.SessionToken), nil
+}
+
+// in returns a configuration for another region.
+func in(config aws.Config, region string) aws.Config {
+	config.Region = region
+	return config
+}
