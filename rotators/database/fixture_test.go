@@ -1,0 +1,259 @@
+package database
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/aistudio/secrets/localcloud/localdb"
+	"github.com/aistudio/secrets/rotators/rotation"
+	"github.com/aistudio/secrets/sdk/spec"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	masterARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:aistudio/dev/platform/postgres-admin-M4sT3r"
+	secretARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:aistudio/dev/orders/postgres-a1B2c3"
+)
+
+// postgres is one server for all tests of the package, which logs all
+// statements.
+var postgres *localdb.Postgres
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		postgres, err = localdb.StartPostgres(context.Background(), localdb.Options{
+			Progress: func(line string) { fmt.Fprintln(os.Stderr, line) },
+			Settings: map[string]string{"log_statement": "all", "log_connections": "on"},
+		})
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		code := m.Run()
+		if err := postgres.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return code
+	}())
+}
+
+// secrets are the master secrets that a test's function can read, by ARN.
+type secrets map[string]spec.Value
+
+func (s secrets) GetSecretValue(_ context.Context, in *secretsmanager.GetSecretValueInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error) {
+	value, ok := s[aws.ToString(in.SecretId)]
+	if !ok {
+		return nil, &types.ResourceNotFoundException{Message: aws.String("Secrets Manager can't find the specified secret.")}
+	}
+	return &secretsmanager.GetSecretValueOutput{SecretString: aws.String(value.RevealString())}, nil
+}
+
+// fixture is a database of a test's own, a secret for it, and the target. It
+// plays Secrets Manager and the engine.
+type fixture struct {
+	*testing.T
+	admin    *pgx.Conn // superuser in the database
+	masters  secrets
+	target   *Target
+	logs     *lockedBuffer
+	database string
+	base     string // the user
+	arn      string
+	current  spec.Value
+	previous spec.Value
+	rotation int
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.Write(p)
+}
+
+var (
+	numberMu sync.Mutex
+	number   int
+)
+
+func next() int {
+	numberMu.Lock()
+	defer numberMu.Unlock()
+	number++
+	return number
+}
+
+// newFixture makes a database. The secret has no value yet.
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	n := next()
+	f := &fixture{
+		T: t, masters: secrets{}, logs: &lockedBuffer{},
+		database: fmt.Sprintf("test%d", n), base: fmt.Sprintf("app%d", n), arn: fmt.Sprintf("%s-%d", secretARN, n),
+	}
+	first := f.connect(f.adminValue("postgres"))
+	_, err := first.Exec(t.Context(), "CREATE DATABASE "+quote(f.database))
+	require.NoError(t, err)
+	f.admin = f.connect(f.adminValue(f.database))
+	f.masters[masterARN] = f.encode(f.adminValue("postgres"))
+	f.target = f.newTarget(Options{})
+	return f
+}
+
+func (f *fixture) newTarget(options Options) *Target {
+	if options.RootCAs == nil {
+		options.RootCAs = roots(f.T, postgres)
+	}
+	options.Logger = slog.New(slog.NewJSONHandler(f.logs, nil))
+	return New(f.masters, options)
+}
+
+func roots(t *testing.T, server *localdb.Postgres) *x509.CertPool {
+	t.Helper()
+	bundle, err := os.ReadFile(server.CAFile)
+	require.NoError(t, err)
+	pool := x509.NewCertPool()
+	require.True(t, pool.AppendCertsFromPEM(bundle))
+	return pool
+}
+
+func (f *fixture) adminValue(database string) spec.Database {
+	return spec.Database{
+		Engine: spec.EnginePostgres, Host: postgres.Host, Port: postgres.Port,
+		Username: postgres.AdminUser, Password: spec.ValueString(postgres.AdminPassword), DBName: database,
+	}
+}
+
+func (f *fixture) encode(d spec.Database) spec.Value {
+	f.Helper()
+	value, err := d.Encode()
+	require.NoError(f, err)
+	return value
+}
+
+func (f *fixture) parse(value spec.Value) spec.Database {
+	f.Helper()
+	d, err := spec.ParseDatabase(value)
+	require.NoError(f, err)
+	return d
+}
+
+// connect logs in as a client does, until the test ends.
+func (f *fixture) connect(d spec.Database) *pgx.Conn {
+	f.Helper()
+	conn, err := servers{roots: roots(f.T, postgres), timeout: defaultDialTimeout}.connect(f.Context(), d)
+	require.NoError(f, err)
+	f.Cleanup(func() { hangUp(conn) })
+	return conn
+}
+
+// client is connect with a secret's value.
+func (f *fixture) client(value spec.Value) *pgx.Conn {
+	f.Helper()
+	return f.connect(f.parse(value))
+}
+
+// exec runs statements as the administrator; %s is the user's quoted name.
+func (f *fixture) exec(statements ...string) {
+	f.Helper()
+	for _, statement := range statements {
+		_, err := f.admin.Exec(f.Context(), strings.ReplaceAll(statement, "%s", quote(f.base)))
+		require.NoError(f, err, statement)
+	}
+}
+
+func (f *fixture) seedRequest() *spec.SeedRequest {
+	return &spec.SeedRequest{Step: spec.StepSeed, SecretID: f.arn, Database: &spec.DatabaseSeed{
+		Engine: spec.EnginePostgres, Host: postgres.Host, Port: postgres.Port, DBName: f.database,
+		Username: f.base, MasterSecretARN: masterARN,
+	}}
+}
+
+// trySeed gives the secret its first value, as the engine does.
+func (f *fixture) trySeed() error {
+	generated, err := f.target.Generate(f.Context(), rotation.GenerateRequest{SecretARN: f.arn, Token: "seed", Seed: f.seedRequest()})
+	if err != nil {
+		return err
+	}
+	if _, err := f.target.Apply(f.Context(), rotation.ApplyRequest{SecretARN: f.arn, Token: "seed", Pending: generated.Value}); err != nil {
+		return err
+	}
+	if _, err := f.target.Verify(f.Context(), rotation.VerifyRequest{SecretARN: f.arn, Token: "seed", Pending: generated.Value}); err != nil {
+		return err
+	}
+	f.current = generated.Value
+	return nil
+}
+
+func (f *fixture) seed() {
+	f.Helper()
+	require.NoError(f, f.trySeed())
+}
+
+// generate makes the next rotation's pending value.
+func (f *fixture) generate() (spec.Value, error) {
+	f.rotation++
+	response, err := f.target.Generate(f.Context(), rotation.GenerateRequest{
+		SecretARN: f.arn, Token: fmt.Sprint(f.rotation), Current: f.current,
+	})
+	return response.Value, err
+}
+
+func (f *fixture) apply(pending spec.Value) error {
+	_, err := f.target.Apply(f.Context(), rotation.ApplyRequest{
+		SecretARN: f.arn, Token: fmt.Sprint(f.rotation), Pending: pending, Current: f.current, Previous: f.previous,
+	})
+	return err
+}
+
+// tryRotate does what the engine does in four steps.
+func (f *fixture) tryRotate() error {
+	pending, err := f.generate()
+	if err != nil {
+		return err
+	}
+	if err := f.apply(pending); err != nil {
+		return err
+	}
+	if _, err := f.target.Verify(f.Context(), rotation.VerifyRequest{SecretARN: f.arn, Token: fmt.Sprint(f.rotation), Pending: pending}); err != nil {
+		return err
+	}
+	if f.previous.Len() > 0 {
+		_, err := f.target.Retire(f.Context(), rotation.RetireRequest{SecretARN: f.arn, Retired: f.previous, Current: f.current, Pending: pending})
+		if err != nil {
+			return err
+		}
+	}
+	f.previous, f.current = f.current, pending
+	return nil
+}
+
+func (f *fixture) rotate() {
+	f.Helper()
+	require.NoError(f, f.tryRotate())
+}
+
+// query runs a statement and returns the only column of its only row.
+func query[T any](f *fixture, conn *pgx.Conn, statement string, arguments ...any) T {
+	f.Helper()
+	var result T
+	require.NoError(f, conn.QueryRow(f.Context(), statement, arguments...).Scan(&result), statement)
+	return result
+}

@@ -1,0 +1,216 @@
+package database
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/aistudio/secrets/rotators/rotation"
+	"github.com/aistudio/secrets/sdk/spec"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// verifiers are all stored passwords: whoever was refused has changed none.
+func (f *fixture) verifiers() string {
+	f.Helper()
+	return query[string](f, f.admin, "select string_agg(rolname || coalesce(rolpassword, ''), ',' order by rolname) from pg_authid")
+}
+
+// refused runs something that must fail for good and change nothing.
+func (f *fixture) refused(try func() error, message string) {
+	f.Helper()
+	before := f.verifiers()
+	err := try()
+	require.ErrorIs(f, err, rotation.ErrDefinite)
+	require.ErrorContains(f, err, message)
+	assert.True(f, before == f.verifiers(), "a password was changed all the same")
+}
+
+// Whoever can write a secret could otherwise take over another's account.
+func TestTheCurrentValueMustLogIn(t *testing.T) {
+	f := newFixture(t)
+	f.seed()
+	f.exec("CREATE ROLE " + quote(f.base+"_victim") + " LOGIN PASSWORD 'unknown'")
+	written := f.parse(f.current)
+	written.Username = f.base + "_victim"
+	f.current = f.encode(written)
+	f.refused(f.tryRotate, "the current value must log in")
+}
+
+func TestTheMasterMustBeForTheSameServer(t *testing.T) {
+	for name, change := range map[string]func(*spec.Database){
+		"host": func(d *spec.Database) { d.Host = "localhost" },
+		"port": func(d *spec.Database) { d.Port++ },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			f.seed()
+			master := f.adminValue("postgres")
+			change(&master)
+			f.masters[masterARN] = f.encode(master)
+			f.refused(f.tryRotate, "must be for the same server")
+		})
+	}
+}
+
+func TestTheMasterIsNoneOfTheUsers(t *testing.T) {
+	f := newFixture(t)
+	f.seed()
+	f.rotate()
+	f.masters[masterARN] = f.previous
+	f.refused(f.tryRotate, "can't be one of the users that alternate")
+}
+
+func TestAMissingMasterSecretIsNamed(t *testing.T) {
+	f := newFixture(t)
+	delete(f.masters, masterARN)
+	f.refused(f.trySeed, masterARN)
+}
+
+// A value that was made before somebody changed the secret can never be right:
+// it's withdrawn, so that the next rotation makes another.
+func TestAPendingValueThatDoesNotFitIsRejected(t *testing.T) {
+	for key, change := range map[string]func(*spec.Database){
+		"host":      func(d *spec.Database) { d.Host = "localhost" },
+		"dbname":    func(d *spec.Database) { d.DBName = "postgres" },
+		"masterarn": func(d *spec.Database) { d.MasterARN += "2" },
+		"username":  func(d *spec.Database) { d.Username += "_other" },
+		"ssl":       func(d *spec.Database) { d.SSL = new(false) },
+	} {
+		t.Run(key, func(t *testing.T) {
+			f := newFixture(t)
+			f.seed()
+			pending, err := f.generate()
+			require.NoError(t, err)
+			changed := f.parse(f.current)
+			change(&changed)
+			f.current = f.encode(changed)
+			before := f.verifiers()
+			err = f.apply(pending)
+			require.ErrorIs(t, err, rotation.ErrRejected)
+			require.ErrorContains(t, err, fmt.Sprintf("%q", key))
+			assert.True(t, before == f.verifiers())
+		})
+	}
+}
+
+func TestASeedTouchesNoUserThatItDidNotMake(t *testing.T) {
+	f := newFixture(t)
+	f.exec("CREATE ROLE %s LOGIN PASSWORD 'somebody''s'")
+	f.refused(f.trySeed, "wasn't made for this secret")
+
+	// What the message says makes it the secret's.
+	_, remedy, _ := strings.Cut(f.trySeed().Error(), "let an administrator run ")
+	remedy, _, _ = strings.Cut(remedy, " ("+rotation.ErrDefinite.Error())
+	f.exec(remedy)
+	f.seed()
+
+	other := *f
+	other.arn += "-other"
+	other.refused(other.trySeed, "its comment doesn't say so")
+}
+
+func TestASeedRunsAgain(t *testing.T) {
+	f := newFixture(t)
+	f.seed()
+	lost := f.current
+	f.seed()
+	assert.False(t, f.current.Equal(lost), "the first value wasn't lost")
+	f.client(f.current)
+	f.rotate()
+}
+
+func TestARoleOfAnotherIsNotMadeTheAlternate(t *testing.T) {
+	f := newFixture(t)
+	f.exec("CREATE ROLE " + quote(f.base+"_clone") + " LOGIN PASSWORD 'somebody''s'")
+	f.seed()
+	f.refused(f.tryRotate, `role "`+f.base+`_clone" wasn't made for this secret`)
+	f.exec("GRANT " + quote(f.base+"_owner") + " TO " + quote(f.base+"_clone"))
+	f.rotate()
+}
+
+func TestASharedRoleOfAnotherIsLeftAlone(t *testing.T) {
+	f := newFixture(t)
+	f.exec("CREATE ROLE " + quote(f.base+"_owner"))
+	f.refused(f.trySeed, `COMMENT ON ROLE "`+f.base+`_owner"`)
+}
+
+// AWS's own function has left a clone that is a member of the user.
+func TestTheCloneOfAWSsFunctionIsTakenOver(t *testing.T) {
+	for _, suffix := range []string{"", "_clone"} {
+		t.Run("current"+suffix, func(t *testing.T) {
+			f := newFixture(t)
+			f.exec(
+				"CREATE ROLE %s LOGIN PASSWORD 'old'",
+				"CREATE ROLE "+quote(f.base+"_clone")+" LOGIN PASSWORD 'old'",
+				"GRANT %s TO "+quote(f.base+"_clone"),
+				"GRANT CREATE ON SCHEMA public TO %s",
+				"CREATE TABLE old (n int)", "ALTER TABLE old OWNER TO %s",
+				"CREATE TABLE cloned (n int)", "ALTER TABLE cloned OWNER TO "+quote(f.base+"_clone"),
+			)
+			value := f.adminValue(f.database)
+			value.Username, value.Password, value.MasterARN = f.base+suffix, spec.ValueString("old"), masterARN
+			f.current = f.encode(value)
+			for range 2 {
+				f.rotate()
+				f.allowed("SELECT * FROM old, cloned", "DROP TABLE old, cloned", "CREATE TABLE new (n int)")
+			}
+		})
+	}
+}
+
+func TestASuperuserDoesNotAlternate(t *testing.T) {
+	f := newFixture(t)
+	f.exec("CREATE ROLE %s SUPERUSER LOGIN PASSWORD 'old'")
+	value := f.adminValue(f.database)
+	value.Username, value.Password, value.MasterARN = f.base, spec.ValueString("old"), masterARN
+	f.current = f.encode(value)
+	f.refused(f.tryRotate, "is a superuser")
+}
+
+// rotation-lambdas#99 and aws-cdk#6358: a KeyError instead of a message.
+func TestReport10MissingKeysAreNamed(t *testing.T) {
+	f := newFixture(t)
+	for value, message := range map[string]string{
+		`{"engine":"postgres","host":"h","username":"app_clone","password":"p"}`:       `"masterarn"`,
+		`{"engine":"postgres","username":"app","password":"p"}`:                        `"host"`,
+		`{"engine":"postgres","host":"h","password":"p"}`:                              `"username"`,
+		`{"engine":"postgres","host":"h","username":"app"}`:                            `"password"`,
+		`{"host":"h","username":"app","password":"p"}`:                                 `"engine"`,
+		`{"engine":"mysql","host":"h","username":"app","password":"p"}`:                `"mysql"`,
+		`{"engine":"postgres","host":"h","username":"app","password":"p","ssl":"yes"}`: `"ssl"`,
+		`{"engine":"postgres","host":"h","username":"app","password":"canary`:          "isn't JSON",
+	} {
+		f.current = spec.ValueString(value)
+		_, err := f.generate()
+		require.ErrorIs(t, err, rotation.ErrDefinite, value)
+		require.ErrorContains(t, err, message, value)
+		assert.NotContains(t, err.Error(), "canary")
+	}
+	master := f.adminValue("postgres")
+	master.Host = ""
+	f.masters[masterARN] = f.encode(master)
+	err := f.trySeed()
+	require.ErrorContains(t, err, masterARN)
+	require.ErrorContains(t, err, `"host"`)
+}
+
+func TestSeedsAreChecked(t *testing.T) {
+	f := newFixture(t)
+	for message, change := range map[string]func(*spec.SeedRequest){
+		"no Database":    func(r *spec.SeedRequest) { r.Database = nil },
+		"without _clone": func(r *spec.SeedRequest) { r.Database.Username += "_clone" },
+		`"mysql"`:        func(r *spec.SeedRequest) { r.Database.Engine = "mysql" },
+		"too long":       func(r *spec.SeedRequest) { r.Database.Username = strings.Repeat("x", 58) },
+		"no name":        func(r *spec.SeedRequest) { r.Database.Username = "_clone" },
+		"twice":          func(r *spec.SeedRequest) { r.Database.Username = "a_clone_clone" },
+		"zero byte":      func(r *spec.SeedRequest) { r.Database.Username = "a\x00b" },
+	} {
+		request := f.seedRequest()
+		change(request)
+		_, err := f.target.Generate(t.Context(), rotation.GenerateRequest{SecretARN: f.arn, Seed: request})
+		require.ErrorIs(t, err, rotation.ErrDefinite)
+		require.ErrorContains(t, err, message)
+	}
+}
