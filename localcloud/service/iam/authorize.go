@@ -53,8 +53,7 @@ func accountOf(arn string) string {
 	return parts[4]
 }
 
-// addPolicies adds the caller's own policies. A role or user that is gone, or
-// was made anew under the same name, has none.
+// addPolicies adds the caller's own policies.
 func (s *Service) addPolicies(p *policy.Policies, caller api.Caller, region string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,18 +61,11 @@ func (s *Service) addPolicies(p *policy.Policies, caller api.Caller, region stri
 	if x != nil {
 		p.Session = x.Policies
 	}
-	a := s.accounts[caller.Account]
-	switch {
-	case caller.Role != "":
-		if r := s.roleByARN(caller.Role); r != nil && (x == nil || x.roleID == r.id) {
-			s.addPrincipal(p, caller.Account, &r.principal)
-			r.lastUsed, r.lastRegion = s.env.Clock.Now().Truncate(time.Second), region
-		}
-	case a != nil && strings.Contains(caller.ARN, ":user/"):
-		u := a.users[caller.ARN[strings.LastIndex(caller.ARN, "/")+1:]]
-		if u != nil && u.id == caller.ID {
-			s.addPrincipal(p, caller.Account, &u.principal)
-		}
+	if from := s.principalOf(caller, x); from != nil {
+		s.addPrincipal(p, caller.Account, from)
+	}
+	if r := s.roleByARN(caller.Role); r != nil {
+		r.lastUsed, r.lastRegion = s.env.Clock.Now().Truncate(time.Second), region
 	}
 }
 

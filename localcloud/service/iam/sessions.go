@@ -3,6 +3,7 @@ package iam
 import (
 	"context"
 	"crypto/subtle"
+	"maps"
 	"net/http"
 	"regexp"
 	"strings"
@@ -68,11 +69,7 @@ func (s *Service) Role(arn string) (Role, bool) {
 	if x == nil {
 		return Role{}, false
 	}
-	tags := make(map[string]string, len(x.tags))
-	for k, v := range x.tags {
-		tags[k] = v
-	}
-	return Role{x.arn, x.id, x.trust.text, x.maxSession, tags}, true
+	return Role{x.arn, x.id, x.trust.text, x.maxSession, maps.Clone(x.tags)}, true
 }
 
 // roleByARN returns nil for what is not the ARN of a role; mu is held.
@@ -208,7 +205,7 @@ func (s *Service) Resolve(service, accessKeyID, token string) (api.Caller, error
 			return api.Caller{}, invalidToken(service)
 		}
 		u := s.accounts[k.account].users[k.user]
-		return api.Caller{Account: k.account, ARN: u.arn, ID: u.id, AccessKeyID: k.id, Tags: u.tags}, nil
+		return api.Caller{Account: k.account, ARN: u.arn, ID: u.id, AccessKeyID: k.id, Tags: maps.Clone(u.tags)}, nil
 	}
 	account := s.env.Account
 	if accountForm.MatchString(accessKeyID) {
@@ -230,15 +227,32 @@ func (s *Service) resolveSession(service, accessKeyID, token string) (api.Caller
 	}
 	caller := x.caller
 	caller.Tags = map[string]string{}
-	if r := s.roleByARN(caller.Role); r != nil && r.id == x.roleID {
-		for k, v := range r.tags {
-			caller.Tags[k] = v
-		}
+	if p := s.principalOf(caller, x); p != nil {
+		maps.Copy(caller.Tags, p.tags)
 	}
-	for k, v := range x.Tags {
-		caller.Tags[k] = v
-	}
+	maps.Copy(caller.Tags, x.Tags)
 	return caller, nil
+}
+
+// principalOf finds the role or user of a caller; mu is held. One that is gone,
+// or was made anew under the same name, isn't the caller's any more. x is the
+// caller's session, nil if it has none.
+func (s *Service) principalOf(caller api.Caller, x *session) *principal {
+	if caller.Role != "" {
+		if r := s.roleByARN(caller.Role); r != nil && (x == nil || x.roleID == r.id) {
+			return &r.principal
+		}
+		return nil
+	}
+	a := s.accounts[caller.Account]
+	if a == nil {
+		return nil
+	}
+	u := a.users[caller.ARN[strings.LastIndex(caller.ARN, "/")+1:]]
+	if u == nil || u.arn != caller.ARN || u.id != caller.ID {
+		return nil
+	}
+	return &u.principal
 }
 
 // queryServices are those with the query protocol, whose common errors have
