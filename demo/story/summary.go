@@ -1,0 +1,177 @@
+package story
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail/types"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	secrets "github.com/aistudio/secrets/sdk"
+)
+
+// Summary is how the story ended.
+type Summary struct {
+	Engine    string
+	Rotations int // from the trail: RotationSucceeded
+	Failed    int // from the trail: RotationFailed
+	Logins    map[string]int
+	Failures  []string
+	Cache     secrets.Stats
+	Versions  []Version
+	Reads     map[Reader]int
+}
+
+// Version is a version of the secret with its staging labels.
+type Version struct {
+	ID     string
+	Stages []string
+}
+
+// Reader is who read the secret, and whether it was let.
+type Reader struct {
+	Principal string
+	Outcome   string // "allowed" or an error code
+}
+
+func (w *World) summarise(ctx context.Context, client *Client) (Summary, error) {
+	s := Summary{
+		Engine: w.Engine, Logins: client.Logins(), Failures: client.Failures(), Cache: client.Stats(), Reads: map[Reader]int{},
+	}
+	out, err := secretsmanager.NewFromConfig(w.Cloud.Config(Region)).ListSecretVersionIds(ctx,
+		&secretsmanager.ListSecretVersionIdsInput{SecretId: aws.String(SecretName), IncludeDeprecated: aws.Bool(true)})
+	if err != nil {
+		return Summary{}, fmt.Errorf("list the versions of %s: %w", SecretName, err)
+	}
+	for _, v := range out.Versions {
+		s.Versions = append(s.Versions, Version{*v.VersionId, v.VersionStages})
+	}
+	return s, w.readTrail(ctx, out.ARN, &s)
+}
+
+// readTrail counts what CloudTrail knows of the secret.
+func (w *World) readTrail(ctx context.Context, arn *string, s *Summary) error {
+	pages := cloudtrail.NewLookupEventsPaginator(cloudtrail.NewFromConfig(w.Cloud.Config(Region)), &cloudtrail.LookupEventsInput{
+		LookupAttributes: []types.LookupAttribute{{AttributeKey: types.LookupAttributeKeyResourceName, AttributeValue: arn}},
+	})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return fmt.Errorf("look up the events of %s: %w", SecretName, err)
+		}
+		for _, event := range page.Events {
+			if err := s.count(*event.EventName, *event.CloudTrailEvent); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Summary) count(name, record string) error {
+	switch name {
+	case "RotationSucceeded":
+		s.Rotations++
+	case "RotationFailed", "RotationAbandoned":
+		s.Failed++
+	case "GetSecretValue":
+		var event struct {
+			ErrorCode    string
+			UserIdentity struct {
+				ARN            string
+				SessionContext struct{ SessionIssuer struct{ ARN string } }
+			}
+		}
+		if err := json.Unmarshal([]byte(record), &event); err != nil {
+			return fmt.Errorf("read an event of the trail: %w", err)
+		}
+		r := Reader{Principal: event.UserIdentity.SessionContext.SessionIssuer.ARN, Outcome: "allowed"}
+		if r.Principal == "" {
+			r.Principal = event.UserIdentity.ARN
+		}
+		if event.ErrorCode != "" {
+			r.Outcome = event.ErrorCode
+		}
+		s.Reads[r]++
+	}
+	return nil
+}
+
+// functionLog is the end of the rotation function's log.
+func (w *World) functionLog(ctx context.Context) string {
+	out, err := cloudwatchlogs.NewFromConfig(w.Cloud.Config(Region)).FilterLogEvents(ctx,
+		&cloudwatchlogs.FilterLogEventsInput{LogGroupName: aws.String("/aws/lambda/" + Rotator)})
+	if err != nil {
+		return "(no log: " + err.Error() + ")"
+	}
+	var lines []string
+	for _, event := range out.Events {
+		lines = append(lines, strings.TrimRight(*event.Message, "\n"))
+	}
+	return strings.Join(lines[max(0, len(lines)-20):], "\n")
+}
+
+// Check returns what is wrong with how the story ended, or nil.
+func (s Summary) Check(rotations int) error {
+	var errs []error
+	if s.Rotations != rotations || s.Failed != 0 {
+		errs = append(errs, fmt.Errorf("%d rotations succeeded and %d failed, wanted %d and 0", s.Rotations, s.Failed, rotations))
+	}
+	if len(s.Failures) > 0 {
+		errs = append(errs, fmt.Errorf("%d logins failed, the first with: %s", len(s.Failures), s.Failures[0]))
+	}
+	if len(s.Logins) != 2 && rotations > 1 {
+		errs = append(errs, fmt.Errorf("the client logged in as %v, wanted two users", slices.Sorted(maps.Keys(s.Logins))))
+	}
+	return errors.Join(errs...)
+}
+
+// String is the summary for people.
+func (s Summary) String() string {
+	var b strings.Builder
+	table := tabwriter.NewWriter(&b, 0, 4, 2, ' ', 0)
+	row := func(format string, args ...any) { fmt.Fprintf(table, format+"\n", args...) }
+	row("\nSummary\t")
+	row("  deployed by\t%s", s.Engine)
+	row("  rotations\t%d succeeded, %d failed", s.Rotations, s.Failed)
+	row("  logins\t%d", total(s.Logins))
+	for _, user := range slices.Sorted(maps.Keys(s.Logins)) {
+		row("    as %s\t%d", user, s.Logins[user])
+	}
+	row("  failed logins\t%d", len(s.Failures))
+	row("  cache\t%d reads, %d calls to Secrets Manager, %d of them after a refused login",
+		s.Cache.Hits+s.Cache.Misses, s.Cache.Fetches, s.Cache.Refreshes)
+	row("  versions\t%d", len(s.Versions))
+	for _, v := range s.Versions {
+		stages := strings.Join(v.Stages, ", ")
+		if stages == "" {
+			stages = "no label"
+		}
+		row("    %.8s…\t%s", v.ID, stages)
+	}
+	row("  reads in the trail\t")
+	for _, r := range slices.SortedFunc(maps.Keys(s.Reads), func(a, b Reader) int {
+		return strings.Compare(a.Principal+a.Outcome, b.Principal+b.Outcome)
+	}) {
+		row("    %s\t%d %s", r.Principal, s.Reads[r], r.Outcome)
+	}
+	_ = table.Flush() // a strings.Builder takes everything
+	b.WriteString(next)
+	return b.String()
+}
+
+const next = `
+What to try next
+  go tool mage local:start     the emulator as a server, for the aws CLI and any SDK
+  go tool mage tools:install   builds the Pulumi CLI (5 to 10 minutes); the demo then uses the real engine
+  go tool mage test            all tests
+`

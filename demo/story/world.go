@@ -1,0 +1,145 @@
+package story
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/aistudio/secrets/localcloud"
+	"github.com/aistudio/secrets/localcloud/localdb"
+	"github.com/aistudio/secrets/sdk/spec"
+)
+
+// What the development stack calls things; see Pulumi.dev.yaml.
+const (
+	Region     = "us-east-1"
+	SecretName = "aistudio/dev/orders/database"
+	MasterName = "aistudio/dev/platform/postgres-admin"
+	ReaderRole = "aistudio-dev-orders-reader"
+	Rotator    = "aistudio-dev-rotate-database"
+
+	databaseName = "orders"
+)
+
+// World is what the story plays in: a PostgreSQL server and the emulator, with
+// the stack deployed.
+type World struct {
+	Cloud    *localcloud.Cloud
+	Postgres *localdb.Postgres
+	// Engine says what deployed the stack.
+	Engine string
+
+	engineDir string // Pulumi's state, "" without its engine
+}
+
+// Open starts the database server and the emulator, puts the administrator's
+// credentials into Secrets Manager as an operator would, and deploys the stack.
+// Tell of each step goes to t. Close ends it all.
+func Open(ctx context.Context, options Options, t *Teller) (*World, error) {
+	w := &World{}
+	for _, step := range []struct {
+		name string
+		do   func() (string, error)
+	}{
+		{"Start a private PostgreSQL server", func() (string, error) { return w.startPostgres(ctx, t) }},
+		{"Start the emulator of AWS", w.startCloud},
+		{"Put the administrator's credentials into Secrets Manager", func() (string, error) { return MasterName, w.putMaster(ctx) }},
+		{"Deploy the development stack", func() (string, error) { return w.deploy(ctx, options) }},
+	} {
+		if err := t.Step(step.name, step.do); err != nil {
+			return nil, errors.Join(err, w.Close())
+		}
+	}
+	return w, nil
+}
+
+func (w *World) startCloud() (string, error) {
+	var err error
+	if w.Cloud, err = localcloud.New(); err != nil {
+		return "", err
+	}
+	return w.Cloud.URL(), nil
+}
+
+// Close stops everything that Open started.
+func (w *World) Close() error {
+	var errs []error
+	if w.Cloud != nil {
+		errs = append(errs, w.Cloud.Close())
+	}
+	if w.Postgres != nil {
+		errs = append(errs, w.Postgres.Close())
+	}
+	if w.engineDir != "" {
+		errs = append(errs, os.RemoveAll(w.engineDir))
+	}
+	return errors.Join(errs...)
+}
+
+func (w *World) startPostgres(ctx context.Context, t *Teller) (string, error) {
+	var err error
+	w.Postgres, err = localdb.StartPostgres(ctx, localdb.Options{Progress: t.Detail})
+	if err != nil {
+		return "", err
+	}
+	conn, err := w.connectAdmin(ctx, "postgres")
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, "CREATE DATABASE "+databaseName); err != nil {
+		return "", fmt.Errorf("create the database %s: %w", databaseName, err)
+	}
+	return fmt.Sprintf("%s:%d, TLS with its own authority", w.Postgres.Host, w.Postgres.Port), nil
+}
+
+// putMaster is what an operator does once for a database server: its
+// administrator's credentials go into a secret, from which the rotation
+// function makes users. On AWS, RDS does it.
+func (w *World) putMaster(ctx context.Context) error {
+	value, err := json.Marshal(map[string]any{
+		"engine":   "postgres",
+		"host":     w.Postgres.Host,
+		"port":     w.Postgres.Port,
+		"dbname":   "postgres",
+		"username": w.Postgres.AdminUser,
+		"password": w.Postgres.AdminPassword,
+	})
+	if err != nil {
+		return fmt.Errorf("encode the administrator's credentials: %w", err)
+	}
+	tags := map[string]string{
+		spec.TagEnvironment: "dev", spec.TagService: "platform", spec.TagOwner: "platform-team",
+		spec.TagSecretType: spec.KindDatabase.String(), spec.TagDataClassification: "restricted", spec.TagManagedBy: "operator",
+	}
+	in := &secretsmanager.CreateSecretInput{Name: aws.String(MasterName), SecretString: aws.String(string(value))}
+	for key, v := range tags {
+		in.Tags = append(in.Tags, types.Tag{Key: &key, Value: &v})
+	}
+	if _, err := secretsmanager.NewFromConfig(w.Cloud.Config(Region)).CreateSecret(ctx, in); err != nil {
+		return fmt.Errorf("create the secret %s: %w", MasterName, err)
+	}
+	return nil
+}
+
+// connectAdmin logs in as the server's administrator.
+func (w *World) connectAdmin(ctx context.Context, database string) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d dbname=%s sslmode=verify-full sslrootcert=%s",
+		w.Postgres.Host, w.Postgres.Port, database, w.Postgres.CAFile))
+	if err != nil {
+		return nil, fmt.Errorf("configure the administrator's connection: %w", err)
+	}
+	config.User, config.Password = w.Postgres.AdminUser, w.Postgres.AdminPassword
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("log in as the administrator: %w", err)
+	}
+	return conn, nil
+}
