@@ -96,12 +96,13 @@ func withOutput(err error, output string) error {
 	return fmt.Errorf("%w\n%s", err, output)
 }
 
-// goCommand is the go command in a module. Cgo is off, so that no C compiler is
-// needed and all builds share one build cache.
+// goCommand is the go command in a module of the workspace, whatever GOWORK is
+// where mage was started. Cgo is off, so that no C compiler is needed and all
+// builds share one build cache.
 func (w *Workspace) goCommand(folder string, args ...string) command {
 	return command{
 		dir:  w.path(folder),
-		env:  []string{"CGO_ENABLED=0", "GOWORK=" + w.path("go.work")},
+		env:  []string{"CGO_ENABLED=0", "GOWORK="},
 		name: "go",
 		args: args,
 	}

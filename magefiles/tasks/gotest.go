@@ -24,8 +24,9 @@ type testEvent struct {
 // printed, and what was skipped.
 type testRun struct {
 	show func(text string)         // shows text at once
-	now  func(pkg, test string)    // hears what has just begun
+	now  func(what string)         // hears what goes on
 	open map[string]*packageOutput // packages that have not ended
+	done int                       // packages that have
 
 	packages int // that ran tests
 	passed   int // tests and subtests
@@ -56,7 +57,7 @@ type testOutput struct {
 	result string // pass, fail, skip; empty: it has not ended
 }
 
-func newTestRun(show func(string), now func(pkg, test string)) *testRun {
+func newTestRun(show func(string), now func(what string)) *testRun {
 	return &testRun{show: show, now: now, open: map[string]*packageOutput{}}
 }
 
@@ -83,7 +84,7 @@ func (r *testRun) packageEvent(event testEvent) {
 	p := r.of(event.Package)
 	switch event.Action {
 	case "start":
-		r.now(event.Package, "")
+		r.goesOn("running " + event.Package)
 	case "output":
 		p.own.WriteString(event.Output)
 	case "pass", "skip", "fail":
@@ -97,7 +98,18 @@ func (r *testRun) packageEvent(event testEvent) {
 			r.show(closingLines(p.own.String()))
 		}
 		delete(r.open, event.Package)
+		r.done++
+		if len(r.open) == 0 {
+			r.goesOn("compiling")
+		}
 	}
+}
+
+func (r *testRun) goesOn(what string) {
+	if r.done > 0 {
+		what = fmt.Sprintf("%d done, %s", r.done, what)
+	}
+	r.now(what)
 }
 
 // packageFailed shows all that the failed tests and the package printed. A test
@@ -130,7 +142,7 @@ func (r *testRun) testEvent(event testEvent) {
 	}
 	switch event.Action {
 	case "run", "cont":
-		r.now(event.Package, event.Test)
+		r.goesOn("running " + event.Package + " " + event.Test)
 	case "output":
 		output.text.WriteString(event.Output)
 	case "pass":

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 )
 
-// Demo builds the Lambda functions and runs the demo, which ends by itself.
-func (w *Workspace) Demo(ctx context.Context, args ...string) error {
+// Demo builds the Lambda functions and runs the demo, which ends by itself. The
+// demo uses the real Pulumi engine if a good CLI is there; none is built for it.
+func (w *Workspace) Demo(ctx context.Context) error {
 	if err := w.BuildLambdas(ctx); err != nil {
 		return err
 	}
@@ -15,7 +17,29 @@ func (w *Workspace) Demo(ctx context.Context, args ...string) error {
 	if err != nil {
 		return err
 	}
-	return w.serve(ctx, demo, args...)
+	engine, err := w.demoEngine(ctx)
+	if err != nil {
+		return err
+	}
+	return w.serve(ctx, demo, engine...)
+}
+
+// demoEngine returns the demo's arguments for the real engine, with the plugin
+// built for it, or none.
+func (w *Workspace) demoEngine(ctx context.Context) ([]string, error) {
+	pin, err := w.pin(pulumi)
+	if err != nil {
+		return nil, err
+	}
+	cli := w.present(ctx, pulumi, pin)
+	if cli == "" {
+		return nil, nil
+	}
+	plugin, err := w.compileHere(ctx, "localcloud/pulumi", "./cmd/pulumi-resource-aws", "pulumi-resource-aws")
+	if err != nil {
+		return nil, err
+	}
+	return []string{"-pulumi", cli, "-plugins", filepath.Dir(plugin)}, nil
 }
 
 // LocalStart runs the local cloud until it is interrupted.

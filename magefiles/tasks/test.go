@@ -196,9 +196,7 @@ func (w *Workspace) buildAlone(ctx context.Context, module Module) error {
 func (w *Workspace) goTest(ctx context.Context, module Module, plan testPlan, packages []string) (*testRun, error) {
 	step := w.progress.begin("%s: test %d packages", module.Folder, len(packages))
 	step.now("compiling")
-	run := newTestRun(w.progress.plain, func(pkg, test string) {
-		step.now("running %s", strings.TrimSpace(pkg+" "+test))
-	})
+	run := newTestRun(w.progress.plain, func(what string) { step.now("%s", what) })
 	stdout := &lines{each: run.line}
 	var messages strings.Builder
 

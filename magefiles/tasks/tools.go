@@ -77,15 +77,11 @@ func (w *Workspace) install(ctx context.Context, t tool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if found := t.onPath(ctx, pin.version); found != "" {
+	if found := w.present(ctx, t, pin); found != "" {
 		return found, nil
 	}
 
-	program := w.path("bin", t.name)
-	stamp := w.path("bin", "."+t.name+".pin")
-	if built, err := os.ReadFile(stamp); err == nil && string(built) == pin.stamp && exists(program) {
-		return program, nil
-	}
+	program, stamp := w.built(t)
 	if err := os.MkdirAll(w.path("bin"), 0o755); err != nil {
 		return "", fmt.Errorf("install %s: %w", t.name, err)
 	}
@@ -103,6 +99,25 @@ func (w *Workspace) install(ctx context.Context, t tool) (string, error) {
 		return "", fmt.Errorf("install %s: %w", t.name, err)
 	}
 	return program, nil
+}
+
+// present returns the absolute path of a tool that is good as it is, on PATH or
+// built before, else "".
+func (w *Workspace) present(ctx context.Context, t tool, pin pin) string {
+	if found := t.onPath(ctx, pin.version); found != "" {
+		return found
+	}
+	program, stamp := w.built(t)
+	if last, err := os.ReadFile(stamp); err != nil || string(last) != pin.stamp || !exists(program) {
+		return ""
+	}
+	return program
+}
+
+// built returns where a tool is built, and the file that holds the stamp of the
+// pin that it was built from.
+func (w *Workspace) built(t tool) (program, stamp string) {
+	return w.path("bin", t.name), w.path("bin", "."+t.name+".pin")
 }
 
 // pin is what a built tool depends on.
