@@ -75,6 +75,7 @@ func TestTheRerunCommandWorks(t *testing.T) {
 	rerun := testName{"example.com/bad/wrong", "TestWrong/deep_one"}.rerun(Module{Folder: "bad", Path: "example.com/bad"}, "")
 	again := shell(rerun + " || true")
 	again.dir = w.Root
+	again.env = []string{"GOWORK="}
 	printed, err := again.output(t.Context())
 	require.NoError(t, err)
 	assert.Contains(t, printed, "--- FAIL: TestWrong/deep_one")
