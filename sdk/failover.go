@@ -74,8 +74,7 @@ func (r *regions) get(ctx context.Context, k key) (Secret, error) {
 	}
 	err := errs[0]
 	for i, other := range errs[1:] {
-		// As text, not wrapped: it doesn't decide whether the error is passing.
-		err = fmt.Errorf("%w; and from failover region %s: %v", err, r.endpoints[i+1].name, other)
+		err = fmt.Errorf("%w; and from failover region %s: %v", err, r.endpoints[i+1].name, other) //nolint:errorlint // not wrapped: only the primary's error decides whether it is passing
 	}
 	return Secret{}, err
 }

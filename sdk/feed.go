@@ -3,7 +3,6 @@ package secrets
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -123,7 +122,7 @@ func (c *Client) askFeed(ctx context.Context, now instant) {
 		f.seen = seen
 	}
 	// A little early by chance, so that many caches don't ask at once.
-	f.next.Store(int64(now.add(f.interval - time.Duration(rand.Int64N(int64(f.interval)/10+1)))))
+	f.next.Store(int64(now.add(f.interval - upTo(f.interval/10))))
 }
 
 // noteChange expires what the cache holds of the secret, unless it is of the

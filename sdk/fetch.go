@@ -156,8 +156,8 @@ func (c *Client) expire(e *entry, now instant) {
 func (s *settings) after(old *state, secret Secret, err error, now instant) *state {
 	if err == nil {
 		secret.FetchedAt = now.time()
-		expire := time.Duration(float64(s.ttl) * (1 - 0.05*rand.Float64()))
-		refresh := time.Duration(float64(expire) * (0.80 + 0.10*rand.Float64()))
+		expire := s.ttl - upTo(s.ttl/20)
+		refresh := expire*9/10 - upTo(expire/10)
 		return &state{
 			secret: secret, found: true,
 			refresh: now.add(refresh), expire: now.add(expire), discard: now.add(expire + s.maxStale),
@@ -180,7 +180,12 @@ func (s *settings) after(old *state, secret Secret, err error, now instant) *sta
 // up to a quarter less by chance.
 func backoff(failures int) time.Duration {
 	d := min(minBackoff<<min(failures-1, 10), maxBackoff)
-	return d - time.Duration(rand.Int64N(int64(d)/4))
+	return d - upTo(d/4)
+}
+
+// upTo returns a random time from 0 to d, so that caches don't act together.
+func upTo(d time.Duration) time.Duration {
+	return time.Duration(rand.Int64N(int64(d) + 1)) //nolint:gosec // nothing secret hangs on it
 }
 
 // holds tells whether the entry holds a version of the secret of that id.

@@ -117,12 +117,12 @@ func TestMiddleware(t *testing.T) {
 		assert.Equal(t, apikey.Match{ID: "k1", VersionID: version, Stage: secrets.StageCurrent}, match)
 		w.WriteHeader(http.StatusNoContent)
 	}), slog.New(slog.NewTextHandler(&log, nil)))
-	ask := func(header, value string) *http.Response {
+	ask := func(header, value string) *httptest.ResponseRecorder {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 		r.Header.Set(header, value)
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, r)
-		return w.Result()
+		return w
 	}
 	for _, c := range []struct {
 		header, value string
@@ -137,16 +137,16 @@ func TestMiddleware(t *testing.T) {
 		{"Accept", "first", http.StatusUnauthorized},
 	} {
 		response := ask(c.header, c.value)
-		assert.Equal(t, c.want, response.StatusCode, "%s: %s", c.header, c.value)
+		assert.Equal(t, c.want, response.Code, "%s: %s", c.header, c.value)
 		if c.want == http.StatusUnauthorized {
-			assert.Equal(t, "Bearer", response.Header.Get("WWW-Authenticate"))
+			assert.Equal(t, "Bearer", response.Header().Get("WWW-Authenticate"))
 		}
 	}
 	_, ok := apikey.FromContext(t.Context())
 	assert.False(t, ok)
 
 	require.NoError(t, client.Close())
-	assert.Equal(t, http.StatusServiceUnavailable, ask("X-Api-Key", "first").StatusCode)
+	assert.Equal(t, http.StatusServiceUnavailable, ask("X-Api-Key", "first").Code)
 	assert.Contains(t, log.String(), name)
 	assert.NotContains(t, log.String(), "first")
 }
