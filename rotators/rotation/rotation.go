@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"time"
 
+	secrets "github.com/aistudio/secrets/sdk"
 	"github.com/aistudio/secrets/sdk/spec"
 )
 
@@ -47,15 +48,9 @@ type Options struct {
 }
 
 // Feed tells the readers of secrets that there is a new version. Telling twice
-// does no harm.
+// does no harm. A *feed.Table of the SDK is one.
 type Feed interface {
-	Publish(ctx context.Context, change Change) error
-}
-
-// Change is a secret's new current version.
-type Change struct {
-	SecretARN string
-	VersionID string
+	Publish(ctx context.Context, change secrets.Change) error
 }
 
 // Rotator rotates secrets of one kind. It is safe for concurrent use if its
@@ -269,7 +264,7 @@ func (r *Rotator) publish(ctx context.Context, log *slog.Logger, arn, versionID 
 	if r.feed == nil {
 		return
 	}
-	if err := r.feed.Publish(ctx, Change{SecretARN: arn, VersionID: versionID}); err != nil {
+	if err := r.feed.Publish(ctx, secrets.Change{SecretID: arn, VersionID: versionID}); err != nil {
 		log.WarnContext(ctx, "the rotation feed wasn't told", "error", err)
 	}
 }

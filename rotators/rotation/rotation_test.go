@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 
 	"github.com/aistudio/secrets/rotators/rotation"
+	secrets "github.com/aistudio/secrets/sdk"
 	"github.com/aistudio/secrets/sdk/spec"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/stretchr/testify/assert"
@@ -34,11 +35,11 @@ type fixture struct {
 }
 
 type feed struct {
-	changes []rotation.Change
+	changes []secrets.Change
 	err     error
 }
 
-func (f *feed) Publish(_ context.Context, change rotation.Change) error {
+func (f *feed) Publish(_ context.Context, change secrets.Change) error {
 	f.changes = append(f.changes, change)
 	return f.err
 }
@@ -120,7 +121,7 @@ func TestRotation(t *testing.T) {
 			assert.True(t, f.system.accepts(f.manager.value("AWSCURRENT")))
 			assert.True(t, f.system.accepts(first), "readers of the value before are locked out")
 			assert.Equal(t, "canary-token", f.manager.tokens[len(f.manager.tokens)-1], "the RotationToken wasn't passed on")
-			assert.Equal(t, []rotation.Change{{SecretARN: arn, VersionID: token(1)}}, f.feed.changes)
+			assert.Equal(t, []secrets.Change{{SecretID: arn, VersionID: token(1)}}, f.feed.changes)
 			f.noCanary(t)
 		})
 	}
