@@ -39,38 +39,25 @@ func requireDenied(t *testing.T, err error) {
 	require.Equal(t, "AccessDeniedException", refused.ErrorCode(), "%v", err)
 }
 
-// trustAccount lets the account take a role on that only services may, so that a
-// test can act as it.
-func (w *world) trustAccount(t *testing.T, role string) {
-	t.Helper()
-	_, err := iam.NewFromConfig(w.cloud.Config(region)).UpdateAssumeRolePolicy(t.Context(), &iam.UpdateAssumeRolePolicyInput{
-		RoleName: &role, PolicyDocument: aws.String(trustAccount),
-	})
-	require.NoError(t, err)
-}
-
 // checkAccess tries every action on secrets as every kind of principal.
 func (w *world) checkAccess(t *testing.T) {
-	const mine, foreign = "aistudio/dev/orders/database", "aistudio/dev/studio/webhook-signing"
-	_, err := secretsmanager.NewFromConfig(w.cloud.Config(region)).PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{
+	const mine, foreign = "aistudio/prod/orders/database", "aistudio/prod/studio/webhook-signing"
+	principals := map[string]aws.Config{
+		"administrator": w.session(t, "secrets-administrator"),
+		"reader":        w.session(t, "aistudio-prod-orders-reader"),
+		"rotator":       w.session(t, "aistudio-prod-rotate-database"),
+		"intruder":      w.createRole(t, "intruder", allowAll), // whom IAM allows everything
+	}
+	_, err := secretsmanager.NewFromConfig(principals["administrator"]).PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{
 		SecretId: aws.String(foreign), SecretString: aws.String("planted"),
 	})
 	require.NoError(t, err, "an administrator puts the value of a secret that isn't seeded")
-
-	_, err = w.assume(t.Context(), "aistudio-dev-studio-reader")
+	_, err = assume(t.Context(), principals["intruder"], "aistudio-prod-studio-reader")
 	var refused smithy.APIError
 	require.ErrorAs(t, err, &refused, "only Lambda may take that role on")
 	require.Equal(t, "AccessDenied", refused.ErrorCode())
 
-	const rotator = "aistudio-dev-rotate-database"
-	w.trustAccount(t, rotator)
-	principals := map[string]aws.Config{
-		"root":     w.cloud.Config(region),
-		"reader":   w.session(t, "aistudio-dev-orders-reader"),
-		"rotator":  w.session(t, rotator),
-		"intruder": w.createRole(t, "intruder", allowAll), // whom IAM allows everything
-	}
-	key := w.keyARN(t, w.cloud.Config(region))
+	key := w.keyARN(t, principals["administrator"])
 	id, other := aws.String(mine), aws.String(foreign)
 	type secrets = secretsmanager.Client
 	actions := map[string]struct {
@@ -80,35 +67,35 @@ func (w *world) checkAccess(t *testing.T) {
 		"read": {func(ctx context.Context, c *secrets, _ *kms.Client) error {
 			_, err := c.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: id})
 			return err
-		}, []string{"root", "reader", "rotator"}},
+		}, []string{"administrator", "reader", "rotator"}},
 		"read another service's": {func(ctx context.Context, c *secrets, _ *kms.Client) error {
 			_, err := c.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: other})
 			return err
-		}, []string{"root"}},
+		}, []string{"administrator"}},
 		"describe": {func(ctx context.Context, c *secrets, _ *kms.Client) error {
 			_, err := c.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: id})
 			return err
-		}, []string{"root", "rotator", "intruder"}},
+		}, []string{"administrator", "rotator", "intruder"}},
 		"write another service's": {func(ctx context.Context, c *secrets, _ *kms.Client) error {
 			_, err := c.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: other, SecretString: aws.String("planted")})
 			return err
-		}, []string{"root"}},
+		}, []string{"administrator"}},
 		"tag": {func(ctx context.Context, c *secrets, _ *kms.Client) error {
 			_, err := c.UntagResource(ctx, &secretsmanager.UntagResourceInput{SecretId: id, TagKeys: []string{"None"}})
 			return err
-		}, []string{"root"}},
+		}, []string{"administrator"}},
 		"change": {func(ctx context.Context, c *secrets, _ *kms.Client) error {
 			_, err := c.UpdateSecret(ctx, &secretsmanager.UpdateSecretInput{SecretId: other, Description: aws.String("changed")})
 			return err
-		}, []string{"root"}},
+		}, []string{"administrator"}},
 		"open up": {func(ctx context.Context, c *secrets, _ *kms.Client) error {
-			_, err := c.DeleteResourcePolicy(ctx, &secretsmanager.DeleteResourcePolicyInput{SecretId: aws.String("aistudio/dev/studio/google-oauth")})
+			_, err := c.DeleteResourcePolicy(ctx, &secretsmanager.DeleteResourcePolicyInput{SecretId: aws.String("aistudio/prod/studio/google-oauth")})
 			return err
-		}, []string{"root"}},
+		}, []string{"administrator"}},
 		"stop the rotation": {func(ctx context.Context, c *secrets, _ *kms.Client) error {
 			_, err := c.CancelRotateSecret(ctx, &secretsmanager.CancelRotateSecretInput{SecretId: other})
 			return err
-		}, []string{"root"}},
+		}, []string{"administrator"}},
 		"use the key past Secrets Manager": {func(ctx context.Context, _ *secrets, c *kms.Client) error {
 			_, err := c.GenerateDataKey(ctx, &kms.GenerateDataKeyInput{KeyId: &key, KeySpec: kmstypes.DataKeySpecAes256})
 			return err
@@ -116,17 +103,14 @@ func (w *world) checkAccess(t *testing.T) {
 		"take the key": {func(ctx context.Context, _ *secrets, c *kms.Client) error {
 			_, err := c.GetKeyPolicy(ctx, &kms.GetKeyPolicyInput{KeyId: &key})
 			return err
-		}, []string{"root", "intruder"}}, // the dev stack's administrator is the account: IAM decides
+		}, []string{"administrator"}},
 		"delete": {func(ctx context.Context, c *secrets, _ *kms.Client) error {
-			_, err := c.DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: aws.String("aistudio/dev/inference/gateway-key")})
+			_, err := c.DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: aws.String("aistudio/prod/inference/gateway-key")})
 			return err
-		}, nil}, // nobody tries as root: the secret is needed below
+		}, []string{"administrator"}},
 	}
 	for action, test := range actions {
 		for who, config := range principals {
-			if action == "delete" && who == "root" {
-				continue
-			}
 			t.Run(who+": "+action, func(t *testing.T) {
 				err := test.try(t.Context(), secretsmanager.NewFromConfig(config), kms.NewFromConfig(config))
 				if !slices.Contains(test.allowed, who) {

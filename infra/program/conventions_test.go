@@ -14,9 +14,9 @@ import (
 	"github.com/aistudio/secrets/sdk/spec"
 )
 
-// types are the resource types that the program may use, and whether AWS has
+// resourceTypes are the resource types that the program may use, and whether AWS has
 // tags for them.
-var types = map[string]bool{
+var resourceTypes = map[string]bool{
 	"aws:kms/key:Key":                                   true,
 	"aws:kms/replicaKey:ReplicaKey":                     true,
 	"aws:kms/alias:Alias":                               false,
@@ -46,7 +46,7 @@ func TestConventions(t *testing.T) {
 				if !args.Custom || args.TypeToken == "pulumi:providers:aws" {
 					continue
 				}
-				tagged, known := types[args.TypeToken]
+				tagged, known := resourceTypes[args.TypeToken]
 				assert.True(t, known, "%s is of an unexpected type, %s", args.Name, args.TypeToken)
 				assert.Contains(t, args.RegisterRPC.GetParent(), "aistudio:secrets:", "%s has no component", id)
 				if tagged {

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/aws-sdk-go-v2/service/sts/types"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
@@ -153,8 +154,7 @@ func buildRotator(t *testing.T) string {
 	return folder
 }
 
-// createRole makes a role that the account may take on, and returns a session
-// of it.
+// createRole makes a role and returns a session of it.
 func (w *world) createRole(t *testing.T, name, permissions string) aws.Config {
 	t.Helper()
 	client := iam.NewFromConfig(w.cloud.Config(region))
@@ -167,23 +167,23 @@ func (w *world) createRole(t *testing.T, name, permissions string) aws.Config {
 
 const trustAccount = `{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": "` + root + `"}, "Action": "sts:AssumeRole"}]}`
 
-// session takes a role on.
+// session takes a role on as root, whom the emulator allows everything.
 func (w *world) session(t *testing.T, role string) aws.Config {
 	t.Helper()
-	config, err := w.assume(t.Context(), role)
+	taken, err := assume(t.Context(), w.cloud.Config(region), role)
 	require.NoError(t, err)
-	return config
+	return w.cloud.ConfigFor(region, *taken.AccessKeyId, *taken.SecretAccessKey, *taken.SessionToken)
 }
 
-func (w *world) assume(ctx context.Context, role string) (aws.Config, error) {
-	taken, err := sts.NewFromConfig(w.cloud.Config(region)).AssumeRole(ctx, &sts.AssumeRoleInput{
+func assume(ctx context.Context, config aws.Config, role string) (*types.Credentials, error) {
+	taken, err := sts.NewFromConfig(config).AssumeRole(ctx, &sts.AssumeRoleInput{
 		RoleArn:         aws.String("arn:aws:iam::" + accountID + ":role/" + role),
 		RoleSessionName: aws.String("test"),
 	})
 	if err != nil {
-		return aws.Config{}, err
+		return nil, err
 	}
-	return w.cloud.ConfigFor(region, *taken.Credentials.AccessKeyId, *taken.Credentials.SecretAccessKey, *taken.Credentials.SessionToken), nil
+	return taken.Credentials, nil
 }
 
 // in returns a configuration for another region.
