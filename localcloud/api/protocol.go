@@ -37,10 +37,12 @@ func (p JSONRPC) Route(r *http.Request, _ []byte) (string, map[string]string) {
 	return target[strings.LastIndex(target, ".")+1:], nil
 }
 
+// Write implements Protocol.
 func (p JSONRPC) Write(w http.ResponseWriter, _ *Request, status int, out any) error {
 	return writeJSON(w, "application/x-amz-json-"+p.Version, status, out)
 }
 
+// WriteError implements Protocol.
 func (p JSONRPC) WriteError(w http.ResponseWriter, _ *Request, err *Error) {
 	writeJSONError(w, "application/x-amz-json-"+p.Version, err)
 }
@@ -154,6 +156,7 @@ func (p Query) Route(_ *http.Request, body []byte) (string, map[string]string) {
 	return form.Get("Action"), nil
 }
 
+// Write implements Protocol.
 func (p Query) Write(w http.ResponseWriter, r *Request, status int, out any) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<%sResponse xmlns=%q>`, r.Operation, p.Namespace)
@@ -170,6 +173,7 @@ func (p Query) Write(w http.ResponseWriter, r *Request, status int, out any) err
 	return err
 }
 
+// WriteError implements Protocol.
 func (p Query) WriteError(w http.ResponseWriter, r *Request, err *Error) {
 	fault := "Sender"
 	if err.Status >= http.StatusInternalServerError {
@@ -250,10 +254,12 @@ func matchPath(pattern, segments []string) (map[string]string, bool) {
 	return vars, len(pattern) == len(segments)
 }
 
+// Write implements Protocol.
 func (p REST) Write(w http.ResponseWriter, _ *Request, status int, out any) error {
 	return writeJSON(w, "application/json", status, out)
 }
 
+// WriteError implements Protocol.
 func (p REST) WriteError(w http.ResponseWriter, _ *Request, err *Error) {
 	writeJSONError(w, "application/json", err)
 }

@@ -66,7 +66,7 @@ func (s *Service) Record(ctx context.Context, e api.Event) {
 	detail := detailOf(e)
 	text, err := json.Marshal(detail)
 	if err != nil {
-		s.env.Log.Error("an event can't be recorded", "source", e.Source, "name", e.Name, "error", err)
+		s.env.Log.ErrorContext(ctx, "an event can't be recorded", "source", e.Source, "name", e.Name, "error", err)
 		return
 	}
 	s.keep(entry{Event: e, username: username(e.Caller), text: string(text)})

@@ -2,7 +2,6 @@ package iam_test
 
 import (
 	"context"
-	"errors"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -73,7 +72,7 @@ func (f *fixture) assume(role string, opts ...func(*sts.AssumeRoleInput)) aws.Co
 func requireCode(t *testing.T, err error, code string) string {
 	t.Helper()
 	var e smithy.APIError
-	require.True(t, errors.As(err, &e), "not an error of AWS: %v", err)
+	require.ErrorAs(t, err, &e)
 	require.Equal(t, code, e.ErrorCode(), e.ErrorMessage())
 	return e.ErrorMessage()
 }
