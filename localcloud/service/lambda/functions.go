@@ -3,7 +3,9 @@ package lambda
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
+	"net/http"
 	"slices"
 	"time"
 
@@ -163,6 +165,11 @@ func (s *Service) passRole(ctx context.Context, r *api.Request, role string) err
 		Action: "iam:PassRole", Resource: role,
 		Context: map[string][]string{"iam:PassedToService": {principal}},
 	})
+	var denied *api.Error
+	if errors.As(err, &denied) {
+		// The service that is called answers, not IAM.
+		return userError(http.StatusForbidden, "AccessDeniedException", "%s", denied.Message)
+	}
 	if err != nil {
 		return err
 	}
@@ -207,7 +214,7 @@ func (s *Service) newPool(v version) *executor.Pool {
 // settle makes v the active version in a while: Pending becomes Active,
 // InProgress becomes Successful. The lock is held.
 func (s *Service) settle(f *function, v *version) {
-	s.env.Clock.AfterFunc(settleTime, func() {
+	s.env.Clock.AfterFunc(s.settleTime, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if f.latest != v {

@@ -230,7 +230,7 @@ func (s *Service) log(f executor.Function, stream string, lines []string) {
 		{Action: "logs:PutLogEvents", Resource: group + ":log-stream:" + stream},
 	}
 	if !s.logs.HasGroup(f.Account, f.Region, f.LogGroup) {
-		checks = append(checks, api.Check{Action: "logs:CreateLogGroup", Resource: group})
+		checks = append(checks, api.Check{Action: "logs:CreateLogGroup", Resource: group + ":log-stream:"})
 	}
 	for _, c := range checks {
 		if err := s.env.IAM.Authorize(ctx, caller, f.Region, c); err != nil {

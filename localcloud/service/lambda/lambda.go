@@ -34,6 +34,8 @@ type Service struct {
 	packages *packages
 	executor *executor.Executor
 	handlers map[string]api.Handler
+	// settleTime is the constant, but in tests of what is seen meanwhile.
+	settleTime time.Duration
 
 	mu        sync.Mutex
 	functions map[functionKey]*function
@@ -66,7 +68,7 @@ type logSink interface {
 // New makes a Lambda without functions, which unpacks them below workDir.
 func New(env *api.Env, r roles, l logSink, workDir string) *Service {
 	s := &Service{
-		env: env, roles: r, logs: l,
+		env: env, roles: r, logs: l, settleTime: settleTime,
 		packages:  newPackages(workDir),
 		functions: map[functionKey]*function{},
 		layers:    map[functionKey]*layer{},

@@ -36,7 +36,7 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	bootstrap := filepath.Join(dir, "bootstrap")
-	cmd := exec.Command("go", "build", "-o", bootstrap, "./testdata/function")
+	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", bootstrap, "./testdata/function")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		panic(fmt.Sprintf("build: %v\n%s", err, out))
@@ -53,7 +53,7 @@ func zipOf(files map[string][]byte) []byte {
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
 	for name, content := range files {
-		h := &zip.FileHeader{Name: name, Method: zip.Store}
+		h := &zip.FileHeader{Name: name, Method: zip.Deflate}
 		h.SetMode(0o755)
 		f, err := w.CreateHeader(h)
 		if err != nil {
@@ -175,4 +175,8 @@ func TestCreateAndInvoke(t *testing.T) {
 	result, r = w.invoke(t, "worker", "error", "no")
 	assert.Equal(t, "Unhandled", *result.FunctionError)
 	assert.Equal(t, "no", r.ErrorMessage)
+}
+
+func updateTrust(name, trust string) *iam.UpdateAssumeRolePolicyInput {
+	return &iam.UpdateAssumeRolePolicyInput{RoleName: &name, PolicyDocument: &trust}
 }

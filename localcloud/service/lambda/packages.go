@@ -20,7 +20,9 @@ const maxZip = 50 << 20
 // each content once.
 type packages struct {
 	dir string
-	mu  sync.Mutex
+
+	mu    sync.Mutex
+	sizes map[string]int64 // unpacked, by folder
 }
 
 // codePackage is a zip that was taken.
@@ -30,7 +32,9 @@ type codePackage struct {
 	unpacked int64
 }
 
-func newPackages(dir string) *packages { return &packages{dir: filepath.Join(dir, "code")} }
+func newPackages(dir string) *packages {
+	return &packages{dir: filepath.Join(dir, "code"), sizes: map[string]int64{}}
+}
 
 // sum is the hash as Lambda shows it.
 func (p codePackage) sum() string { return base64.StdEncoding.EncodeToString(p.sha256[:]) }
@@ -83,6 +87,9 @@ func (p *packages) merge(layers []codePackage) (string, error) {
 func (p *packages) unpack(folder string, packed []byte, zips ...[]byte) (int64, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if size, ok := p.sizes[folder]; ok {
+		return size, nil
+	}
 	if err := os.MkdirAll(p.dir, 0o755); err != nil {
 		return 0, fmt.Errorf("keep a deployment package: %w", err)
 	}
@@ -105,11 +112,12 @@ func (p *packages) unpack(folder string, packed []byte, zips ...[]byte) (int64, 
 			return 0, fmt.Errorf("keep a deployment package: %w", err)
 		}
 	}
-	if _, err := os.Stat(folder); err == nil {
-		return size, nil
+	if err := os.RemoveAll(folder); err != nil { // of a cloud that had this folder before
+		return 0, fmt.Errorf("keep a deployment package: %w", err)
 	}
 	if err := os.Rename(temp, folder); err != nil {
 		return 0, fmt.Errorf("keep a deployment package: %w", err)
 	}
+	p.sizes[folder] = size
 	return size, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -31,6 +32,14 @@ func handle(ctx context.Context, e event) (reply, error) {
 	r := reply{Value: e.Value, PID: os.Getpid(), Colour: os.Getenv("COLOUR")}
 	switch e.Do {
 	case "", "echo":
+	case "read": // a file of a layer
+		root := os.Getenv("LAMBDA_LAYER_ROOT")
+		if root == "" {
+			root = "/opt"
+		}
+		b, err := os.ReadFile(filepath.Join(root, e.Value))
+		r.Value = string(b)
+		return r, err
 	case "print":
 		fmt.Println(e.Value)
 	case "error":
