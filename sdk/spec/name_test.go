@@ -17,7 +17,7 @@ func TestParseName(t *testing.T) {
 		"Acme_1+=.@-/dev/s/n":                   "",
 		"a/b/c/d-12345":                         "",
 		"a/b/c/d-1234567":                       "",
-		"a/b/c-dddd/e":                          "",
+		"a/b/c-ddddd/e":                         "",
 		"a/b/c/" + strings.Repeat("d", 512-6):   "",
 		"":                                      "has 1 segments",
 		"acme/dev/shop":                         "has 3 segments",
