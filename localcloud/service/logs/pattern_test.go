@@ -1,0 +1,14 @@
+package logs
+
+import "testing"
+
+func FuzzParsePattern(f *testing.F) {
+	for _, seed := range []string{"", "a b", `"a b" -c`, "?a ?b", `{ $.a = 1 }`, `-`, `"`} {
+		f.Add(seed, "a b c")
+	}
+	f.Fuzz(func(t *testing.T, pattern, message string) {
+		if matches, err := parsePattern(pattern); err == nil {
+			matches(message)
+		}
+	})
+}
