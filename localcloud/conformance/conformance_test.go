@@ -44,6 +44,7 @@ func allCases() []testCase {
 	return slices.Concat(
 		secretCases(), versionCases(), stageCases(), deletionCases(), listCases(), batchCases(),
 		tagCases(), policyCases(), passwordCases(), replicaCases(), rotationCases(),
+		keyCases(), identityCases(), functionCases(),
 	)
 }
 
@@ -189,6 +190,7 @@ func checkPage(t *testing.T, want string) {
 	}
 	have, err := os.ReadFile(path)
 	require.NoError(t, err)
-	require.Equal(t, versionLine.ReplaceAllString(want, ""), versionLine.ReplaceAllString(string(have), ""),
-		"CONFORMANCE.md is not current: go test ./conformance -update")
+	if versionLine.ReplaceAllString(want, "") != versionLine.ReplaceAllString(string(have), "") {
+		t.Error("CONFORMANCE.md is not current: go test ./conformance -update")
+	}
 }

@@ -508,7 +508,7 @@ func replicaCases() []testCase {
 			require.Eventually(p, func() bool {
 				got, err := dr.GetSecretValue(p.ctx, &sm.GetSecretValueInput{SecretId: p.name("s")})
 				return err == nil && *got.SecretString == "w"
-			}, 5*time.Second, 10*time.Millisecond)
+			}, waitLimit, 10*time.Millisecond)
 		}},
 		{service: secretsManager, name: "a replica can't be changed", run: func(p *probe) {
 			replicated(p)
@@ -540,7 +540,7 @@ func replicaCases() []testCase {
 			require.NoError(p, err)
 			require.Eventually(p, func() bool {
 				return p.describe(p.name("s")).ReplicationStatus[0].Status == types.StatusTypeFailed
-			}, 5*time.Second, 10*time.Millisecond)
+			}, waitLimit, 10*time.Millisecond)
 		}},
 		{service: secretsManager, name: "remove a replica", run: func(p *probe) {
 			replicated(p)
@@ -571,7 +571,7 @@ func (p *probe) inSync() {
 			}
 		}
 		return true
-	}, 5*time.Second, 10*time.Millisecond)
+	}, waitLimit, 10*time.Millisecond)
 }
 
 func rotationCases() []testCase {

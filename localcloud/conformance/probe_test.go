@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -22,6 +23,9 @@ const (
 	drRegion = "us-west-2"
 	account  = "123456789012"
 )
+
+// waitLimit is for what becomes ready in the background.
+const waitLimit = time.Minute
 
 // probe runs one case against one cloud. It is a require.TestingT that notes a
 // failure instead of failing the test, as a failure of moto can be expected.
@@ -147,3 +151,12 @@ func (p *probe) stages(id *string, version string, want ...string) {
 }
 
 func tag(key, value string) types.Tag { return types.Tag{Key: &key, Value: &value} }
+
+func (p *probe) createWithKey(arn *string) {
+	_, err := p.sm.CreateSecret(p.ctx, &sm.CreateSecretInput{Name: p.name("s"), SecretString: aws.String("v"), KmsKeyId: arn})
+	require.NoError(p, err)
+}
+
+func (p *probe) getErr(id *string) (*sm.GetSecretValueOutput, error) {
+	return p.sm.GetSecretValue(p.ctx, &sm.GetSecretValueInput{SecretId: id})
+}
