@@ -66,7 +66,8 @@ func (w *World) ReaderConfig() aws.Config {
 
 // StartClient starts a client with the service's role. Stop ends it.
 func (w *World) StartClient(ctx context.Context) (*Client, error) {
-	cache, err := secrets.New(ctx, secrets.WithConfig(w.ReaderConfig()))
+	// The client lives in the emulator's time, in which its cache gets old.
+	cache, err := secrets.New(ctx, secrets.WithConfig(w.ReaderConfig()), secrets.WithClock(w.Cloud.Clock().Now))
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -78,8 +79,9 @@ func (w *World) nextRotation(ctx context.Context, client *Client) (string, error
 		return "", err
 	}
 	if after == before {
-		return "", fmt.Errorf("version %s is still current: the rotation did not happen or failed; the function's log says why:\n%s",
-			before, w.functionLog(ctx))
+		lines, err := w.FunctionLog(ctx)
+		return "", errors.Join(fmt.Errorf("version %s is still current: the rotation did not happen or failed; the end of the function's log:\n%s",
+			before, strings.Join(lines[max(0, len(lines)-20):], "\n")), err)
 	}
 	logins := total(client.Logins())
 	if err := client.await(ctx, logins+loginsPerSecond/2); err != nil {

@@ -106,18 +106,21 @@ func (s *Summary) count(name, record string) error {
 	return nil
 }
 
-// functionLog is the end of the rotation function's log.
-func (w *World) functionLog(ctx context.Context) string {
-	out, err := cloudwatchlogs.NewFromConfig(w.Cloud.Config(Region)).FilterLogEvents(ctx,
-		&cloudwatchlogs.FilterLogEventsInput{LogGroupName: aws.String("/aws/lambda/" + Rotator)})
-	if err != nil {
-		return "(no log: " + err.Error() + ")"
-	}
+// FunctionLog returns what the rotation function has logged.
+func (w *World) FunctionLog(ctx context.Context) ([]string, error) {
 	var lines []string
-	for _, event := range out.Events {
-		lines = append(lines, strings.TrimRight(*event.Message, "\n"))
+	pages := cloudwatchlogs.NewFilterLogEventsPaginator(cloudwatchlogs.NewFromConfig(w.Cloud.Config(Region)),
+		&cloudwatchlogs.FilterLogEventsInput{LogGroupName: aws.String("/aws/lambda/" + Rotator)})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read the log of %s: %w", Rotator, err)
+		}
+		for _, event := range page.Events {
+			lines = append(lines, strings.TrimRight(*event.Message, "\n"))
+		}
 	}
-	return strings.Join(lines[max(0, len(lines)-20):], "\n")
+	return lines, nil
 }
 
 // Check returns what is wrong with how the story ended, or nil.

@@ -26,6 +26,7 @@ const (
 	Rotator    = "aistudio-dev-rotate-database"
 
 	databaseName = "orders"
+	ownerRole    = "orders_owner"
 )
 
 // World is what the story plays in: a PostgreSQL server and the emulator, with
@@ -52,6 +53,7 @@ func Open(ctx context.Context, options Options, t *Teller) (*World, error) {
 		{"Start the emulator of AWS", w.startCloud},
 		{"Put the administrator's credentials into Secrets Manager", func() (string, error) { return MasterName, w.putMaster(ctx) }},
 		{"Deploy the development stack", func() (string, error) { return w.deploy(ctx, options) }},
+		{"Grant the service its rights in the database", func() (string, error) { return w.grant(ctx) }},
 	} {
 		if err := t.Step(step.name, step.do); err != nil {
 			return nil, errors.Join(err, w.Close())
@@ -98,6 +100,20 @@ func (w *World) startPostgres(ctx context.Context, t *Teller) (string, error) {
 		return "", fmt.Errorf("create the database %s: %w", databaseName, err)
 	}
 	return fmt.Sprintf("%s:%d, TLS with its own authority", w.Postgres.Host, w.Postgres.Port), nil
+}
+
+// grant is what a database administrator does for the application: rights go to
+// the role that both of its users act as, and so outlive every rotation.
+func (w *World) grant(ctx context.Context) (string, error) {
+	conn, err := w.connectAdmin(ctx, databaseName)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, "GRANT CREATE ON SCHEMA public TO "+ownerRole); err != nil {
+		return "", fmt.Errorf("grant rights to %s: %w", ownerRole, err)
+	}
+	return "CREATE ON SCHEMA public TO " + ownerRole, nil
 }
 
 // putMaster is what an operator does once for a database server: its

@@ -61,6 +61,9 @@ type Fault struct {
 	Status  int    `json:"status,omitempty"`
 	// Delay is for Latency; in JSON it is in nanoseconds.
 	Delay time.Duration `json:"delay,omitempty"`
+
+	// Hits is how many calls it has hit so far. List fills it in; Add ignores it.
+	Hits int `json:"hits"`
 }
 
 // Call is what a fault is matched against.
@@ -101,6 +104,7 @@ func (p *Plan) Add(f Fault) (remove func(), err error) {
 	defer p.mu.Unlock()
 	p.nextID++
 	id := p.nextID
+	f.Hits = 0
 	p.faults = append(p.faults, &planned{Fault: f, id: id})
 	return func() {
 		p.mu.Lock()
@@ -141,6 +145,7 @@ func (p *Plan) Match(c Call) []Fault {
 		if f.seen <= f.Skip || (f.Times > 0 && f.seen > f.Skip+f.Times) {
 			continue
 		}
+		f.Hits++
 		hits = append(hits, f.Fault)
 	}
 	return hits

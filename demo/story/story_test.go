@@ -1,0 +1,199 @@
+package story_test
+
+import (
+	"archive/zip"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/aistudio/secrets/demo/story"
+	"github.com/aistudio/secrets/localcloud/faults"
+)
+
+const root = "../.."
+
+// artifacts builds the rotation function as `go tool mage build` does and
+// returns the folder of its zip, below the root.
+func artifacts(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	binary := filepath.Join(folder, "bootstrap")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/rotate-database")
+	build.Dir = filepath.Join(root, "rotators")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+
+	archive, err := os.Create(filepath.Join(folder, "rotate-database_linux_"+runtime.GOARCH+".zip"))
+	require.NoError(t, err)
+	defer archive.Close()
+	z := zip.NewWriter(archive)
+	header := &zip.FileHeader{Name: "bootstrap", Method: zip.Deflate}
+	header.SetMode(0o755)
+	w, err := z.CreateHeader(header)
+	require.NoError(t, err)
+	program, err := os.ReadFile(binary)
+	require.NoError(t, err)
+	_, err = w.Write(program)
+	require.NoError(t, err)
+	require.NoError(t, z.Close())
+
+	absolute, err := filepath.Abs(root)
+	require.NoError(t, err)
+	below, err := filepath.Rel(absolute, folder)
+	require.NoError(t, err)
+	return below
+}
+
+func open(t *testing.T) *story.World {
+	t.Helper()
+	w, err := story.Open(t.Context(), story.Options{Root: root, Artifacts: artifacts(t)}, story.NewTeller(t.Output()))
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, w.Close()) })
+	return w
+}
+
+func TestNoLoginFailsThroughThreeRotations(t *testing.T) {
+	var out strings.Builder
+	err := story.Tell(t.Context(), story.Options{Root: root, Artifacts: artifacts(t), Rotations: 3, Out: &out})
+	t.Log(out.String())
+	require.NoError(t, err)
+	assert.Contains(t, out.String(), "3 succeeded, 0 failed")
+}
+
+// rotator drives one rotation at a time and looks at how it ended.
+type rotator struct {
+	*story.World
+	secrets *secretsmanager.Client
+}
+
+func newRotator(w *story.World) rotator {
+	return rotator{w, secretsmanager.NewFromConfig(w.Cloud.Config(story.Region))}
+}
+
+// rotate asks for a rotation and gives Secrets Manager the time for all its
+// tries.
+func (r rotator) rotate(ctx context.Context, t *testing.T) {
+	t.Helper()
+	_, err := r.secrets.RotateSecret(ctx, &secretsmanager.RotateSecretInput{SecretId: aws.String(story.SecretName)})
+	require.NoError(t, err)
+	require.NoError(t, r.Cloud.Advance(ctx, 6*time.Hour))
+}
+
+// stages returns the versions that hold a label.
+func (r rotator) stages(ctx context.Context, t *testing.T) map[string]string {
+	t.Helper()
+	out, err := r.secrets.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: aws.String(story.SecretName)})
+	require.NoError(t, err)
+	stages := map[string]string{}
+	for version, labels := range out.VersionIdsToStages {
+		for _, label := range labels {
+			assert.NotContains(t, stages, label, "a label on two versions")
+			stages[label] = version
+		}
+	}
+	return stages
+}
+
+func (r rotator) logLines(ctx context.Context, t *testing.T) int {
+	t.Helper()
+	lines, err := r.FunctionLog(ctx)
+	require.NoError(t, err)
+	return len(lines)
+}
+
+// TestTheRotatorDiesAtEveryCall kills the real function at each call that it
+// makes to AWS, before and after the call's effect. Secrets Manager tries again,
+// and the rotation always ends well.
+func TestTheRotatorDiesAtEveryCall(t *testing.T) {
+	ctx := t.Context()
+	r := newRotator(open(t))
+	client, err := r.StartClient(ctx)
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, client.Stop()) }()
+	role := "arn:aws:iam::" + r.Cloud.Account() + ":role/" + story.Rotator
+
+	for _, kind := range []faults.Kind{faults.CrashBefore, faults.CrashAfter} {
+		crashes := 0
+		for call := 0; ; call++ {
+			before := r.stages(ctx, t)
+			remove, err := r.Cloud.Faults.Add(faults.Fault{Kind: kind, Principal: role, Skip: call, Times: 1})
+			require.NoError(t, err)
+			r.rotate(ctx, t)
+			died := r.Cloud.Faults.List()[0].Hits > 0
+			remove()
+			if !died {
+				break // it makes no more calls than this
+			}
+			crashes++
+			after := r.stages(ctx, t)
+			where := fmt.Sprintf("%s at call %d", kind, call+1)
+			require.NotEqual(t, before["AWSCURRENT"], after["AWSCURRENT"], "%s: the rotation did not happen", where)
+			require.Equal(t, before["AWSCURRENT"], after["AWSPREVIOUS"], where)
+			if pending, ok := after["AWSPENDING"]; ok {
+				require.Equal(t, after["AWSCURRENT"], pending, "%s: a pending version is left", where)
+			}
+			require.Empty(t, client.Failures(), where)
+		}
+		assert.Greater(t, crashes, 5, "the function makes more calls than that")
+		t.Logf("%s: killed at each of %d calls", kind, crashes)
+	}
+}
+
+// TestTheRotatorNeedsAllItsRights takes away one statement of the rotation
+// function's policy at a time: without it something that the function is for no
+// longer works, and it works again when the statement is back.
+func TestTheRotatorNeedsAllItsRights(t *testing.T) {
+	ctx := t.Context()
+	r := newRotator(open(t))
+	roles := iam.NewFromConfig(r.Cloud.Config(story.Region))
+	list, err := roles.ListRolePolicies(ctx, &iam.ListRolePoliciesInput{RoleName: aws.String(story.Rotator)})
+	require.NoError(t, err)
+	require.Len(t, list.PolicyNames, 1)
+	got, err := roles.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: aws.String(story.Rotator), PolicyName: &list.PolicyNames[0]})
+	require.NoError(t, err)
+	whole, err := url.QueryUnescape(*got.PolicyDocument)
+	require.NoError(t, err)
+	put := func(document string) {
+		_, err := roles.PutRolePolicy(ctx, &iam.PutRolePolicyInput{
+			RoleName: aws.String(story.Rotator), PolicyName: &list.PolicyNames[0], PolicyDocument: &document,
+		})
+		require.NoError(t, err)
+	}
+	var document map[string]any
+	require.NoError(t, json.Unmarshal([]byte(whole), &document))
+	statements := document["Statement"].([]any)
+	for i, statement := range statements {
+		t.Logf("without %v", statement)
+		document["Statement"] = slices.Delete(slices.Clone(statements), i, i+1)
+		without, err := json.Marshal(document)
+		require.NoError(t, err)
+		put(string(without))
+
+		before, lines := r.stages(ctx, t)["AWSCURRENT"], r.logLines(ctx, t)
+		r.rotate(ctx, t)
+		if r.stages(ctx, t)["AWSCURRENT"] != before {
+			assert.Equal(t, lines, r.logLines(ctx, t), "the function does all its work without the statement %v", statement)
+		}
+
+		put(whole)
+		before = r.stages(ctx, t)["AWSCURRENT"]
+		r.rotate(ctx, t)
+		assert.NotEqual(t, before, r.stages(ctx, t)["AWSCURRENT"], "with the whole policy it works again")
+	}
+}
