@@ -31,6 +31,9 @@ const (
 var postgres *localdb.Postgres
 
 func TestMain(m *testing.M) {
+	if os.Getenv("AWS_LAMBDA_RUNTIME_API") != "" {
+		forward() // doesn't return
+	}
 	os.Exit(func() int {
 		var err error
 		postgres, err = localdb.StartPostgres(context.Background(), localdb.Options{
@@ -72,6 +75,7 @@ type fixture struct {
 	database string
 	base     string // the user
 	arn      string
+	master   string // ARN of the master secret
 	current  spec.Value
 	previous spec.Value
 	rotation int
@@ -106,7 +110,7 @@ func newFixture(t *testing.T) *fixture {
 	n := next()
 	f := &fixture{
 		T: t, masters: secrets{}, logs: &lockedBuffer{},
-		database: fmt.Sprintf("test%d", n), base: fmt.Sprintf("app%d", n), arn: fmt.Sprintf("%s-%d", secretARN, n),
+		database: fmt.Sprintf("test%d", n), base: fmt.Sprintf("app%d", n), arn: fmt.Sprintf("%s-%d", secretARN, n), master: masterARN,
 	}
 	first := f.connect(f.adminValue("postgres"))
 	_, err := first.Exec(t.Context(), "CREATE DATABASE "+quote(f.database))
