@@ -4,6 +4,7 @@ go 1.26.6
 
 require (
 	github.com/aistudio/secrets/localcloud v0.0.0-00010101000000-000000000000
+	github.com/aws/aws-lambda-go v1.55.1
 	github.com/aws/aws-sdk-go-v2 v1.48.0
 	github.com/aws/aws-sdk-go-v2/credentials v1.21.0
 	github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs v1.92.1

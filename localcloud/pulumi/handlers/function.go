@@ -256,6 +256,10 @@ func setReservedConcurrency(ctx context.Context, c *clients, id string, old, res
 }
 
 func updateFunction(ctx context.Context, c *clients, id string, old, f *function) error {
+	// Somebody else's update may still be going on; Lambda takes one at a time.
+	if err := waitUpdated(ctx, c, id); err != nil {
+		return err
+	}
 	changed := false
 	codeChanged := !f.Code.Equals(old.Code) || f.SourceCodeHash != old.SourceCodeHash
 	if codeChanged || !reflect.DeepEqual(f.Architectures, old.Architectures) {

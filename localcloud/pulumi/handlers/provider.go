@@ -43,6 +43,26 @@ func (p *Provider) Types() []string {
 	return slices.Sorted(maps.Keys(p.types))
 }
 
+// Properties lists what a program may set of a resource type, with the fields of
+// nested objects as "replicas.region", and all that its state can hold. It fails
+// on a type without a handler.
+func (p *Provider) Properties(token string) (inputs, all []string, err error) {
+	t, err := p.lookUp(token)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, property := range t.properties() {
+		if property.input {
+			inputs = append(inputs, property.name)
+			for _, field := range property.fields {
+				inputs = append(inputs, property.name+"."+field.name)
+			}
+		}
+		all = append(all, property.name)
+	}
+	return inputs, all, nil
+}
+
 // UnsupportedError says that a resource type or function has no handler.
 type UnsupportedError struct {
 	// Token is Pulumi's name of the type or function.
@@ -79,9 +99,9 @@ func (f Failure) String() string {
 }
 
 // Check validates the inputs that the program gives the resource called name
-// and completes them: with a name made from seed where the program sets none
-// (or the one in old, the inputs of the last deployment), and with the
-// provider's default tags.
+// and completes them: with the schema's defaults, with a name made from seed
+// where the program sets none (or the one in old, the inputs of the last
+// deployment), and with the provider's default tags.
 func (p *Provider) Check(token, name string, old, inputs resource.PropertyMap, seed []byte) (resource.PropertyMap, []Failure, error) {
 	t, err := p.lookUp(token)
 	if err != nil {
@@ -110,7 +130,7 @@ func (p *Provider) Check(token, name string, old, inputs resource.PropertyMap, s
 	if checked.HasValue("name") && checked.HasValue("namePrefix") {
 		failures = append(failures, Failure{"namePrefix", "name and namePrefix exclude each other"})
 	}
-	if err := autoname(properties, name, old, checked, seed); err != nil {
+	if err := addDefaults(properties, name, old, checked, seed); err != nil {
 		failures = append(failures, Failure{"", err.Error()})
 	}
 	p.addDefaultTags(properties, checked)
@@ -123,23 +143,34 @@ func (p *Provider) Check(token, name string, old, inputs resource.PropertyMap, s
 	return checked, failures, nil
 }
 
-// autoname fills in the property that is named after the resource.
-func autoname(properties []property, name string, old, inputs resource.PropertyMap, seed []byte) error {
+// addDefaults fills in what the program leaves out and AWS, or Pulumi, has a
+// default for. Being inputs, those values are watched for drift too.
+func addDefaults(properties []property, name string, old, inputs resource.PropertyMap, seed []byte) error {
+	var added []resource.PropertyValue
 	for _, property := range properties {
 		key := resource.PropertyKey(property.name)
-		if property.autoMax == 0 || inputs.HasValue(key) || inputs.HasValue(key+"Prefix") {
+		if inputs.HasValue(key) {
 			continue
 		}
-		if previous, ok := old[key]; ok && wasDefault(old, key) {
+		previous, had := old[key]
+		switch {
+		case property.input && property.defaultValue != nil:
+			inputs[key] = resource.NewPropertyValue(property.defaultValue)
+		case property.autoMax == 0 || inputs.HasValue(key+"Prefix"):
+			continue
+		case had && wasDefault(old, key):
 			inputs[key] = previous
-		} else {
+		default:
 			made, err := resource.NewUniqueName(seed, property.autoPrefix+name+"-", 7, property.autoMax, nil)
 			if err != nil {
 				return fmt.Errorf("name the resource: %w", err)
 			}
 			inputs[key] = resource.NewProperty(made)
 		}
-		inputs[defaultsKey] = resource.NewProperty([]resource.PropertyValue{resource.NewProperty(property.name)})
+		added = append(added, resource.NewProperty(property.name))
+	}
+	if len(added) > 0 {
+		inputs[defaultsKey] = resource.NewProperty(added)
 	}
 	return nil
 }

@@ -25,6 +25,10 @@ func secretPolicyKind() resourceType {
 			return aws.ToString(put.ARN), nil
 		},
 		read: func(ctx context.Context, c *clients, id string, p *secretPolicy) error {
+			// Of a secret in its recovery window AWS doesn't tell the policy.
+			if _, err := describeSecret(ctx, c, id); err != nil {
+				return err
+			}
 			policy, err := c.secrets.GetResourcePolicy(ctx, &secretsmanager.GetResourcePolicyInput{SecretId: &id})
 			if err != nil {
 				return gone[*smtypes.ResourceNotFoundException](err)

@@ -1,0 +1,104 @@
+package mocks_test
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudwatch"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/kms"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/lambda"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/secretsmanager"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/aistudio/secrets/localcloud/pulumi/handlers"
+)
+
+// schemaType is a resource type as pulumi-aws's Go SDK declares it, and what of
+// it the handlers refuse.
+type schemaType struct {
+	resource    any // its properties, in "pulumi" tags
+	args        interface{ ElementType() reflect.Type }
+	unsupported []string
+}
+
+func schema() map[string]schemaType {
+	return map[string]schemaType{
+		"aws:cloudwatch/logGroup:LogGroup":                  {cloudwatch.LogGroup{}, cloudwatch.LogGroupArgs{}, nil},
+		"aws:iam/policy:Policy":                             {iam.Policy{}, iam.PolicyArgs{}, nil},
+		"aws:iam/role:Role":                                 {iam.Role{}, iam.RoleArgs{}, []string{"inlinePolicies"}},
+		"aws:iam/rolePolicy:RolePolicy":                     {iam.RolePolicy{}, iam.RolePolicyArgs{}, nil},
+		"aws:iam/rolePolicyAttachment:RolePolicyAttachment": {iam.RolePolicyAttachment{}, iam.RolePolicyAttachmentArgs{}, nil},
+		"aws:kms/alias:Alias":                               {kms.Alias{}, kms.AliasArgs{}, nil},
+		"aws:kms/key:Key":                                   {kms.Key{}, kms.KeyArgs{}, []string{"customKeyStoreId", "xksKeyId"}},
+		"aws:kms/replicaKey:ReplicaKey":                     {kms.ReplicaKey{}, kms.ReplicaKeyArgs{}, nil},
+		"aws:lambda/invocation:Invocation":                  {lambda.Invocation{}, lambda.InvocationArgs{}, nil},
+		"aws:lambda/permission:Permission":                  {lambda.Permission{}, lambda.PermissionArgs{}, nil},
+		"aws:secretsmanager/secret:Secret":                  {secretsmanager.Secret{}, secretsmanager.SecretArgs{}, nil},
+		"aws:secretsmanager/secretPolicy:SecretPolicy":      {secretsmanager.SecretPolicy{}, secretsmanager.SecretPolicyArgs{}, nil},
+		"aws:secretsmanager/secretRotation:SecretRotation":  {secretsmanager.SecretRotation{}, secretsmanager.SecretRotationArgs{}, nil},
+		"aws:lambda/function:Function": {lambda.Function{}, lambda.FunctionArgs{}, []string{
+			"codeSigningConfigArn", "fileSystemConfig", "imageConfig", "imageUri", "replaceSecurityGroupsOnDestroy",
+			"replacementSecurityGroupIds", "s3Bucket", "s3Key", "s3ObjectVersion", "snapStart",
+		}},
+	}
+}
+
+// TestTheHandlersKnowTheSchema compares each handler's properties with those of
+// the SDK that programs are written against: all of them are known, but those
+// listed above, and nothing else is.
+func TestTheHandlersKnowTheSchema(t *testing.T) {
+	provider, err := handlers.New(handlers.Config{Region: region, Endpoint: "http://127.0.0.1:1"})
+	require.NoError(t, err)
+	types := schema()
+	for _, token := range provider.Types() {
+		t.Run(token, func(t *testing.T) {
+			declared, ok := types[token]
+			require.True(t, ok, "add the type to this test")
+			inputs, outputs, err := provider.Properties(token)
+			require.NoError(t, err)
+			assert.ElementsMatch(t, inputTags(declared.args.ElementType(), declared.unsupported), inputs, "inputs")
+			assert.ElementsMatch(t, without(tags(reflect.TypeOf(declared.resource)), declared.unsupported), outputs, "properties of the state")
+		})
+	}
+}
+
+// inputTags lists the names in a struct's "pulumi" tags and, behind a dot, in
+// those of the structs in it.
+func inputTags(t reflect.Type, unsupported []string) []string {
+	var names []string
+	for field := range t.Fields() {
+		name := field.Tag.Get("pulumi")
+		if slices.Contains(unsupported, name) {
+			continue
+		}
+		names = append(names, name)
+		nested := field.Type
+		for nested.Kind() == reflect.Pointer || nested.Kind() == reflect.Slice {
+			nested = nested.Elem()
+		}
+		if nested.Kind() == reflect.Struct {
+			for _, inner := range tags(nested) {
+				names = append(names, name+"."+inner)
+			}
+		}
+	}
+	return names
+}
+
+// tags lists the names in a struct's "pulumi" tags.
+func tags(t reflect.Type) []string {
+	var names []string
+	for field := range t.Fields() {
+		if name := field.Tag.Get("pulumi"); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func without(names, unwanted []string) []string {
+	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(unwanted, name) })
+}
