@@ -23,6 +23,8 @@ type Clock struct {
 	alarm   *time.Timer
 	running int
 	idle    chan struct{} // closed when running gets to 0; nil when idle
+	// moving counts the Advances that run: they fire the timers, one by one.
+	moving  int
 	stopped bool
 }
 
@@ -72,17 +74,26 @@ func (t *Timer) Stop() bool {
 func (c *Clock) AfterFunc(d time.Duration, f func()) *Timer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.seq++
-	t := &Timer{clock: c, due: c.now().Add(d), seq: c.seq, run: f}
-	heap.Push(&c.timers, t)
-	c.setAlarm()
-	return t
+	return c.add(c.now().Add(d), f)
 }
 
 // AtFunc runs f, as background work, when the clock shows at. A time that has
 // passed means at once.
 func (c *Clock) AtFunc(at time.Time, f func()) *Timer {
-	return c.AfterFunc(at.Sub(c.Now()), f)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.add(at, f)
+}
+
+func (c *Clock) add(due time.Time, f func()) *Timer {
+	c.seq++
+	t := &Timer{clock: c, due: due, seq: c.seq, index: -1, run: f}
+	if c.stopped {
+		return t
+	}
+	heap.Push(&c.timers, t)
+	c.setAlarm()
+	return t
 }
 
 // Go runs f in a goroutine that Settle, and so Advance, waits for. f must not
@@ -90,11 +101,17 @@ func (c *Clock) AtFunc(at time.Time, f func()) *Timer {
 // comes later.
 func (c *Clock) Go(f func()) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.start(f)
+}
+
+// start is Go for who holds mu: a timer that leaves the heap counts as running
+// in the same moment, so that Settle never misses it.
+func (c *Clock) start(f func()) {
 	if c.running == 0 {
 		c.idle = make(chan struct{})
 	}
 	c.running++
-	c.mu.Unlock()
 	go func() {
 		defer c.done()
 		f()
@@ -111,9 +128,19 @@ func (c *Clock) done() {
 	}
 }
 
-// Settle waits until no background work runs. Timers that are not yet due do
-// not count.
+// Settle runs the timers that are due and waits until no background work runs
+// and none is due any more. Timers for later do not count.
 func (c *Clock) Settle(ctx context.Context) error {
+	for c.fire() {
+		if err := c.wait(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wait waits until no background work runs.
+func (c *Clock) wait(ctx context.Context) error {
 	for {
 		c.mu.Lock()
 		idle := c.idle
@@ -137,35 +164,40 @@ func (c *Clock) Advance(ctx context.Context, d time.Duration) error {
 	if d < 0 {
 		return fmt.Errorf("advance the clock by %s: it can only go forward", d)
 	}
-	if err := c.Settle(ctx); err != nil {
+	c.move(1)
+	defer c.move(-1)
+	if err := c.wait(ctx); err != nil {
 		return err
 	}
 	target := c.Now().Add(d)
-	for {
-		t := c.next(target)
-		if t == nil {
-			return nil
-		}
-		c.Go(t.run)
-		if err := c.Settle(ctx); err != nil {
+	for c.runNext(target) {
+		if err := c.wait(ctx); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
-// next takes the first timer due at or before target off the heap and moves the
-// clock to it. Without one it moves the clock to target and returns nil.
-func (c *Clock) next(target time.Time) *Timer {
+// runNext moves the clock to the first timer due at or before target and starts
+// it. Without one it moves the clock to target and reports false.
+func (c *Clock) runNext(target time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.timers) > 0 && !c.timers[0].due.After(target) {
 		t := heap.Pop(&c.timers).(*Timer)
 		c.moveTo(t.due)
-		return t
+		c.start(t.run)
+		return true
 	}
 	c.moveTo(target)
+	return false
+}
+
+func (c *Clock) move(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.moving += n
 	c.setAlarm()
-	return nil
 }
 
 func (c *Clock) moveTo(t time.Time) {
@@ -181,28 +213,25 @@ func (c *Clock) setAlarm() {
 		c.alarm.Stop()
 		c.alarm = nil
 	}
-	if c.stopped || len(c.timers) == 0 {
+	if c.stopped || c.moving > 0 || len(c.timers) == 0 {
 		return
 	}
-	c.alarm = time.AfterFunc(max(0, c.timers[0].due.Sub(c.now())), c.fire)
+	c.alarm = time.AfterFunc(max(0, c.timers[0].due.Sub(c.now())), func() { c.fire() })
 }
 
-func (c *Clock) fire() {
-	for {
-		c.mu.Lock()
-		if c.stopped || len(c.timers) == 0 || c.timers[0].due.After(c.now()) {
-			c.setAlarm()
-			c.mu.Unlock()
-			return
-		}
-		t := heap.Pop(&c.timers).(*Timer)
-		c.mu.Unlock()
-		c.Go(t.run)
+// fire starts the timers that are due. It reports whether any work runs now.
+func (c *Clock) fire() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !c.stopped && c.moving == 0 && len(c.timers) > 0 && !c.timers[0].due.After(c.now()) {
+		c.start(heap.Pop(&c.timers).(*Timer).run)
 	}
+	c.setAlarm()
+	return c.running > 0
 }
 
-// Stop drops all timers; none fires any more. Work that runs goes on: see
-// Settle.
+// Stop drops all timers; none fires any more, nor any that is made later. Work
+// that runs goes on: see Settle.
 func (c *Clock) Stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
