@@ -132,6 +132,44 @@ func TestKeyPolicy(t *testing.T) {
 	}
 }
 
+// A secret's policy only denies: to all who aren't named, and to all without
+// TLS. The emulator takes its own traffic for TLS, so that is read here.
+func TestSecretPolicies(t *testing.T) {
+	record := deployOnPaper(t, "prod")
+	secrets, policies := record.named("aws:secretsmanager/secret:Secret"), record.named("aws:secretsmanager/secretPolicy:SecretPolicy")
+	require.Len(t, policies, len(secrets))
+	for name, args := range policies {
+		assert.True(t, args.Inputs["blockPublicPolicy"].BoolValue())
+		assert.NotContains(t, secrets[name].Inputs, "forceOverwriteReplicaSecret")
+		assert.NotContains(t, secrets[name].Inputs, "policy", "the secret and its policy resource would fight")
+
+		var document struct{ Statement []policy.Statement }
+		require.NoError(t, json.Unmarshal([]byte(args.Inputs["policy"].StringValue()), &document))
+		exempt := map[string][]string{}
+		for _, statement := range document.Statement {
+			assert.Equal(t, policy.Deny, statement.Effect)
+			assert.Equal(t, []string{policy.Everyone}, statement.Principal.AWS)
+			exempt[statement.Sid] = statement.Condition["ArnNotEquals"]["aws:PrincipalArn"]
+			if statement.Sid == "WithoutTLS" {
+				assert.Equal(t, []string{"secretsmanager:*"}, statement.Action)
+				assert.Equal(t, policy.Condition{"Bool": {"aws:SecureTransport": {"false"}}}, statement.Condition)
+			}
+		}
+		require.Len(t, exempt, 4)
+		if name != "orders-database" {
+			continue
+		}
+		administrators := []string{"arn:aws:iam::123456789012:role/secrets-deployer", "arn:aws:iam::123456789012:role/secrets-administrator"}
+		rotator := "arn:aws:iam::123456789012:role/aistudio-prod-rotate-database"
+		assert.Equal(t, map[string][]string{
+			"ReadByOthers":   {administrators[0], administrators[1], rotator, "arn:aws:service:region:123456789012:Role/orders"},
+			"WriteByOthers":  {administrators[0], administrators[1], rotator},
+			"ManageByOthers": administrators,
+			"WithoutTLS":     nil,
+		}, exempt)
+	}
+}
+
 // Only prod protects, and only what can't be had back.
 func TestProtection(t *testing.T) {
 	for stack, protects := range map[string]bool{"dev": false, "staging": false, "prod": true} {

@@ -85,15 +85,20 @@ func (w *world) createDatabase(t *testing.T, name string) {
 	require.NoError(t, err)
 }
 
-// deploy deploys a stack as the caller of a configuration, with its servers and
-// its function on this machine.
-func (w *world) deploy(t *testing.T, stack string, caller aws.Config) {
+// config returns a stack's configuration with its servers and its function on
+// this machine.
+func (w *world) config(t *testing.T, stack string) map[string]string {
 	t.Helper()
 	w.stack = stack
 	config := stackConfig(t, stack)
 	override(t, config, catalogue.KeyDatabases, map[string]any{"host": w.postgres.Host, "port": w.postgres.Port})
 	override(t, config, catalogue.KeyRotators, map[string]any{"architecture": lambdaArchitecture(), "caFile": w.postgres.CAFile})
+	return config
+}
 
+// deploy deploys a stack as the caller of a configuration.
+func (w *world) deploy(t *testing.T, stack string, caller aws.Config) {
+	t.Helper()
 	credentials, err := caller.Credentials.Retrieve(t.Context())
 	require.NoError(t, err)
 	w.monitor, err = mocks.New(t.Context(), handlers.Config{
@@ -102,7 +107,7 @@ func (w *world) deploy(t *testing.T, stack string, caller aws.Config) {
 	})
 	require.NoError(t, err)
 	w.record = &recorder{next: w.monitor}
-	require.NoError(t, deploy(w.record, config, buildRotator(t)))
+	require.NoError(t, deploy(w.record, w.config(t, stack), buildRotator(t)))
 	require.NoError(t, w.cloud.Settle(t.Context()))
 	require.Empty(t, w.cloud.Unsupported())
 }
