@@ -218,6 +218,12 @@ func (b *backend) record(svc api.Service, req *api.Request, err error) {
 			sensitive = s.SensitiveMembers()
 		}
 		e.Request = trailParams(req.Body, sensitive)
+		for name, value := range req.Path {
+			if e.Request == nil {
+				e.Request = map[string]any{}
+			}
+			e.Request[lowerFirst(name)] = value
+		}
 	}
 	if err != nil {
 		apiErr := asError(err)
