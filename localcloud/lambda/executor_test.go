@@ -23,8 +23,8 @@ import (
 	"github.com/aistudio/secrets/localcloud/lambda"
 )
 
-// built is the folder with the programs of testdata, one folder each.
-var built string
+// buildDir is where built builds; TestMain removes it.
+var buildDir string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -34,23 +34,28 @@ func run(m *testing.M) int {
 		panic(err)
 	}
 	defer os.RemoveAll(dir)
-	built = dir
+	buildDir = dir
+	return m.Run()
+}
+
+// built is the folder with the programs of testdata, one folder each.
+var built = sync.OnceValue(func() string {
 	for _, b := range []struct{ source, target, arch string }{
 		{"function", "function/bootstrap", runtime.GOARCH},
 		{"extension", "layer/extensions/recorder", runtime.GOARCH},
 		{"extension", "other/bootstrap", otherArch()},
 	} {
-		cmd := exec.Command("go", "build", "-o", filepath.Join(dir, b.target), "./testdata/"+b.source)
+		cmd := exec.Command("go", "build", "-o", filepath.Join(buildDir, b.target), "./testdata/"+b.source)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+b.arch)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			panic(fmt.Sprintf("build %s: %v\n%s", b.source, err, out))
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "layer/data.txt"), []byte("from a layer"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(buildDir, "layer/data.txt"), []byte("from a layer"), 0o600); err != nil {
 		panic(err)
 	}
-	return m.Run()
-}
+	return buildDir
+})
 
 func otherArch() string {
 	if runtime.GOARCH == "arm64" {
@@ -126,7 +131,7 @@ func function() lambda.Function {
 		Name: "worker", Version: "$LATEST", Account: "123456789012", Region: "us-east-1",
 		Handler: "bootstrap", Memory: 128, Timeout: time.Minute, Architecture: lambdaArch(runtime.GOARCH),
 		Variables: map[string]string{"COLOUR": "green"},
-		Code:      filepath.Join(built, "function"),
+		Code:      filepath.Join(built(), "function"),
 		LogGroup:  "/aws/lambda/worker",
 	}
 }
@@ -181,7 +186,7 @@ func TestVariables(t *testing.T) {
 		"AWS_LAMBDA_FUNCTION_NAME": "worker", "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128", "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/worker",
 		"AWS_ACCESS_KEY_ID": "ASIA1", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "token",
-		"COLOUR": "green", "TZ": ":UTC", "LAMBDA_TASK_ROOT": filepath.Join(built, "function"),
+		"COLOUR": "green", "TZ": ":UTC", "LAMBDA_TASK_ROOT": filepath.Join(built(), "function"),
 	} {
 		assert.Equal(t, want, r.Env[name], name)
 	}
@@ -266,7 +271,7 @@ func TestInitErrors(t *testing.T) {
 
 func TestInvalidEntrypoint(t *testing.T) {
 	otherFunction := function()
-	otherFunction.Code = filepath.Join(built, "other")
+	otherFunction.Code = filepath.Join(built(), "other")
 	wrongMachine := otherFunction
 	wrongMachine.Architecture = lambdaArch(otherArch())
 	missing := function()
@@ -349,7 +354,7 @@ func TestConcurrency(t *testing.T) {
 func TestExtension(t *testing.T) {
 	h := newHost(t)
 	f := function()
-	f.Layers = filepath.Join(built, "layer")
+	f.Layers = filepath.Join(built(), "layer")
 	record := filepath.Join(t.TempDir(), "events")
 	f.Variables = map[string]string{"EXTENSION_LOG": record}
 	p := h.NewPool(f)
@@ -378,7 +383,7 @@ func TestExtension(t *testing.T) {
 
 func TestExtensionThatCrashes(t *testing.T) {
 	f := function()
-	f.Layers = filepath.Join(built, "layer")
+	f.Layers = filepath.Join(built(), "layer")
 	f.Variables = map[string]string{"EXTENSION_CRASH": "1"}
 	result, r, id := invoke(t, newHost(t).NewPool(f), "echo", "")
 	assert.Equal(t, "Unhandled", result.FunctionError)

@@ -111,7 +111,7 @@ func TestUpdateCode(t *testing.T) {
 	_, r := w.invoke(t, "worker", "echo", "")
 	assert.Contains(t, r.ErrorMessage, "exit status 4")
 
-	out, err := w.lambda.UpdateFunctionCode(t.Context(), &lambda.UpdateFunctionCodeInput{FunctionName: in.FunctionName, ZipFile: code, Publish: true})
+	out, err := w.lambda.UpdateFunctionCode(t.Context(), &lambda.UpdateFunctionCodeInput{FunctionName: in.FunctionName, ZipFile: code(), Publish: true})
 	require.NoError(t, err)
 	assert.Equal(t, "1", *out.Version)
 	assert.NotEqual(t, *old.CodeSha256, *out.CodeSha256)

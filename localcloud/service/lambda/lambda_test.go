@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,8 +25,8 @@ import (
 	"github.com/aistudio/secrets/localcloud"
 )
 
-// code is the zip of testdata/function.
-var code []byte
+// buildDir is where code builds; TestMain removes it.
+var buildDir string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -35,7 +36,13 @@ func run(m *testing.M) int {
 		panic(err)
 	}
 	defer os.RemoveAll(dir)
-	bootstrap := filepath.Join(dir, "bootstrap")
+	buildDir = dir
+	return m.Run()
+}
+
+// code is the zip of testdata/function.
+var code = sync.OnceValue(func() []byte {
+	bootstrap := filepath.Join(buildDir, "bootstrap")
 	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", bootstrap, "./testdata/function")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -45,9 +52,8 @@ func run(m *testing.M) int {
 	if err != nil {
 		panic(err)
 	}
-	code = zipOf(map[string][]byte{"bootstrap": content})
-	return m.Run()
-}
+	return zipOf(map[string][]byte{"bootstrap": content})
+})
 
 func zipOf(files map[string][]byte) []byte {
 	var b bytes.Buffer
@@ -111,7 +117,7 @@ func (w *world) createRole(t *testing.T, name, statement string) string {
 func (w *world) input(name string) *lambda.CreateFunctionInput {
 	return &lambda.CreateFunctionInput{
 		FunctionName: &name, Role: &w.role, Runtime: types.RuntimeProvidedal2023, Handler: aws.String("bootstrap"),
-		Code: &types.FunctionCode{ZipFile: code}, Timeout: aws.Int32(60),
+		Code: &types.FunctionCode{ZipFile: code()}, Timeout: aws.Int32(60),
 		Architectures: []types.Architecture{hostArchitecture()},
 	}
 }
