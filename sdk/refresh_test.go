@@ -252,3 +252,20 @@ func TestANewVersionExpiresWhatOtherIDsAndLabelsHold(t *testing.T) {
 		assert.Equal(t, 2, store.Calls()-calls)
 	})
 }
+
+func TestNewerTakesTheCachedVersionIfItIsAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := secretstest.New()
+		store.Put(name, "one")
+		client := newClient(t, store)
+		used := read(t, client, name)
+		store.Put(name, "two")
+		time.Sleep(time.Hour)
+		read(t, client, name)
+		calls := store.Calls()
+		newer, err := client.Newer(t.Context(), name, used)
+		require.NoError(t, err)
+		assert.Equal(t, "two", newer.Value.RevealString())
+		assert.Equal(t, calls, store.Calls())
+	})
+}
