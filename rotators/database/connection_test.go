@@ -99,8 +99,8 @@ func TestReport12AnyCharacterMayBeInNamesAndPasswords(t *testing.T) {
 			one := *f
 			one.T, one.base, one.arn, one.previous = t, text, fmt.Sprintf("%s'%d", f.arn, i), spec.Value{}
 			master := one.adminValue("postgres")
-			master.Username, master.Password = "master "+text[:min(len(text), 40)], spec.ValueString(text)
-			_, err := f.admin.Exec(t.Context(), "CREATE ROLE "+quote(master.Username)+" SUPERUSER LOGIN PASSWORD '"+strings.ReplaceAll(text, "'", "''")+"'")
+			master.Username, master.Password = "master "+text[:min(len(text), 40)], spec.ValueString(text+" of the master")
+			_, err := f.admin.Exec(t.Context(), "CREATE ROLE "+quote(master.Username)+" SUPERUSER LOGIN PASSWORD '"+strings.ReplaceAll(text, "'", "''")+" of the master'")
 			require.NoError(t, err)
 			one.masters[masterARN] = one.encode(master)
 			one.seed()
@@ -255,4 +255,16 @@ func TestSCRAMVerifierIsThatOfTheRFC(t *testing.T) {
 	}
 	sum := sha256.Sum256(clientKey)
 	assert.Equal(t, decode(stored), sum[:])
+}
+
+func TestLoadRoots(t *testing.T) {
+	none, err := LoadRoots("", "")
+	require.NoError(t, err)
+	assert.Nil(t, none, "the system's")
+	folder := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "empty.pem"), []byte("not PEM"), 0o600))
+	_, err = LoadRoots(folder, "empty.pem")
+	require.ErrorContains(t, err, "no PEM certificate")
+	_, err = LoadRoots(folder, "none.pem")
+	require.ErrorIs(t, err, os.ErrNotExist)
 }

@@ -79,6 +79,7 @@ type fixture struct {
 	current  spec.Value
 	previous spec.Value
 	rotation int
+	made     []spec.Value // all values that the target has generated
 }
 
 type lockedBuffer struct {
@@ -190,12 +191,32 @@ func (f *fixture) seedRequest() *spec.SeedRequest {
 	}}
 }
 
+// clean fails the test when an error or the log holds a password.
+func (f *fixture) clean(err error) error {
+	f.Helper()
+	values := append([]spec.Value{f.current, f.previous, f.masters[f.master]}, f.made...)
+	for _, value := range values {
+		d, parseErr := spec.ParseDatabase(value)
+		if parseErr != nil || d.Password.Len() < 10 {
+			continue
+		}
+		password := d.Password.RevealString()
+		if err != nil && strings.Contains(fmt.Sprintf("%v %+v", err, err), password) || strings.Contains(f.logs.String(), password) {
+			f.Error("a password is in an error or in the log")
+		}
+	}
+	return err
+}
+
 // trySeed gives the secret its first value, as the engine does.
-func (f *fixture) trySeed() error {
+func (f *fixture) trySeed() (err error) {
+	f.Helper()
+	defer func() { _ = f.clean(err) }()
 	generated, err := f.target.Generate(f.Context(), rotation.GenerateRequest{SecretARN: f.arn, Token: "seed", Seed: f.seedRequest()})
 	if err != nil {
 		return err
 	}
+	f.made = append(f.made, generated.Value)
 	if _, err := f.target.Apply(f.Context(), rotation.ApplyRequest{SecretARN: f.arn, Token: "seed", Pending: generated.Value}); err != nil {
 		return err
 	}
@@ -213,22 +234,26 @@ func (f *fixture) seed() {
 
 // generate makes the next rotation's pending value.
 func (f *fixture) generate() (spec.Value, error) {
+	f.Helper()
 	f.rotation++
 	response, err := f.target.Generate(f.Context(), rotation.GenerateRequest{
 		SecretARN: f.arn, Token: fmt.Sprint(f.rotation), Current: f.current,
 	})
-	return response.Value, err
+	f.made = append(f.made, response.Value)
+	return response.Value, f.clean(err)
 }
 
 func (f *fixture) apply(pending spec.Value) error {
+	f.Helper()
 	_, err := f.target.Apply(f.Context(), rotation.ApplyRequest{
 		SecretARN: f.arn, Token: fmt.Sprint(f.rotation), Pending: pending, Current: f.current, Previous: f.previous,
 	})
-	return err
+	return f.clean(err)
 }
 
 // tryRotate does what the engine does in four steps.
 func (f *fixture) tryRotate() error {
+	f.Helper()
 	pending, err := f.generate()
 	if err != nil {
 		return err

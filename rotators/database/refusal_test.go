@@ -95,6 +95,22 @@ func TestAPendingValueThatDoesNotFitIsRejected(t *testing.T) {
 	}
 }
 
+// vault PR#28989: a password that the server's policy refuses was tried for
+// ever. The server's passwordcheck refuses a password that is the user's name.
+func TestReport11APasswordThatThePolicyRefusesIsRejected(t *testing.T) {
+	f := newFixture(t)
+	f.seed()
+	f.exec("ALTER DATABASE " + quote(f.database) + " SET session_preload_libraries = 'passwordcheck'")
+	value, err := f.generate()
+	require.NoError(t, err)
+	pending := f.parse(value)
+	pending.Password = spec.ValueString(pending.Username)
+	before := f.verifiers()
+	require.ErrorIs(t, f.apply(f.encode(pending)), rotation.ErrRejected)
+	assert.True(t, before == f.verifiers())
+	f.rotate()
+}
+
 func TestASeedTouchesNoUserThatItDidNotMake(t *testing.T) {
 	f := newFixture(t)
 	f.exec("CREATE ROLE %s LOGIN PASSWORD 'somebody''s'")
