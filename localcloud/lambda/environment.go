@@ -117,13 +117,13 @@ func (x *Executor) newEnvironment(ctx context.Context, fn Function) (*environmen
 	if e.dir, err = x.environmentDir(fn); err != nil {
 		return nil, err
 	}
-	if e.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+	if e.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0"); err != nil {
 		return nil, errors.Join(fmt.Errorf("listen for the runtime of %s: %w", fn.Name, err), os.RemoveAll(e.dir))
 	}
 	if e.out, err = newOutput(func(lines []string) { x.cfg.Log(fn, e.stream, lines) }); err != nil {
 		return nil, errors.Join(err, e.listener.Close(), os.RemoveAll(e.dir))
 	}
-	e.server = &http.Server{Handler: e.routes()}
+	e.server = &http.Server{Handler: e.routes()}   //nolint:gosec // no timeouts: a frozen process may take any time
 	go func() { _ = e.server.Serve(e.listener) }() // ends with the environment
 	if err := x.add(e); err != nil {
 		e.shutdown(reasonFailure)

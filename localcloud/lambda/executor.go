@@ -166,7 +166,7 @@ func (x *Executor) Close() error {
 // environmentDir makes a folder for one environment's temporary files.
 func (x *Executor) environmentDir(f Function) (string, error) {
 	parent := filepath.Join(x.cfg.Dir, "environments")
-	if err := os.MkdirAll(parent, 0o755); err != nil {
+	if err := os.MkdirAll(parent, 0o750); err != nil {
 		return "", fmt.Errorf("make a folder for execution environments: %w", err)
 	}
 	dir, err := os.MkdirTemp(parent, f.Name+"-")

@@ -149,7 +149,15 @@ var requests struct {
 	n int
 }
 
-func invoke(t *testing.T, p *lambda.Pool, do, value string) (lambda.Result, reply, string) {
+// outcome is an invocation that has ended.
+type outcome struct {
+	result lambda.Result
+	err    error
+	id     string
+}
+
+// start invokes in the background.
+func start(t *testing.T, p *lambda.Pool, do, value string) <-chan outcome {
 	t.Helper()
 	requests.Lock()
 	requests.n++
@@ -157,13 +165,28 @@ func invoke(t *testing.T, p *lambda.Pool, do, value string) (lambda.Result, repl
 	requests.Unlock()
 	payload, err := json.Marshal(map[string]string{"Do": do, "Value": value})
 	require.NoError(t, err)
-	result, err := p.Invoke(t.Context(), lambda.Invocation{
-		RequestID: id, ARN: "arn:aws:lambda:us-east-1:123456789012:function:worker", Payload: payload,
-	})
-	require.NoError(t, err)
+	done := make(chan outcome, 1)
+	go func() {
+		result, err := p.Invoke(t.Context(), lambda.Invocation{
+			RequestID: id, ARN: "arn:aws:lambda:us-east-1:123456789012:function:worker", Payload: payload,
+		})
+		done <- outcome{result, err, id}
+	}()
+	return done
+}
+
+func decode(t *testing.T, o outcome) reply {
+	t.Helper()
+	require.NoError(t, o.err)
 	var r reply
-	require.NoError(t, json.Unmarshal(result.Payload, &r), "%s", result.Payload)
-	return result, r, id
+	require.NoError(t, json.Unmarshal(o.result.Payload, &r), "%s", o.result.Payload)
+	return r
+}
+
+func invoke(t *testing.T, p *lambda.Pool, do, value string) (lambda.Result, reply, string) {
+	t.Helper()
+	o := <-start(t, p, do, value)
+	return o.result, decode(t, o), o.id
 }
 
 func TestResultAndReuse(t *testing.T) {
@@ -332,19 +355,11 @@ func TestConcurrency(t *testing.T) {
 	}))
 	defer server.Close()
 	p := newHost(t).NewPool(function())
-	pids := make(chan int, 2)
-	var invocations sync.WaitGroup
-	for range 2 {
-		invocations.Go(func() {
-			_, r, _ := invoke(t, p, "get", server.URL)
-			pids <- r.PID
-		})
-	}
+	first, second := start(t, p, "get", server.URL), start(t, p, "get", server.URL)
 	<-arrived
 	<-arrived // both run now
 	close(release)
-	invocations.Wait()
-	a, b := <-pids, <-pids
+	a, b := decode(t, <-first).PID, decode(t, <-second).PID
 	assert.NotEqual(t, a, b)
 
 	_, r, _ := invoke(t, p, "echo", "")
@@ -438,20 +453,16 @@ func TestCloseLeavesNoProcess(t *testing.T) {
 	h := newHost(t)
 	p := h.NewPool(function())
 	_, idle, _ := invoke(t, p, "echo", "")
-	pid := make(chan int)
+	arrived := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		pid <- 0
+		close(arrived)
 		<-r.Context().Done()
 	}))
 	defer server.Close()
-	done := make(chan reply)
-	go func() {
-		_, r, _ := invoke(t, p, "get", server.URL)
-		done <- r
-	}()
-	<-pid
+	running := start(t, p, "get", server.URL)
+	<-arrived
 	require.NoError(t, h.Close())
-	assert.Contains(t, (<-done).ErrorMessage, "signal: killed")
+	assert.Contains(t, decode(t, <-running).ErrorMessage, "signal: killed")
 	assert.ErrorIs(t, syscall.Kill(idle.PID, 0), syscall.ESRCH)
 	_, err := p.Invoke(t.Context(), lambda.Invocation{RequestID: "late", Payload: []byte("{}")})
 	assert.ErrorIs(t, err, lambda.ErrClosed)

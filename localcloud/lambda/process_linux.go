@@ -37,11 +37,11 @@ const (
 func (k mountKind) command(path, opt string) *exec.Cmd {
 	attr := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if k == mountNone || opt == "" {
-		cmd := exec.Command(path)
+		cmd := exec.Command(path) //nolint:noctx // it outlives every context; shutdown ends it
 		cmd.SysProcAttr = attr
 		return cmd
 	}
-	cmd := exec.Command("/bin/sh", "-c", `mount --bind "$0" /opt && exec "$@"`, opt, path)
+	cmd := exec.Command("/bin/sh", "-c", `mount --bind "$0" /opt && exec "$@"`, opt, path) //nolint:noctx // as above
 	if k == mountRoot {
 		attr.Unshareflags = syscall.CLONE_NEWNS
 	} else {

@@ -27,7 +27,7 @@ var (
 // dir may be half full. Nothing is written outside of dir, whatever the
 // archives say. It returns the unzipped size in bytes.
 func Unpack(dir string, zips ...[]byte) (size int64, err error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return 0, fmt.Errorf("unpack: %w", err)
 	}
 	root, err := os.OpenRoot(dir)

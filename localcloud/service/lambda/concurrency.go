@@ -2,6 +2,7 @@ package lambda
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/aistudio/secrets/localcloud/api"
 	executor "github.com/aistudio/secrets/localcloud/lambda"
@@ -56,10 +57,10 @@ func (s *Service) unreserved(except functionKey) int {
 
 // enter counts an invocation in, if there is room. The lock is held.
 func (s *Service) enter(f *function) error {
-	limit, reason := accountConcurrency, "ConcurrentInvocationLimitExceeded"
-	running := 0
+	var limit, running int
+	reason := "ConcurrentInvocationLimitExceeded"
 	if f.reserved != nil {
-		limit, reason, running = *f.reserved, "ReservedFunctionConcurrentInvocationLimitExceeded", f.running
+		limit, running, reason = *f.reserved, f.running, "ReservedFunctionConcurrentInvocationLimitExceeded"
 	} else {
 		limit = s.unreserved(functionKey{f.account, f.region, ""})
 		for k, other := range s.functions {
@@ -69,7 +70,7 @@ func (s *Service) enter(f *function) error {
 		}
 	}
 	if running >= limit {
-		e := userError(429, "TooManyRequestsException", "Rate Exceeded.")
+		e := userError(http.StatusTooManyRequests, "TooManyRequestsException", "Rate Exceeded.")
 		e.Fields["Reason"] = reason
 		return e
 	}

@@ -59,7 +59,7 @@ func TestCreateErrors(t *testing.T) {
 			in.Code = &types.FunctionCode{ZipFile: script("exit 1")}
 			tt.change(in)
 			_, err := w.lambda.CreateFunction(t.Context(), in)
-			assert.Contains(t, requireCode(t, err, tt.code).ErrorMessage(), tt.words)
+			assert.Contains(t, requireCode(t, err, tt.code), tt.words)
 			assert.NotContains(t, err.Error(), "vvvv", "a variable's value")
 		})
 	}
@@ -249,7 +249,7 @@ func TestLayers(t *testing.T) {
 	in := w.input("worker")
 	in.Layers = []string{*a1.LayerVersionArn, *a2.LayerVersionArn}
 	_, err := w.lambda.CreateFunction(t.Context(), in)
-	assert.Contains(t, requireCode(t, err, "InvalidParameterValueException").ErrorMessage(), "Two different versions of the same layer")
+	assert.Contains(t, requireCode(t, err, "InvalidParameterValueException"), "Two different versions of the same layer")
 	in.Layers = []string{*a2.LayerVersionArn, *b1.LayerVersionArn}
 	out := w.create(t, in)
 	require.Len(t, out.Layers, 2)
@@ -300,7 +300,7 @@ func TestWhatItDoesNotKnowIsRefused(t *testing.T) {
 	in.Runtime = types.RuntimePython312
 	w.create(t, in)
 	_, err := w.lambda.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: in.FunctionName})
-	assert.Contains(t, requireCode(t, err, "LocalCloudUnsupportedMember").ErrorMessage(), "python3.12")
+	assert.Contains(t, requireCode(t, err, "LocalCloudUnsupportedMember"), "python3.12")
 	signing, err := w.lambda.GetFunctionCodeSigningConfig(t.Context(), &lambda.GetFunctionCodeSigningConfigInput{FunctionName: in.FunctionName})
 	require.NoError(t, err)
 	assert.Nil(t, signing.CodeSigningConfigArn)

@@ -213,7 +213,7 @@ func functionError(arn string, payload []byte) *FunctionError {
 func (s *Service) credentials(ctx context.Context, f executor.Function) (executor.Credentials, error) {
 	c, err := s.roles.ServiceSession(ctx, f.Role, f.Name, principal)
 	if err != nil {
-		s.env.Log.Warn("a function's role can't be assumed", "function", f.Name, "role", f.Role, "error", err)
+		s.env.Log.WarnContext(ctx, "a function's role can't be assumed", "function", f.Name, "role", f.Role, "error", err)
 		return executor.Credentials{}, userError(http.StatusForbidden, "AccessDeniedException", "The role defined for the function cannot be assumed by Lambda.")
 	}
 	return executor.Credentials(c), nil
@@ -234,7 +234,7 @@ func (s *Service) log(f executor.Function, stream string, lines []string) {
 	}
 	for _, c := range checks {
 		if err := s.env.IAM.Authorize(ctx, caller, f.Region, c); err != nil {
-			s.env.Log.Debug("a function's output is not logged", "function", f.Name, "error", err)
+			s.env.Log.DebugContext(ctx, "a function's output is not logged", "function", f.Name, "error", err)
 			return
 		}
 	}

@@ -208,7 +208,7 @@ func TestCallersAreAuthorised(t *testing.T) {
 	require.NoError(t, err)
 	invoke := &lambda.InvokeInput{FunctionName: aws.String("worker")}
 	_, err = reader.Invoke(t.Context(), invoke)
-	assert.Contains(t, requireCode(t, err, "AccessDeniedException").ErrorMessage(), "lambda:InvokeFunction on resource: arn:aws:lambda:us-east-1:123456789012:function:worker")
+	assert.Contains(t, requireCode(t, err, "AccessDeniedException"), "lambda:InvokeFunction on resource: arn:aws:lambda:us-east-1:123456789012:function:worker")
 
 	permission := &lambda.AddPermissionInput{
 		FunctionName: aws.String("worker"), StatementId: aws.String("reader"), Action: aws.String("lambda:InvokeFunction"),
@@ -232,7 +232,7 @@ func TestPassRole(t *testing.T) {
 	w := newWorld(t)
 	create := `{"Effect":"Allow","Action":"lambda:*","Resource":"*"}`
 	_, err := w.as(t, "deployer", create).CreateFunction(t.Context(), w.input("worker"))
-	assert.Contains(t, requireCode(t, err, "AccessDeniedException").ErrorMessage(), "iam:PassRole on resource: "+w.role)
+	assert.Contains(t, requireCode(t, err, "AccessDeniedException"), "iam:PassRole on resource: "+w.role)
 
 	pass := `,{"Effect":"Allow","Action":"iam:PassRole","Resource":"` + w.role + `","Condition":{"StringEquals":{"iam:PassedToService":"lambda.amazonaws.com"}}}`
 	_, err = w.as(t, "passer", create+pass).CreateFunction(t.Context(), w.input("worker"))

@@ -90,9 +90,9 @@ type world struct {
 	role   string
 }
 
-func newWorld(t *testing.T, opts ...localcloud.Option) *world {
+func newWorld(t *testing.T) *world {
 	t.Helper()
-	cloud, err := localcloud.New(opts...)
+	cloud, err := localcloud.New()
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, cloud.Close()) })
 	cfg := cloud.Config("us-east-1")
@@ -149,12 +149,13 @@ func (w *world) invoke(t *testing.T, name, do, value string) (*lambda.InvokeOutp
 	return out, r
 }
 
-func requireCode(t *testing.T, err error, code string) smithy.APIError {
+// requireCode checks the error's code and returns its message.
+func requireCode(t *testing.T, err error, code string) string {
 	t.Helper()
 	var e smithy.APIError
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, code, e.ErrorCode(), e.ErrorMessage())
-	return e
+	return e.ErrorMessage()
 }
 
 func TestCreateAndInvoke(t *testing.T) {

@@ -90,7 +90,7 @@ func (p *packages) unpack(folder string, packed []byte, zips ...[]byte) (int64, 
 	if size, ok := p.sizes[folder]; ok {
 		return size, nil
 	}
-	if err := os.MkdirAll(p.dir, 0o755); err != nil {
+	if err := os.MkdirAll(p.dir, 0o750); err != nil {
 		return 0, fmt.Errorf("keep a deployment package: %w", err)
 	}
 	temp, err := os.MkdirTemp(p.dir, "new-")

@@ -114,7 +114,7 @@ func TestPendingFunctionIsNotInvoked(t *testing.T) {
 	_, err := w.lambda.CreateFunction(t.Context(), w.input("worker"))
 	require.NoError(t, err)
 	_, err = w.lambda.Invoke(t.Context(), &sdk.InvokeInput{FunctionName: aws.String("worker")})
-	assert.Contains(t, requireCode(t, err, "ResourceConflictException").ErrorMessage(), "Pending")
+	assert.Contains(t, requireCode(t, err, "ResourceConflictException"), "Pending")
 	require.NoError(t, b.clock.Advance(t.Context(), time.Hour))
 	w.invoke(t, "worker", "echo", "")
 }
@@ -140,7 +140,7 @@ func TestUpdateConfiguration(t *testing.T) {
 	assert.Equal(t, "green", r.Colour, "the old one runs until the update is over")
 	change.RevisionId = out.RevisionId
 	_, err = w.lambda.UpdateFunctionConfiguration(t.Context(), change)
-	assert.Contains(t, requireCode(t, err, "ResourceConflictException").ErrorMessage(), "An update is in progress")
+	assert.Contains(t, requireCode(t, err, "ResourceConflictException"), "An update is in progress")
 
 	require.NoError(t, b.clock.Advance(t.Context(), time.Hour))
 	got, err := w.lambda.GetFunctionConfiguration(t.Context(), &sdk.GetFunctionConfigurationInput{FunctionName: in.FunctionName})

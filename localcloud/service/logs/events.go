@@ -103,15 +103,16 @@ func (s *Service) getLogEvents(ctx context.Context, r *api.Request, in *getLogEv
 // sixth on, b/5 the ones before it, and none the first or the last ones.
 func window(n, limit int, token string, fromHead bool) (start, end int, err error) {
 	direction, text, _ := strings.Cut(token, "/")
-	at := 0
-	if token == "" {
-		direction = "b"
-		at = n
-		if fromHead {
-			direction, at = "f", 0
+	var at int
+	switch {
+	case token == "" && fromHead:
+		direction, at = "f", 0
+	case token == "":
+		direction, at = "b", n
+	default:
+		if at, err = strconv.Atoi(text); err != nil || at < 0 || at > n || (direction != "f" && direction != "b") {
+			return 0, 0, invalid("The specified nextToken is invalid.")
 		}
-	} else if at, err = strconv.Atoi(text); err != nil || at < 0 || at > n || (direction != "f" && direction != "b") {
-		return 0, 0, invalid("The specified nextToken is invalid.")
 	}
 	if direction == "f" {
 		return at, min(at+limit, n), nil

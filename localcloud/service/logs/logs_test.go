@@ -30,9 +30,10 @@ func requireCode(t *testing.T, err error, code string) {
 	require.Equal(t, code, e.ErrorCode(), e.ErrorMessage())
 }
 
-// write makes a group and a stream and writes messages, a millisecond apart.
-func write(t *testing.T, client *cloudwatchlogs.Client, start time.Time, group, stream string, messages ...string) {
+// write makes a stream in the group app and writes messages, a millisecond apart.
+func write(t *testing.T, client *cloudwatchlogs.Client, start time.Time, stream string, messages ...string) {
 	t.Helper()
+	group := "app"
 	_, err := client.CreateLogStream(t.Context(), &cloudwatchlogs.CreateLogStreamInput{LogGroupName: &group, LogStreamName: &stream})
 	require.NoError(t, err)
 	var events []types.InputLogEvent
@@ -110,8 +111,8 @@ func TestEvents(t *testing.T) {
 	_, err := client.CreateLogGroup(t.Context(), &cloudwatchlogs.CreateLogGroupInput{LogGroupName: group})
 	require.NoError(t, err)
 	start := cloud.Clock().Now()
-	write(t, client, start, "app", "b", "one", "two", "three", "four", "five")
-	write(t, client, start.Add(time.Minute), "app", "a", "six")
+	write(t, client, start, "b", "one", "two", "three", "four", "five")
+	write(t, client, start.Add(time.Minute), "a", "six")
 	_, err = client.CreateLogStream(t.Context(), &cloudwatchlogs.CreateLogStreamInput{LogGroupName: group, LogStreamName: aws.String("a")})
 	requireCode(t, err, "ResourceAlreadyExistsException")
 
@@ -161,8 +162,8 @@ func TestFilter(t *testing.T) {
 	group := aws.String("app")
 	_, err := client.CreateLogGroup(t.Context(), &cloudwatchlogs.CreateLogGroupInput{LogGroupName: group})
 	require.NoError(t, err)
-	write(t, client, cloud.Clock().Now(), "app", "one", "ERROR: no disk", "WARN: disk is full", "ok")
-	write(t, client, cloud.Clock().Now().Add(time.Minute), "app", "two", "ERROR: no network")
+	write(t, client, cloud.Clock().Now(), "one", "ERROR: no disk", "WARN: disk is full", "ok")
+	write(t, client, cloud.Clock().Now().Add(time.Minute), "two", "ERROR: no network")
 
 	for pattern, want := range map[string][]string{
 		"":                 {"ERROR: no disk", "WARN: disk is full", "ok", "ERROR: no network"},
@@ -205,9 +206,9 @@ func TestRetentionEndsEvents(t *testing.T) {
 	require.NoError(t, err)
 	_, err = client.PutRetentionPolicy(t.Context(), &cloudwatchlogs.PutRetentionPolicyInput{LogGroupName: group, RetentionInDays: aws.Int32(7)})
 	require.NoError(t, err)
-	write(t, client, cloud.Clock().Now(), "app", "old", "old")
+	write(t, client, cloud.Clock().Now(), "old", "old")
 	require.NoError(t, cloud.Advance(t.Context(), 6*24*time.Hour))
-	write(t, client, cloud.Clock().Now(), "app", "new", "new")
+	write(t, client, cloud.Clock().Now(), "new", "new")
 	count := func() int {
 		out, err := client.FilterLogEvents(t.Context(), &cloudwatchlogs.FilterLogEventsInput{LogGroupName: group})
 		require.NoError(t, err)

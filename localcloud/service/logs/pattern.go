@@ -16,12 +16,12 @@ func parsePattern(pattern string) (func(message string) bool, error) {
 		return nil, api.StatusErrorf(http.StatusNotImplemented, api.ErrUnsupportedMember,
 			"The emulator does not support filter patterns for JSON, for space-delimited events and with regular expressions.")
 	}
-	var all, any, none []string
+	var all, some, none []string
 	for rest := pattern; rest != ""; rest = strings.TrimLeft(rest, " ") {
 		list := &all
 		switch rest[0] {
 		case '?':
-			list, rest = &any, rest[1:]
+			list, rest = &some, rest[1:]
 		case '-':
 			list, rest = &none, rest[1:]
 		}
@@ -38,11 +38,11 @@ func parsePattern(pattern string) (func(message string) bool, error) {
 		}
 		*list = append(*list, term)
 	}
-	if len(any) > 0 && len(all)+len(none) > 0 {
+	if len(some) > 0 && len(all)+len(none) > 0 {
 		return nil, invalid("Invalid filter pattern: ?terms can't be mixed with others.")
 	}
 	return func(message string) bool {
-		return containsAll(message, all) && (len(any) == 0 || containsAny(message, any)) && !containsAny(message, none)
+		return containsAll(message, all) && (len(some) == 0 || containsAny(message, some)) && !containsAny(message, none)
 	}, nil
 }
 
