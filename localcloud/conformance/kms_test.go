@@ -20,8 +20,9 @@ func (p *probe) key(c *kms.Client) *types.KeyMetadata {
 	return out.KeyMetadata
 }
 
-func (p *probe) encrypt(c *kms.Client, id *string, text string, encryptionContext map[string]string) []byte {
-	out, err := c.Encrypt(p.ctx, &kms.EncryptInput{KeyId: id, Plaintext: []byte(text), EncryptionContext: encryptionContext})
+// hello is the ciphertext of "hello".
+func (p *probe) hello(c *kms.Client, id *string, encryptionContext map[string]string) []byte {
+	out, err := c.Encrypt(p.ctx, &kms.EncryptInput{KeyId: id, Plaintext: []byte("hello"), EncryptionContext: encryptionContext})
 	require.NoError(p, err)
 	return out.CiphertextBlob
 }
@@ -54,7 +55,7 @@ func keyCases() []testCase {
 		{service: keyManagement, name: "encrypt and decrypt", run: func(p *probe) {
 			c := p.kms(region)
 			key := p.key(c)
-			blob := p.encrypt(c, key.KeyId, "hello", nil)
+			blob := p.hello(c, key.KeyId, nil)
 			require.False(p, bytes.Contains(blob, []byte("hello")))
 			out, err := c.Decrypt(p.ctx, &kms.DecryptInput{CiphertextBlob: blob})
 			require.NoError(p, err)
@@ -64,7 +65,7 @@ func keyCases() []testCase {
 		{service: keyManagement, name: "the encryption context must be the same", run: func(p *probe) {
 			c := p.kms(region)
 			key := p.key(c)
-			blob := p.encrypt(c, key.KeyId, "hello", map[string]string{"a": "1", "b": "2"})
+			blob := p.hello(c, key.KeyId, map[string]string{"a": "1", "b": "2"})
 			_, err := c.Decrypt(p.ctx, &kms.DecryptInput{CiphertextBlob: blob, EncryptionContext: map[string]string{"b": "2", "a": "1"}})
 			require.NoError(p, err)
 			for _, other := range []map[string]string{nil, {"a": "1"}, {"a": "1", "b": "3"}} {
@@ -74,14 +75,14 @@ func keyCases() []testCase {
 		}},
 		{service: keyManagement, name: "a ciphertext that was tampered with", run: func(p *probe) {
 			c := p.kms(region)
-			blob := p.encrypt(c, p.key(c).KeyId, "hello", nil)
+			blob := p.hello(c, p.key(c).KeyId, nil)
 			blob[len(blob)-1] ^= 1
 			_, err := c.Decrypt(p.ctx, &kms.DecryptInput{CiphertextBlob: blob})
 			p.fails(err, "InvalidCiphertextException", "")
 		}},
 		{service: keyManagement, name: "decrypt with another key", run: func(p *probe) {
 			c := p.kms(region)
-			blob := p.encrypt(c, p.key(c).KeyId, "hello", nil)
+			blob := p.hello(c, p.key(c).KeyId, nil)
 			_, err := c.Decrypt(p.ctx, &kms.DecryptInput{CiphertextBlob: blob, KeyId: p.key(c).KeyId})
 			p.fails(err, "IncorrectKeyException", "")
 		}, moto: &difference{"answers AccessDeniedException", "[Decrypt](https://docs.aws.amazon.com/kms/latest/APIReference/API_Decrypt.html): IncorrectKeyException"}},
@@ -115,7 +116,7 @@ func keyCases() []testCase {
 		{service: keyManagement, name: "encrypt again under another key", run: func(p *probe) {
 			c := p.kms(region)
 			to := p.key(c)
-			blob := p.encrypt(c, p.key(c).KeyId, "hello", map[string]string{"a": "1"})
+			blob := p.hello(c, p.key(c).KeyId, map[string]string{"a": "1"})
 			out, err := c.ReEncrypt(p.ctx, &kms.ReEncryptInput{CiphertextBlob: blob, SourceEncryptionContext: map[string]string{"a": "1"}, DestinationKeyId: to.KeyId})
 			require.NoError(p, err)
 			plain, err := c.Decrypt(p.ctx, &kms.DecryptInput{CiphertextBlob: out.CiphertextBlob})
@@ -128,7 +129,7 @@ func keyCases() []testCase {
 			first, second := p.key(c), p.key(c)
 			_, err := c.CreateAlias(p.ctx, &kms.CreateAliasInput{AliasName: alias(p), TargetKeyId: first.KeyId})
 			require.NoError(p, err)
-			blob := p.encrypt(c, alias(p), "hello", nil)
+			blob := p.hello(c, alias(p), nil)
 			_, err = c.UpdateAlias(p.ctx, &kms.UpdateAliasInput{AliasName: alias(p), TargetKeyId: second.KeyId})
 			require.NoError(p, err)
 			out, err := c.DescribeKey(p.ctx, &kms.DescribeKeyInput{KeyId: alias(p)})
@@ -172,7 +173,7 @@ func keyCases() []testCase {
 		{service: keyManagement, name: "disabled key", run: func(p *probe) {
 			c := p.kms(region)
 			id := p.key(c).KeyId
-			blob := p.encrypt(c, id, "hello", nil)
+			blob := p.hello(c, id, nil)
 			_, err := c.DisableKey(p.ctx, &kms.DisableKeyInput{KeyId: id})
 			require.NoError(p, err)
 			_, err = c.Decrypt(p.ctx, &kms.DecryptInput{CiphertextBlob: blob})
@@ -185,7 +186,7 @@ func keyCases() []testCase {
 		{service: keyManagement, name: "key pending deletion", run: func(p *probe) {
 			c := p.kms(region)
 			id := p.key(c).KeyId
-			blob := p.encrypt(c, id, "hello", nil)
+			blob := p.hello(c, id, nil)
 			_, err := c.ScheduleKeyDeletion(p.ctx, &kms.ScheduleKeyDeletionInput{KeyId: id, PendingWindowInDays: aws.Int32(7)})
 			require.NoError(p, err)
 			_, err = c.Decrypt(p.ctx, &kms.DecryptInput{CiphertextBlob: blob})
@@ -231,7 +232,7 @@ func keyCases() []testCase {
 			require.NoError(p, err)
 			p.equal(types.MultiRegionKeyTypeReplica, out.KeyMetadata.MultiRegionConfiguration.MultiRegionKeyType)
 			p.equal(*primary.KeyMetadata.Arn, *out.KeyMetadata.MultiRegionConfiguration.PrimaryKey.Arn)
-			blob := p.encrypt(c, id, "hello", nil)
+			blob := p.hello(c, id, nil)
 			plain, err := dr.Decrypt(p.ctx, &kms.DecryptInput{CiphertextBlob: blob})
 			require.NoError(p, err)
 			p.equal("hello", string(plain.Plaintext))

@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"runtime"
@@ -110,7 +109,7 @@ func ok[T any](p *probe) func(T, error) T {
 func (p *probe) fails(err error, code, message string) {
 	var apiErr smithy.APIError
 	require.Error(p, err, "the call should have failed with %s", code)
-	require.True(p, errors.As(err, &apiErr), "%v", err)
+	require.ErrorAs(p, err, &apiErr)
 	require.Equal(p, code, apiErr.ErrorCode())
 	require.Contains(p, apiErr.ErrorMessage(), message)
 }

@@ -32,7 +32,7 @@ const maxBatch = 20
 
 func (in *batchInput) validate() error {
 	var c constraints
-	c.number("maxResults", in.MaxResults, 1, maxBatch)
+	c.number("maxResults", in.MaxResults, maxBatch)
 	if in.SecretIdList != nil {
 		c.size("secretIdList", "", len(in.SecretIdList), 1, maxBatch)
 	}

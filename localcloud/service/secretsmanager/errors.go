@@ -84,11 +84,12 @@ func (c *constraints) size(member, shown string, n, least, most int) {
 	}
 }
 
-func (c *constraints) number(member string, value *int64, least, most int64) {
+// number checks a number whose least value is 1.
+func (c *constraints) number(member string, value *int64, most int64) {
 	switch {
 	case value == nil:
-	case *value < least:
-		c.fail(member, fmt.Sprintf(" '%d'", *value), fmt.Sprintf("Member must have value greater than or equal to %d", least))
+	case *value < 1:
+		c.fail(member, fmt.Sprintf(" '%d'", *value), "Member must have value greater than or equal to 1")
 	case *value > most:
 		c.fail(member, fmt.Sprintf(" '%d'", *value), fmt.Sprintf("Member must have value less than or equal to %d", most))
 	}

@@ -37,7 +37,7 @@ func (s *Service) listSecrets(ctx context.Context, r *api.Request, in *listInput
 		return nil, err
 	}
 	var c constraints
-	c.number("maxResults", in.MaxResults, 1, 100)
+	c.number("maxResults", in.MaxResults, 100)
 	c.oneOf("sortOrder", in.SortOrder, "asc", "desc")
 	c.oneOf("sortBy", in.SortBy, "created-date", "last-accessed-date", "last-changed-date", "name")
 	c.filters(in.Filters)

@@ -38,7 +38,7 @@ func (s *Service) getRandomPassword(ctx context.Context, r *api.Request, in *pas
 		return nil, err
 	}
 	var c constraints
-	c.number("passwordLength", in.PasswordLength, 1, 4096)
+	c.number("passwordLength", in.PasswordLength, 4096)
 	if in.ExcludeCharacters != nil {
 		c.size("excludeCharacters", "", utf8.RuneCountInString(*in.ExcludeCharacters), 0, 4096)
 	}

@@ -197,7 +197,7 @@ func (s *Service) listSecretVersionIDs(ctx context.Context, r *api.Request, in *
 		return nil, err
 	}
 	var c constraints
-	c.number("maxResults", in.MaxResults, 1, 100)
+	c.number("maxResults", in.MaxResults, 100)
 	if err := c.err(); err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ type rotationRules struct {
 
 func (rules *rotationRules) parse() (window.Schedule, error) {
 	var c constraints
-	c.number("rotationRules.automaticallyAfterDays", rules.AutomaticallyAfterDays, 1, 1000)
+	c.number("rotationRules.automaticallyAfterDays", rules.AutomaticallyAfterDays, 1000)
 	c.length("rotationRules.duration", rules.Duration, 2, 3)
 	c.length("rotationRules.scheduleExpression", rules.ScheduleExpression, 1, 256)
 	if err := c.err(); err != nil {

@@ -62,10 +62,10 @@ func (s *Service) begin(sec *secret, token string, testOnly bool) error {
 
 // launch lets the function work in the background.
 func (s *Service) launch(sec *secret) {
-	current := sec.rotation.run
-	current.attempts++
-	current.active = true
-	s.env.Clock.Go(func() { s.attempt(sec, current) })
+	this := sec.rotation.run
+	this.attempts++
+	this.active = true
+	s.env.Clock.Go(func() { s.attempt(sec, this) })
 }
 
 // reattempt goes on with a rotation that isn't complete, unless it is being

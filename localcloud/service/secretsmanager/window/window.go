@@ -160,8 +160,8 @@ func (s Schedule) Next(after, anchor time.Time) (w Window, ok bool) {
 		w.Start = s.cron.Next(after)
 	case s.every > 0:
 		midnight := anchor.UTC().Truncate(dayLength)
-		n := max(0, after.Sub(midnight)/s.every)
-		w.Start = midnight.Add((n + 1) * s.every)
+		past := max(0, after.Sub(midnight)).Truncate(s.every)
+		w.Start = midnight.Add(past + s.every)
 	}
 	if w.Start.IsZero() {
 		return Window{}, false
