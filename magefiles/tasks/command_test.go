@@ -1,10 +1,13 @@
 package tasks
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
@@ -98,6 +101,40 @@ func TestInterruptibleEndsWhenToldToTerminate(t *testing.T) {
 	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGTERM))
 	<-ctx.Done()
 	assert.ErrorIs(t, ctx.Err(), context.Canceled)
+}
+
+// A task whose mage was killed ends: here a shell that started this program is.
+func TestInterruptibleEndsWithItsParent(t *testing.T) {
+	self, err := os.Executable()
+	require.NoError(t, err)
+	parent := exec.Command("sh", "-c", `"$0" & wait`, self)
+	parent.Env = append(os.Environ(), orphanVariable+"=1")
+	stdout, err := parent.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, parent.Start())
+
+	reader := bufio.NewReader(stdout)
+	line, err := reader.ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "ready\n", line)
+	require.NoError(t, parent.Process.Kill())
+	line, err = reader.ReadString('\n')
+	require.NoError(t, err)
+	assert.Equal(t, errParentGone.Error()+"\n", line)
+	_ = parent.Wait() // it was killed
+}
+
+const orphanVariable = "TASKS_TEST_ORPHAN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(orphanVariable) == "" {
+		os.Exit(m.Run())
+	}
+	ctx, stop := Interruptible(context.Background())
+	defer stop()
+	fmt.Println("ready")
+	<-ctx.Done()
+	fmt.Println(context.Cause(ctx))
 }
 
 func TestLines(t *testing.T) {
