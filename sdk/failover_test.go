@@ -105,6 +105,7 @@ func TestTheBreakerKeepsReadsOnTheReplicaAndAProbeBringsThemBack(t *testing.T) {
 			ids[i] = name + string(rune('A'+i%26)) + string(rune('A'+i/26))
 			store.Put(ids[i], "value")
 		}
+		all := ids
 		regionalFaults(store, map[string]func(context.Context, string, string) error{primary: dark})
 		next := func() (secrets.Secret, time.Duration) {
 			id := ids[0]
@@ -122,6 +123,11 @@ func TestTheBreakerKeepsReadsOnTheReplicaAndAProbeBringsThemBack(t *testing.T) {
 			assert.Zero(t, took)
 			time.Sleep(2 * time.Second)
 		}
+		asked := 0
+		for _, id := range all {
+			asked += store.CallsTo(primary, id)
+		}
+		assert.InDelta(t, 5, asked, 1, "the first read and a probe every half a minute")
 		regionalFaults(store, nil)
 		back := time.Now()
 		for {
