@@ -18,6 +18,7 @@ import (
 	"github.com/aistudio/secrets/localcloud/service/sqs"
 	"github.com/aistudio/secrets/localcloud/service/ssm"
 	"github.com/aistudio/secrets/localcloud/service/sts"
+	"github.com/aistudio/secrets/localcloud/service/xray"
 )
 
 // backend is all the state between two resets: the services, wired together.
@@ -50,7 +51,8 @@ func newBackend(c *Cloud) (*backend, error) {
 	b.env.IAM = b.iam
 	queue := sqs.New(b.env)
 	logGroups := logs.New(b.env)
-	b.lambda = lambda.New(b.env, b.iam, logGroups, workDir)
+	traces := xray.New(b.env)
+	b.lambda = lambda.New(b.env, b.iam, logGroups, traces, workDir)
 	bus := events.New(b.env, b.lambda, queue)
 	trail := cloudtrail.New(b.env, bus)
 	b.env.Trail = trail
@@ -65,6 +67,7 @@ func newBackend(c *Cloud) (*backend, error) {
 		ssm.New(b.env, keys, secrets),
 		b.lambda,
 		logGroups,
+		traces,
 		trail,
 		bus,
 		queue,

@@ -3,20 +3,16 @@ package story_test
 import (
 	"archive/zip"
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -110,13 +106,6 @@ func (r rotator) stages(ctx context.Context, t *testing.T) map[string]string {
 	return stages
 }
 
-func (r rotator) logLines(ctx context.Context, t *testing.T) int {
-	t.Helper()
-	lines, err := r.FunctionLog(ctx)
-	require.NoError(t, err)
-	return len(lines)
-}
-
 // TestTheRotatorDiesAtEveryCall kills the real function at each call that it
 // makes to AWS, before and after the call's effect. Secrets Manager tries again,
 // and the rotation always ends well.
@@ -152,48 +141,5 @@ func TestTheRotatorDiesAtEveryCall(t *testing.T) {
 		}
 		assert.Greater(t, crashes, 5, "the function makes more calls than that")
 		t.Logf("%s: killed at each of %d calls", kind, crashes)
-	}
-}
-
-// TestTheRotatorNeedsAllItsRights takes away one statement of the rotation
-// function's policy at a time: without it something that the function is for no
-// longer works, and it works again when the statement is back.
-func TestTheRotatorNeedsAllItsRights(t *testing.T) {
-	ctx := t.Context()
-	r := newRotator(open(t))
-	roles := iam.NewFromConfig(r.Cloud.Config(story.Region))
-	list, err := roles.ListRolePolicies(ctx, &iam.ListRolePoliciesInput{RoleName: aws.String(story.Rotator)})
-	require.NoError(t, err)
-	require.Len(t, list.PolicyNames, 1)
-	got, err := roles.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: aws.String(story.Rotator), PolicyName: &list.PolicyNames[0]})
-	require.NoError(t, err)
-	whole, err := url.QueryUnescape(*got.PolicyDocument)
-	require.NoError(t, err)
-	put := func(document string) {
-		_, err := roles.PutRolePolicy(ctx, &iam.PutRolePolicyInput{
-			RoleName: aws.String(story.Rotator), PolicyName: &list.PolicyNames[0], PolicyDocument: &document,
-		})
-		require.NoError(t, err)
-	}
-	var document map[string]any
-	require.NoError(t, json.Unmarshal([]byte(whole), &document))
-	statements := document["Statement"].([]any)
-	for i, statement := range statements {
-		t.Logf("without %v", statement)
-		document["Statement"] = slices.Delete(slices.Clone(statements), i, i+1)
-		without, err := json.Marshal(document)
-		require.NoError(t, err)
-		put(string(without))
-
-		before, lines := r.stages(ctx, t)["AWSCURRENT"], r.logLines(ctx, t)
-		r.rotate(ctx, t)
-		if r.stages(ctx, t)["AWSCURRENT"] != before {
-			assert.Equal(t, lines, r.logLines(ctx, t), "the function does all its work without the statement %v", statement)
-		}
-
-		put(whole)
-		before = r.stages(ctx, t)["AWSCURRENT"]
-		r.rotate(ctx, t)
-		assert.NotEqual(t, before, r.stages(ctx, t)["AWSCURRENT"], "with the whole policy it works again")
 	}
 }

@@ -116,12 +116,20 @@ func (s *Service) run(ctx context.Context, event invocation) (executor.Result, s
 	if len(payload) == 0 {
 		payload = []byte("{}")
 	}
+	active := v.tracing == "Active"
+	if active && event.traceID == "" {
+		event.traceID = sampled(s.env.Clock.Now())
+	}
+	began := s.env.Clock.Now()
 	result, err := v.pool.Invoke(ctx, executor.Invocation{
 		RequestID: event.id, ARN: event.ref.arn(), Payload: payload,
 		TraceID: event.traceID, ClientContext: event.clientContext,
 	})
 	if err != nil {
 		return executor.Result{}, "", err
+	}
+	if active {
+		s.trace(ctx, f, v, event.traceID, began, result.FunctionError != "")
 	}
 	return result, v.number, nil
 }

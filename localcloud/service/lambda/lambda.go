@@ -31,6 +31,7 @@ type Service struct {
 	env      *api.Env
 	roles    roles
 	logs     logSink
+	traces   traceSink
 	packages *packages
 	executor *executor.Executor
 	handlers map[string]api.Handler
@@ -66,9 +67,9 @@ type logSink interface {
 }
 
 // New makes a Lambda without functions, which unpacks them below workDir.
-func New(env *api.Env, r roles, l logSink, workDir string) *Service {
+func New(env *api.Env, r roles, l logSink, t traceSink, workDir string) *Service {
 	s := &Service{
-		env: env, roles: r, logs: l, settleTime: settleTime,
+		env: env, roles: r, logs: l, traces: t, settleTime: settleTime,
 		packages:  newPackages(workDir),
 		functions: map[functionKey]*function{},
 		layers:    map[functionKey]*layer{},
