@@ -7,10 +7,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
+	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -52,15 +55,49 @@ const (
 	confidential = "confidential-description-51be20"
 )
 
-// newEngine prepares an engine around the CLI that PULUMI_CLI names. These tests
-// run only when they are asked for (build tag engine): without a CLI they fail.
+// bench is what the tests share: the CLI that PULUMI_CLI names, the plugin and
+// the function, built once. The tests run only when they are asked for (build
+// tag engine): without a CLI they fail.
+type bench struct{ cli, plugin, function string }
+
+var tools bench
+
+func TestMain(m *testing.M) {
+	code, err := runTests(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func runTests(m *testing.M) (code int, err error) {
+	cli := os.Getenv("PULUMI_CLI")
+	if cli == "" {
+		return 0, errors.New("set PULUMI_CLI to the absolute path of the pulumi command; `go tool mage tools:install` builds one")
+	}
+	dir, err := os.MkdirTemp("", "engine-test-")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if err := engine.BuildPlugin(context.Background(), dir); err != nil {
+		return 0, err
+	}
+	function := filepath.Join(dir, "bootstrap")
+	build := exec.Command("go", "build", "-o", function, "github.com/aistudio/secrets/localcloud/pulumi/internal/echofunction")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
+	if output, err := build.CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("build the function: %w: %s", err, output)
+	}
+	tools = bench{cli: cli, plugin: dir, function: function}
+	return m.Run(), nil
+}
+
 func newEngine(t *testing.T, endpoint string) (*engine.Engine, string) {
 	t.Helper()
-	cli := os.Getenv("PULUMI_CLI")
-	require.NotEmpty(t, cli, "set PULUMI_CLI to the absolute path of the pulumi command; `go tool mage tools:install` builds one")
-	plugin, dir := t.TempDir(), t.TempDir()
-	require.NoError(t, engine.BuildPlugin(t.Context(), plugin))
-	e, err := engine.New(engine.Options{CLI: cli, Plugin: plugin, Dir: dir, Endpoint: endpoint})
+	dir := t.TempDir()
+	e, err := engine.New(engine.Options{CLI: tools.cli, Plugin: tools.plugin, Dir: dir, Endpoint: endpoint})
 	require.NoError(t, err)
 	return e, dir
 }
@@ -77,8 +114,8 @@ func newCloud(t *testing.T) *localcloud.Cloud {
 type estate struct {
 	owner, stage      string
 	policyDescription string
-	secretPolicy      string
 	code              string
+	rotate            bool
 }
 
 func (e *estate) deploy(ctx *pulumi.Context) error {
@@ -101,7 +138,7 @@ func (e *estate) deploy(ctx *pulumi.Context) error {
 	if _, err = kms.NewAlias(ctx, "alias", &kms.AliasArgs{TargetKeyId: key.KeyId}); err != nil {
 		return err
 	}
-	args := &secretsmanager.SecretArgs{
+	secret, err := secretsmanager.NewSecret(ctx, "secret", &secretsmanager.SecretArgs{
 		Description: pulumi.ToSecret(pulumi.String(confidential)).(pulumi.StringOutput),
 		KmsKeyId:    key.Arn,
 		Name:        pulumi.String(secretName),
@@ -110,11 +147,7 @@ func (e *estate) deploy(ctx *pulumi.Context) error {
 			Region:   pulumi.String(otherPlace),
 		}},
 		Tags: pulumi.StringMap{"Owner": pulumi.String(e.owner)},
-	}
-	if e.secretPolicy != "" {
-		args.Policy = pulumi.String(e.secretPolicy)
-	}
-	secret, err := secretsmanager.NewSecret(ctx, "secret", args)
+	})
 	if err != nil {
 		return err
 	}
@@ -142,17 +175,18 @@ func (e *estate) deploy(ctx *pulumi.Context) error {
 		return err
 	}
 	function, err := lambda.NewFunction(ctx, "function", &lambda.FunctionArgs{
-		Code:        pulumi.NewFileArchive(e.code),
-		Environment: &lambda.FunctionEnvironmentArgs{Variables: pulumi.StringMap{"STAGE": pulumi.String(e.stage)}},
-		Handler:     pulumi.String("bootstrap"),
-		Name:        pulumi.String("rotate"),
-		Role:        role.Arn,
-		Runtime:     pulumi.String("provided.al2023"),
+		Architectures: pulumi.StringArray{pulumi.String(architecture())},
+		Code:          pulumi.NewFileArchive(e.code),
+		Environment:   &lambda.FunctionEnvironmentArgs{Variables: pulumi.StringMap{"STAGE": pulumi.String(e.stage)}},
+		Handler:       pulumi.String("bootstrap"),
+		Name:          pulumi.String("rotate"),
+		Role:          role.Arn,
+		Runtime:       pulumi.String("provided.al2023"),
 	}, pulumi.DependsOn([]pulumi.Resource{logs}))
 	if err != nil {
 		return err
 	}
-	_, err = lambda.NewPermission(ctx, "permission", &lambda.PermissionArgs{
+	permission, err := lambda.NewPermission(ctx, "permission", &lambda.PermissionArgs{
 		Action:    pulumi.String("lambda:InvokeFunction"),
 		Function:  function.Name,
 		Principal: pulumi.String("secretsmanager.amazonaws.com"),
@@ -160,21 +194,54 @@ func (e *estate) deploy(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
+	greeting, err := lambda.NewInvocation(ctx, "greeting", &lambda.InvocationArgs{
+		FunctionName: function.Name,
+		Input:        pulumi.Sprintf(`{"SecretId":%q}`, secret.Arn),
+	})
+	if err != nil {
+		return err
+	}
+	if e.rotate {
+		_, err = secretsmanager.NewSecretRotation(ctx, "rotation", &secretsmanager.SecretRotationArgs{
+			RotateImmediately: pulumi.Bool(false),
+			RotationLambdaArn: function.Arn,
+			RotationRules:     &secretsmanager.SecretRotationRotationRulesArgs{ScheduleExpression: pulumi.String("rate(30 days)")},
+			SecretId:          secret.ID(),
+		}, pulumi.DependsOn([]pulumi.Resource{permission}))
+		if err != nil {
+			return err
+		}
+	}
+	ctx.Export("answer", greeting.Result)
 	ctx.Export("secretArn", secret.Arn)
 	ctx.Export("codeHash", function.CodeSha256)
 	ctx.Export("policyArn", policy.Arn)
 	return nil
 }
 
-// writeCode writes a zip that Lambda takes.
-func writeCode(t *testing.T, path, content string) {
+func architecture() string {
+	if runtime.GOARCH == "arm64" {
+		return "arm64"
+	}
+	return "x86_64"
+}
+
+// writeCode writes the function and a note, which makes each zip another, into a
+// zip that Lambda takes.
+func writeCode(t *testing.T, path, note string) {
 	t.Helper()
+	binary, err := os.ReadFile(tools.function)
+	require.NoError(t, err)
 	var buffer bytes.Buffer
 	w := zip.NewWriter(&buffer)
-	file, err := w.Create("bootstrap")
-	require.NoError(t, err)
-	_, err = io.WriteString(file, content)
-	require.NoError(t, err)
+	for name, content := range map[string][]byte{"bootstrap": binary, "note": []byte(note)} {
+		header := &zip.FileHeader{Name: name, Method: zip.Deflate}
+		header.SetMode(0o755)
+		file, err := w.CreateHeader(header)
+		require.NoError(t, err)
+		_, err = file.Write(content)
+		require.NoError(t, err)
+	}
 	require.NoError(t, w.Close())
 	require.NoError(t, os.WriteFile(path, buffer.Bytes(), 0o600))
 }
@@ -221,7 +288,7 @@ func TestTheLifeOfAStack(t *testing.T) {
 	secrets := smsdk.NewFromConfig(cloud.Config(region))
 	functions := lambdasdk.NewFromConfig(cloud.Config(region))
 	// With the stack itself and the explicit provider.
-	const all = 12
+	all := 13
 
 	// A preview foretells all and makes nothing.
 	assert.Equal(t, changes{"create": all}, preview(t, stack))
@@ -232,6 +299,7 @@ func TestTheLifeOfAStack(t *testing.T) {
 	made, outputs := up(t, stack)
 	assert.Equal(t, changes{"create": all}, made)
 	arn := outputs["secretArn"].Value.(string)
+	assert.JSONEq(t, fmt.Sprintf(`{"SecretId":%q}`, arn), outputs["answer"].Value.(string), "the function has run")
 	_, err = secrets.PutSecretValue(ctx, &smsdk.PutSecretValueInput{SecretId: &arn, SecretString: awssdk.String(planted)})
 	require.NoError(t, err)
 
@@ -263,9 +331,20 @@ func TestTheLifeOfAStack(t *testing.T) {
 	assert.Equal(t, changes{"same": all - 2, "replace": 2}, made)
 	assert.NotEmpty(t, changed["policyArn"].Value)
 
+	// Now that the secret has a value, rotation can be switched on.
+	program.rotate = true
+	made, _ = up(t, stack)
+	assert.Equal(t, changes{"same": all, "create": 1}, made)
+	all++
+	described, err = secrets.DescribeSecret(ctx, &smsdk.DescribeSecretInput{SecretId: &arn})
+	require.NoError(t, err)
+	assert.True(t, awssdk.ToBool(described.RotationEnabled))
+	require.NoError(t, cloud.Settle(ctx))
+
 	t.Run("drift", func(t *testing.T) { drift(t, cloud, stack, arn, all) })
 	t.Run("no secret value", func(t *testing.T) { noSecretValue(t, stack, dir) })
 
+	require.NoError(t, cloud.Settle(ctx))
 	_, err = stack.Destroy(ctx, optdestroy.SuppressProgress())
 	require.NoError(t, err)
 	t.Run("nothing is left", func(t *testing.T) { nothingLeft(t, cloud, stack) })
@@ -287,12 +366,14 @@ func drift(t *testing.T, cloud *localcloud.Cloud, stack auto.Stack, arn string, 
 		Timeout:      awssdk.Int32(60),
 	})
 	require.NoError(t, err)
+	_, err = secrets.CancelRotateSecret(ctx, &smsdk.CancelRotateSecretInput{SecretId: &arn})
+	require.NoError(t, err)
 	logs := logssdk.NewFromConfig(cloud.Config(region))
 	_, err = logs.DeleteLogGroup(ctx, &logssdk.DeleteLogGroupInput{LogGroupName: awssdk.String("/aws/lambda/rotate")})
 	require.NoError(t, err)
 
 	found := refresh(t, stack)
-	assert.Equal(t, 2, found["update"], "the secret and the function: %v", found)
+	assert.Equal(t, 3, found["update"], "the secret, its rotation and the function: %v", found)
 	assert.Equal(t, 1, found["delete"], "the log group: %v", found)
 
 	made, _ := up(t, stack)
@@ -301,6 +382,8 @@ func drift(t *testing.T, cloud *localcloud.Cloud, stack auto.Stack, arn string, 
 	require.NoError(t, err)
 	require.Len(t, described.Tags, 1)
 	assert.Equal(t, "payments", awssdk.ToString(described.Tags[0].Value))
+	assert.True(t, awssdk.ToBool(described.RotationEnabled))
+	require.NoError(t, cloud.Settle(ctx))
 	function, err := functions.GetFunction(ctx, &lambdasdk.GetFunctionInput{FunctionName: awssdk.String("rotate")})
 	require.NoError(t, err)
 	assert.EqualValues(t, 3, awssdk.ToInt32(function.Configuration.Timeout))
@@ -457,18 +540,4 @@ func TestNewTellsWhatIsMissing(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "pulumi-resource-aws"), nil, 0o700))
 	_, err = engine.New(engine.Options{CLI: filepath.Join(dir, "pulumi"), Plugin: dir, Dir: dir})
 	require.ErrorContains(t, err, "find the pulumi CLI")
-}
-
-// TestACancelledDeploymentStops: the plugin lets go when the engine does.
-func TestACancelledDeploymentStops(t *testing.T) {
-	cloud := newCloud(t)
-	e, _ := newEngine(t, cloud.URL())
-	ctx, cancel := context.WithCancel(t.Context())
-	stack, err := e.Stack(t.Context(), "secrets", "dev", auto.ConfigMap{"aws:region": {Value: region}}, func(*pulumi.Context) error {
-		cancel()
-		return nil
-	})
-	require.NoError(t, err)
-	_, err = stack.Up(ctx, optup.SuppressProgress())
-	require.Error(t, err)
 }
