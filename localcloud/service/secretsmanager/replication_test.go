@@ -1,6 +1,7 @@
 package secretsmanager_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -193,4 +194,25 @@ func TestReplicaWithoutItsKeyFails(t *testing.T) {
 	assert.Contains(t, *status.StatusMessage, "EncryptionFailure")
 	_, err = b.in(drRegion).DescribeSecret(ctx, &sm.DescribeSecretInput{SecretId: aws.String("app/db")})
 	fails(t, err, "ResourceNotFoundException", "")
+}
+
+// TestReplicaKnowsNothingOfATest: the version that tests a rotation is the
+// primary's alone, so that the test needs no key.
+func TestReplicaKnowsNothingOfATest(t *testing.T) {
+	b := newBench(t)
+	id := b.createReplicated("app/db", "first")
+	release := make(chan struct{})
+	b.setFunction(func(context.Context, *sm.Client, map[string]string) error { <-release; return nil })
+	b.deny("kms:Decrypt")
+	_, err := b.client.RotateSecret(t.Context(), &sm.RotateSecretInput{
+		SecretId: &id, RotationLambdaARN: aws.String(function), RotationRules: everyDays(30), RotateImmediately: aws.Bool(false),
+	})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		d, err := b.in(drRegion).DescribeSecret(t.Context(), &sm.DescribeSecretInput{SecretId: aws.String("app/db")})
+		return err == nil && d.RotationEnabled != nil || b.describe(id).ReplicationStatus[0].Status == types.StatusTypeFailed
+	}, time.Minute, time.Millisecond)
+	assert.Equal(t, types.StatusTypeInSync, b.describe(id).ReplicationStatus[0].Status)
+	close(release)
+	b.settle()
 }

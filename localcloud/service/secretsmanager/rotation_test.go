@@ -394,3 +394,38 @@ func TestDeletionStopsRotationAndRestoreResumesIt(t *testing.T) {
 	b.advance(2 * 24 * time.Hour)
 	assert.Len(t, b.steps(), 4)
 }
+
+// TestRateCountsFromTheLastRotation: a rotation between two windows moves the
+// next one, unless the schedule is a cron expression.
+func TestRateCountsFromTheLastRotation(t *testing.T) {
+	for _, tt := range []struct {
+		rules *types.RotationRulesType
+		next  string
+	}{
+		{everyDays(10), "2025-03-26T23:59:59Z"},
+		{&types.RotationRulesType{ScheduleExpression: aws.String("rate(10 days)")}, "2025-03-26T23:59:59Z"},
+		{&types.RotationRulesType{ScheduleExpression: aws.String("cron(0 9 20 * ? *)"), Duration: aws.String("3h")}, "2025-03-20T11:59:59Z"},
+	} {
+		b := newBench(t)
+		id := b.create("app/db", "first")
+		b.rotate(id, tt.rules)
+		b.advance(5 * 24 * time.Hour)
+		b.rotate(id, nil)
+		b.settle()
+		assert.Equal(t, tt.next, b.describe(id).NextRotationDate.Format(time.RFC3339))
+	}
+}
+
+// TestScheduleInHours: the windows of a rate in hours begin at midnight and keep
+// to their hours.
+func TestScheduleInHours(t *testing.T) {
+	b := newBench(t)
+	id := b.create("app/db", "first")
+	b.rotate(id, &types.RotationRulesType{ScheduleExpression: aws.String("rate(10 hours)")})
+	b.settle()
+	for _, next := range []string{"2025-03-11T20:59:59Z", "2025-03-12T06:59:59Z", "2025-03-12T16:59:59Z"} {
+		d := b.describe(id)
+		assert.Equal(t, next, d.NextRotationDate.Format(time.RFC3339))
+		b.advance(d.NextRotationDate.Sub(b.clock.Now()))
+	}
+}
