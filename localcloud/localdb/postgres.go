@@ -62,8 +62,10 @@ type Postgres struct {
 	// LogFile is the server's log.
 	LogFile string
 
-	folder string
-	server *process
+	folder   string
+	programs programs
+	user     *credential
+	server   *process
 }
 
 // String tells where the server is, without its password.
@@ -89,27 +91,41 @@ func StartPostgres(ctx context.Context, options Options) (_ *Postgres, err error
 	if err != nil {
 		return nil, err
 	}
-	folder, err := os.MkdirTemp("", "localdb-postgres-")
+	p := &Postgres{Host: loopback, AdminUser: adminUser, AdminPassword: rand.Text(), programs: programs, user: user}
+	return p.start(ctx, func() error { return p.initialise(ctx, options) })
+}
+
+// StartReplica starts a server that follows this one and answers reads, for
+// tests. It has the same administrator and authority, and it must be closed
+// before this one.
+func (p *Postgres) StartReplica(ctx context.Context) (*Postgres, error) {
+	replica := &Postgres{
+		Host: p.Host, AdminUser: p.AdminUser, AdminPassword: p.AdminPassword, CAFile: p.CAFile,
+		programs: p.programs, user: p.user,
+	}
+	return replica.start(ctx, func() error { return replica.copyFrom(ctx, p) })
+}
+
+// start makes the server's folder, lets fill make its data in it, and starts
+// the server on a free port.
+func (p *Postgres) start(ctx context.Context, fill func() error) (_ *Postgres, err error) {
+	p.folder, err = os.MkdirTemp("", "localdb-postgres-")
 	if err != nil {
 		return nil, fmt.Errorf("making a folder for PostgreSQL: %w", err)
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.RemoveAll(folder))
+			err = errors.Join(err, os.RemoveAll(p.folder))
 		}
 	}()
-	p := &Postgres{
-		Host:          loopback,
-		AdminUser:     adminUser,
-		AdminPassword: rand.Text(),
-		LogFile:       filepath.Join(folder, "server.log"),
-		folder:        folder,
+	if err := p.makeFolder(); err != nil {
+		return nil, err
 	}
-	if err := p.initialise(ctx, programs, user, options); err != nil {
+	if err := fill(); err != nil {
 		return nil, err
 	}
 	for try := 1; ; try++ {
-		err := p.run(ctx, programs, user)
+		err := p.run(ctx)
 		if err == nil {
 			return p, nil
 		}
@@ -131,35 +147,64 @@ func (p *Postgres) Close() error {
 
 func (p *Postgres) data() string { return filepath.Join(p.folder, "data") }
 
-// initialise makes the data folder with its configuration. The folder around
-// it stays readable for everybody, because the certificate in it is for
-// clients that may run as other users.
-func (p *Postgres) initialise(ctx context.Context, programs programs, user *credential, options Options) error {
-	if err := os.Chmod(p.folder, 0o755); err != nil {
+// makeFolder makes the folders and the log. The folder around the data stays
+// readable for everybody, because the certificate in it is for clients that may
+// run as other users.
+func (p *Postgres) makeFolder() error {
+	if err := os.Chmod(p.folder, 0o755); err != nil { //nolint:gosec // as said above
 		return fmt.Errorf("opening PostgreSQL's folder: %w", err)
-	}
-	passwordFile := filepath.Join(p.folder, "password")
-	if err := os.WriteFile(passwordFile, []byte(p.AdminPassword), 0o600); err != nil {
-		return fmt.Errorf("writing PostgreSQL's first password: %w", err)
 	}
 	if err := os.Mkdir(p.data(), 0o700); err != nil {
 		return fmt.Errorf("making PostgreSQL's data folder: %w", err)
 	}
-	if err := os.WriteFile(p.LogFile, nil, 0o644); err != nil {
+	p.LogFile = filepath.Join(p.folder, "server.log")
+	if err := os.WriteFile(p.LogFile, nil, 0o644); err != nil { //nolint:gosec // tests read it
 		return fmt.Errorf("making PostgreSQL's log: %w", err)
 	}
-	if err := user.own(passwordFile, p.data(), p.LogFile); err != nil {
+	return p.user.own(p.data(), p.LogFile)
+}
+
+// command is one of the server's programs, run as the server's user.
+func (p *Postgres) command(ctx context.Context, path string, arguments ...string) *exec.Cmd {
+	command := exec.CommandContext(ctx, path, arguments...)
+	command.Dir = p.folder
+	// libpq looks for keys in the home folder, which is another user's.
+	command.Env = append(os.Environ(), "LC_ALL=C", "HOME="+p.folder)
+	command.SysProcAttr = processAttributes(p.user)
+	return command
+}
+
+// copyFrom makes the data folder a copy of a running server's, with the
+// configuration that makes it follow.
+func (p *Postgres) copyFrom(ctx context.Context, primary *Postgres) error {
+	source := fmt.Sprintf("host=%s port=%d user=%s", primary.Host, primary.Port, primary.AdminUser)
+	if primary.CAFile != "" {
+		source += " sslmode=verify-full sslrootcert=" + primary.CAFile
+	}
+	backup := p.command(ctx, p.programs.backup,
+		"--pgdata", p.data(), "--dbname", source, "--write-recovery-conf", "--checkpoint", "fast", "--no-sync")
+	backup.Env = append(backup.Env, "PGPASSWORD="+primary.AdminPassword)
+	if output, err := backup.CombinedOutput(); err != nil {
+		return fmt.Errorf("copying %s with %s: %w: %s", primary, p.programs.backup, err, tail(output))
+	}
+	return nil
+}
+
+// initialise makes the data of a new server, with its configuration.
+func (p *Postgres) initialise(ctx context.Context, options Options) error {
+	passwordFile := filepath.Join(p.folder, "password")
+	if err := os.WriteFile(passwordFile, []byte(p.AdminPassword), 0o600); err != nil {
+		return fmt.Errorf("writing PostgreSQL's first password: %w", err)
+	}
+	if err := p.user.own(passwordFile); err != nil {
 		return err
 	}
-	initdb := exec.CommandContext(ctx, programs.initdb,
+	initdb := p.command(ctx, p.programs.initdb,
 		"--pgdata", p.data(), "--username", p.AdminUser, "--pwfile", passwordFile,
 		"--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C",
 		"--wal-segsize", "1", "--no-sync", "--no-instructions")
-	initdb.Dir = p.folder
-	initdb.Env = append(os.Environ(), "LC_ALL=C")
-	initdb.SysProcAttr = processAttributes(user)
 	if output, err := initdb.CombinedOutput(); err != nil {
-		return fmt.Errorf("making a PostgreSQL cluster in %s with %s: %w: %s", p.data(), programs.initdb, err, tail(output))
+		return fmt.Errorf("making a PostgreSQL cluster in %s with %s: %w: %s", p.data(), p.programs.initdb, err, tail(output))
 	}
 	if err := os.Remove(passwordFile); err != nil {
 		return fmt.Errorf("removing PostgreSQL's first password: %w", err)
@@ -169,7 +214,7 @@ func (p *Postgres) initialise(ctx context.Context, programs programs, user *cred
 	if options.Plaintext {
 		access, tls = "host", "off"
 	}
-	rules := fmt.Sprintf("%s all all %s/32 scram-sha-256\n", access, loopback)
+	rules := fmt.Sprintf("%[1]s all all %[2]s/32 scram-sha-256\n%[1]s replication all %[2]s/32 scram-sha-256\n", access, loopback)
 	settings := map[string]string{
 		"listen_addresses":        loopback,
 		"unix_socket_directories": "",
@@ -205,7 +250,7 @@ func (p *Postgres) initialise(ctx context.Context, programs programs, user *cred
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			return fmt.Errorf("writing PostgreSQL's %s: %w", name, err)
 		}
-		if err := user.own(path); err != nil {
+		if err := p.user.own(path); err != nil {
 			return err
 		}
 	}
@@ -233,7 +278,7 @@ func appendSettings(path string, settings map[string]string) error {
 var errPortTaken = errors.New("the port is taken")
 
 // run starts the server on a free port and waits until it's ready.
-func (p *Postgres) run(ctx context.Context, programs programs, user *credential) error {
+func (p *Postgres) run(ctx context.Context) error {
 	port, err := freePort(ctx)
 	if err != nil {
 		return err
@@ -244,14 +289,12 @@ func (p *Postgres) run(ctx context.Context, programs programs, user *credential)
 	}
 	defer func() { _ = log.Close() }()
 
-	command := exec.Command(programs.postgres, "-D", p.data(), "-p", strconv.Itoa(port))
-	command.Dir = p.folder
-	command.Env = append(os.Environ(), "LC_ALL=C")
+	// Not ctx: it bounds the start, and the server goes on.
+	command := p.command(context.WithoutCancel(ctx), p.programs.postgres, "-D", p.data(), "-p", strconv.Itoa(port))
 	command.Stdout, command.Stderr = log, log
-	command.SysProcAttr = processAttributes(user)
 	server, err := startProcess(command)
 	if err != nil {
-		return fmt.Errorf("starting %s: %w", programs.postgres, err)
+		return fmt.Errorf("starting %s: %w", p.programs.postgres, err)
 	}
 	if err := p.await(ctx, server); err != nil {
 		server.stop()

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/aistudio/secrets/localcloud/localdb"
 	"github.com/jackc/pgx/v5"
@@ -129,6 +130,26 @@ func TestPostgresWithoutTLS(t *testing.T) {
 	require.NoError(t, conn.Close(t.Context()))
 	_, err = connect(t.Context(), server, &tls.Config{ServerName: server.Host, MinVersion: tls.VersionTLS12})
 	require.ErrorContains(t, err, "server refused TLS connection")
+}
+
+func TestReplicaFollows(t *testing.T) {
+	primary := start(t, localdb.Options{})
+	replica, err := primary.StartReplica(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, replica.Close()) })
+	writer, err := connect(t.Context(), primary, trusting(t, primary))
+	require.NoError(t, err)
+	defer func() { _ = writer.Close(context.Background()) }()
+	_, err = writer.Exec(t.Context(), "CREATE TABLE followed (n int)")
+	require.NoError(t, err)
+	reader, err := connect(t.Context(), replica, trusting(t, replica))
+	require.NoError(t, err)
+	defer func() { _ = reader.Close(context.Background()) }()
+	require.Eventually(t, func() bool {
+		var there bool
+		err := reader.QueryRow(t.Context(), "select to_regclass('followed') is not null and pg_is_in_recovery()").Scan(&there)
+		return err == nil && there
+	}, 30*time.Second, 10*time.Millisecond)
 }
 
 func TestServersRunSideBySide(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 )
 
 // programs are the paths of the server's programs, of one version.
-type programs struct{ initdb, postgres string }
+type programs struct{ initdb, postgres, backup string }
 
 // folders are where packages put PostgreSQL's programs when they aren't on
 // PATH: Debian and its kin, Red Hat's kin, Homebrew.
@@ -74,7 +74,9 @@ func version(folder string) int {
 }
 
 func programsIn(folder string) (programs, bool) {
-	found := programs{initdb: filepath.Join(folder, "initdb"), postgres: filepath.Join(folder, "postgres")}
+	found := programs{
+		initdb: filepath.Join(folder, "initdb"), postgres: filepath.Join(folder, "postgres"), backup: filepath.Join(folder, "pg_basebackup"),
+	}
 	for _, path := range []string{found.initdb, found.postgres} {
 		if info, err := os.Stat(path); err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
 			return programs{}, false
