@@ -90,7 +90,7 @@ func New(opts ...Option) (*Cloud, error) {
 	for _, opt := range opts {
 		opt(&o)
 	}
-	listener, err := net.Listen("tcp", o.address)
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", o.address)
 	if err != nil {
 		return nil, fmt.Errorf("start the local cloud: %w", err)
 	}

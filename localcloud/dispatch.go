@@ -70,11 +70,10 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Service: req.Service, Operation: op, Region: req.Region, Principal: req.Caller.Principal(),
 	})
 	failure := b.before(r.Context(), req, hits)
-	out, callErr := any(nil), error(nil)
+	var out any
+	callErr := failure
 	if failure == nil {
 		out, callErr = b.call(c, svc, req)
-	} else {
-		callErr = failure
 	}
 	b.record(svc, req, callErr)
 	b.after(req, hits)
@@ -83,7 +82,7 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := writeReply(w, svc.Protocol(), req, out); err != nil {
-		c.opts.log.Error("reply not written", "service", req.Service, "operation", op, "error", err)
+		c.opts.log.ErrorContext(r.Context(), "reply not written", "service", req.Service, "operation", op, "error", err)
 	}
 }
 
@@ -160,7 +159,7 @@ func faultError(f faults.Fault) error {
 		e.Code = "InternalServiceError"
 	}
 	if e.Message == "" {
-		e.Message = "A fault of the local cloud, switched on on purpose."
+		e.Message = "A fault of the local cloud, made on purpose."
 	}
 	return e
 }
@@ -237,8 +236,13 @@ func eventSource(service string) string {
 	return service + ".amazonaws.com"
 }
 
+// readOnly is CloudTrail's notion: using a key or assuming a role changes
+// nothing.
 func readOnly(op string) bool {
-	for _, prefix := range []string{"Get", "List", "Describe", "BatchGet", "Lookup", "Validate", "Decrypt"} {
+	for _, prefix := range []string{
+		"Get", "List", "Describe", "BatchGet", "Lookup", "Validate", "Simulate", "Test",
+		"Decrypt", "Encrypt", "ReEncrypt", "GenerateDataKey", "AssumeRole",
+	} {
 		if strings.HasPrefix(op, prefix) {
 			return true
 		}

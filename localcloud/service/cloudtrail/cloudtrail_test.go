@@ -63,7 +63,7 @@ func TestEventOfASession(t *testing.T) {
 	require.Len(t, events, 1)
 	require.Equal(t, "AssumeRole", *events[0].EventName)
 	require.Equal(t, "sts.amazonaws.com", *events[0].EventSource)
-	require.Equal(t, "false", *events[0].ReadOnly)
+	require.Equal(t, "true", *events[0].ReadOnly)
 	require.Equal(t, key, *events[0].AccessKeyId)
 
 	var detail map[string]any

@@ -94,7 +94,7 @@ func (s *Service) conditionKeys(caller api.Caller, region, owner string, c api.C
 	keys := policy.Context{}
 	keys.Set("aws:CurrentTime", now.Format(time.RFC3339))
 	keys.Set("aws:EpochTime", strconv.FormatInt(now.Unix(), 10))
-	keys.Set("aws:SecureTransport", "true") // see the package's documentation
+	keys.Set("aws:SecureTransport", "true")
 	keys.Set("aws:PrincipalIsAWSService", strconv.FormatBool(caller.Service != ""))
 	keys.Set("aws:ViaAWSService", strconv.FormatBool(caller.Via != ""))
 	set := func(key, value string) {

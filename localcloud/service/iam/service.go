@@ -1,6 +1,14 @@
 // Package iam is the local cloud's AWS Identity and Access Management: roles,
 // users, policies, the sessions that are made of them, and the decision whether
 // a caller may do something.
+//
+// What is not as on AWS: changes take effect at once; the root of an account may
+// do everything in it, assume any of its roles included, whatever a resource's
+// policy says; the emulator's loopback endpoint counts as secure transport
+// (aws:SecureTransport is true); there are no groups, organisations, VPC
+// endpoints or multi-factor devices; and a role that is deleted and made anew is
+// a new principal for its old sessions, but policies that name its ARN go on
+// naming it.
 package iam
 
 import (

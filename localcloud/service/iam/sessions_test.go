@@ -313,4 +313,10 @@ func TestUsers(t *testing.T) {
 	require.NoError(t, err)
 	_, err = iam.NewFromConfig(temporary).GetUser(f.ctx, &iam.GetUserInput{UserName: name})
 	requireCode(t, err, "AccessDenied")
+	_, err = f.iam.CreateUser(f.ctx, &iam.CreateUserInput{UserName: name})
+	require.NoError(t, err)
+	_, err = f.iam.PutUserPolicy(f.ctx, &iam.PutUserPolicyInput{UserName: name, PolicyName: aws.String("all"), PolicyDocument: aws.String(allow("iam:*", "*"))})
+	require.NoError(t, err)
+	_, err = iam.NewFromConfig(temporary).GetUser(f.ctx, &iam.GetUserInput{UserName: name})
+	requireCode(t, err, "AccessDenied") // a user made anew is another user
 }
