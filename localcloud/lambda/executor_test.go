@@ -29,6 +29,9 @@ var buildDir string
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	if code := os.Getenv(victimCode); code != "" {
+		victim(code)
+	}
 	dir, err := os.MkdirTemp("", "lambda-test-")
 	if err != nil {
 		panic(err)

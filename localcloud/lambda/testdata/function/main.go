@@ -67,6 +67,9 @@ func handle(ctx context.Context, e event) (reply, error) {
 	case "kill":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
+	case "tell": // and hang
+		go http.Get(e.Value) //nolint:errcheck,bodyclose // nobody answers
+		select {}
 	case "hang":
 		select {}
 	case "read":
