@@ -3,9 +3,12 @@
 package program_test
 
 import (
+	"context"
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,8 +34,8 @@ func (w *world) engineStack(t *testing.T, stack string, caller aws.Config) (auto
 	t.Helper()
 	cli := os.Getenv("PULUMI_CLI")
 	require.NotEmpty(t, cli, "set PULUMI_CLI to the absolute path of the pulumi command; `go tool mage tools:install` builds one")
-	plugin := t.TempDir()
-	require.NoError(t, engine.BuildPlugin(t.Context(), plugin))
+	plugin, err := buildPlugin()
+	require.NoError(t, err)
 	credentials, err := caller.Credentials.Retrieve(t.Context())
 	require.NoError(t, err)
 	e, err := engine.New(engine.Options{
@@ -45,11 +48,16 @@ func (w *world) engineStack(t *testing.T, stack string, caller aws.Config) (auto
 	})
 	require.NoError(t, err)
 	config := w.config(t, stack)
-	opened, err := e.Stack(t.Context(), catalogue.Namespace, stack, nil, program.New(program.Options{Artifacts: buildRotator(t)}))
+	opened, err := e.Stack(t.Context(), catalogue.Namespace, stack, nil, program.New(program.Options{Artifacts: rotatorArchive(t)}))
 	require.NoError(t, err)
 	configure(t, opened, config)
 	return opened, config
 }
+
+var buildPlugin = sync.OnceValues(func() (string, error) {
+	folder := filepath.Join(built, "plugin")
+	return folder, engine.BuildPlugin(context.Background(), folder)
+})
 
 func configure(t *testing.T, stack auto.Stack, config map[string]string) {
 	t.Helper()

@@ -2,6 +2,7 @@ package program_test
 
 import (
 	"archive/zip"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -107,7 +109,7 @@ func (w *world) deploy(t *testing.T, stack string, caller aws.Config) {
 	})
 	require.NoError(t, err)
 	w.record = &recorder{next: w.monitor}
-	require.NoError(t, deploy(w.record, w.config(t, stack), buildRotator(t)))
+	require.NoError(t, deploy(w.record, w.config(t, stack), rotatorArchive(t)))
 	require.NoError(t, w.cloud.Settle(t.Context()))
 	require.Empty(t, w.cloud.Unsupported())
 }
@@ -132,30 +134,58 @@ func lambdaArchitecture() string {
 	return runtime.GOARCH
 }
 
+// built is a folder for what the tests build once.
+var built string
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	var err error
+	if built, err = os.MkdirTemp("", "infra-test-"); err != nil {
+		fmt.Fprintln(os.Stderr, "make a folder for what the tests build:", err)
+		return 1
+	}
+	defer os.RemoveAll(built)
+	return m.Run()
+}
+
 // buildRotator builds the real rotation function into a folder of archives.
-func buildRotator(t *testing.T) string {
-	t.Helper()
-	folder := t.TempDir()
+var buildRotator = sync.OnceValues(func() (string, error) {
+	folder := filepath.Join(built, "dist")
 	binary := filepath.Join(folder, "bootstrap")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/rotate-database")
+	build := exec.Command("go", "build", "-o", binary, "./cmd/rotate-database")
 	build.Dir = filepath.Join("..", "..", "rotators")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	output, err := build.CombinedOutput()
-	require.NoError(t, err, "%s", output)
-
+	if output, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the rotation function: %w: %s", err, output)
+	}
 	code, err := os.ReadFile(binary)
-	require.NoError(t, err)
-	file, err := os.Create(filepath.Join(folder, "rotate-database_linux_"+runtime.GOARCH+".zip"))
-	require.NoError(t, err)
-	archive := zip.NewWriter(file)
+	if err != nil {
+		return "", err
+	}
+	var archive bytes.Buffer
+	zipped := zip.NewWriter(&archive)
 	header := &zip.FileHeader{Name: "bootstrap", Method: zip.Deflate}
 	header.SetMode(0o755)
-	entry, err := archive.CreateHeader(header)
+	entry, err := zipped.CreateHeader(header)
+	if err != nil {
+		return "", err
+	}
+	if _, err := entry.Write(code); err != nil {
+		return "", err
+	}
+	if err := zipped.Close(); err != nil {
+		return "", err
+	}
+	return folder, os.WriteFile(filepath.Join(folder, "rotate-database_linux_"+runtime.GOARCH+".zip"), archive.Bytes(), 0o600)
+})
+
+func rotatorArchive(t *testing.T) string {
+	t.Helper()
+	folder, err := buildRotator()
 	require.NoError(t, err)
-	_, err = entry.Write(code)
-	require.NoError(t, err)
-	require.NoError(t, archive.Close())
-	require.NoError(t, file.Close())
 	return folder
 }
 
