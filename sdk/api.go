@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -111,13 +110,21 @@ func (e *endpoint) client(ctx context.Context) (API, string, error) {
 	return e.api, e.region, nil
 }
 
+// localID returns the id under which the secret is read in the region.
+func (e *endpoint) localID(id, region string) string {
+	if e.replica {
+		return inRegion(id, region)
+	}
+	return id
+}
+
 // get reads the version that the key asks for.
 func (e *endpoint) get(ctx context.Context, k key) (Secret, error) {
 	api, region, err := e.client(ctx)
 	if err != nil {
 		return Secret{}, fmt.Errorf("read secret %q: %w", k.id, err)
 	}
-	input := &secretsmanager.GetSecretValueInput{SecretId: aws.String(e.local(k.id, region))}
+	input := &secretsmanager.GetSecretValueInput{SecretId: aws.String(e.localID(k.id, region))}
 	if k.stage != "" {
 		input.VersionStage = &k.stage
 	}
@@ -129,18 +136,6 @@ func (e *endpoint) get(ctx context.Context, k key) (Secret, error) {
 		return Secret{}, fmt.Errorf("read secret %q: %w", k.id, explain(err))
 	}
 	return newSecret(region, out.ARN, out.Name, out.VersionId, out.SecretString, out.SecretBinary, out.VersionStages, out.CreatedDate), nil
-}
-
-// local returns an ARN as it is in this region: a replica's ARN differs from
-// its primary's in the region only (user guide, "Replicate secrets across
-// Regions").
-func (e *endpoint) local(id, region string) string {
-	parts := strings.SplitN(id, ":", 5)
-	if !e.replica || len(parts) < 5 || parts[0] != "arn" {
-		return id
-	}
-	parts[3] = region
-	return strings.Join(parts, ":")
 }
 
 func newSecret(region string, arn, name, version, text *string, binary []byte, stages []string, created *time.Time) Secret {

@@ -26,7 +26,7 @@ type Client struct {
 	follower *follower // nil: no feed
 	entries  *table
 	counters counters
-	sequence sequence
+	sequence atomic.Uint64 // numbers fetches as they begin
 
 	ctx   context.Context // ends at Close
 	close context.CancelFunc
@@ -141,7 +141,7 @@ func (c *Client) read(ctx context.Context, e *entry, now instant) (Secret, error
 	v := s.judge(now)
 	if v == waitForFetch {
 		c.counters.misses.Add(1)
-		s, err := c.wait(ctx, e, c.fetch(ctx, e, s))
+		s, err := c.settle(ctx, e, c.fetch(ctx, e, s))
 		if err != nil {
 			return Secret{}, err
 		}
@@ -178,7 +178,7 @@ func (c *Client) Refresh(ctx context.Context, id string) (Secret, error) {
 		return Secret{}, c.unusable(id)
 	}
 	e := c.add(key{id: id}, c.clock.read())
-	s, err := c.wait(ctx, e, c.forceFetch(ctx, e))
+	s, err := c.settle(ctx, e, c.forceFetch(ctx, e))
 	if err != nil {
 		return Secret{}, err
 	}

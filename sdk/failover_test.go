@@ -189,3 +189,26 @@ func TestARefreshInAnOutageAsksTheReplica(t *testing.T) {
 		}))
 	})
 }
+
+func TestOneSlowSecretDoesNotMakeTheRegionDark(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := secretstest.New()
+		for _, id := range []string{"slow", "quick", "later"} {
+			store.Put(id, "value")
+		}
+		store.BeforeCall(func(ctx context.Context, region, id string) error {
+			if region == primary && id == "slow" {
+				return slow(3*time.Second)(ctx, region, id)
+			}
+			return nil
+		})
+		client := newClient(t, store, secrets.WithFailover(replica))
+		go func() {
+			time.Sleep(100 * time.Millisecond)
+			_, err := client.Get(t.Context(), "quick")
+			assert.NoError(t, err)
+		}()
+		assert.Equal(t, replica, read(t, client, "slow").Region)
+		assert.Equal(t, primary, read(t, client, "later").Region)
+	})
+}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"strings"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -16,10 +14,6 @@ const (
 	minBackoff = 2 * time.Second
 	maxBackoff = 30 * time.Second
 )
-
-type sequence struct{ atomic.Uint64 }
-
-func (s *sequence) next() uint64 { return s.Add(1) }
 
 // fetch starts a fetch of the entry, or joins the one that runs. seen is the
 // state that made the caller ask: if there is another by the time the fetch
@@ -71,6 +65,19 @@ func (c *Client) forceFetch(ctx context.Context, e *entry) <-chan singleflight.R
 	return e.flights.DoChan("", func() (any, error) { return c.fetchNow(ctx, e), nil })
 }
 
+// settle waits for the fetch and, if what it brought is expired by then because
+// a change was noticed meanwhile, for another one.
+func (c *Client) settle(ctx context.Context, e *entry, fetched <-chan singleflight.Result) (*state, error) {
+	const tries = 3
+	for try := 1; ; try++ {
+		s, err := c.wait(ctx, e, fetched)
+		if err != nil || s.err != nil || c.clock.read().before(s.expire) || try == tries {
+			return s, err
+		}
+		fetched = c.fetch(ctx, e, s)
+	}
+}
+
 // wait returns the state that the fetch left, or an error when ctx or the
 // client ends before.
 func (c *Client) wait(ctx context.Context, e *entry, fetched <-chan singleflight.Result) (*state, error) {
@@ -89,7 +96,7 @@ func (c *Client) wait(ctx context.Context, e *entry, fetched <-chan singleflight
 func (c *Client) fetchNow(ctx context.Context, e *entry) *state {
 	e.fetching.Add(1)
 	defer e.fetching.Add(-1)
-	order := c.sequence.next()
+	order := c.sequence.Add(1)
 	c.counters.fetches.Add(1)
 
 	secret, err := c.regions.get(context.WithoutCancel(ctx), e.key)
@@ -145,7 +152,7 @@ func (c *Client) expire(e *entry, now instant) {
 			return
 		}
 		next := old.expired(now, c.settings.maxStale)
-		next.order = c.sequence.next() // fetches that began before don't count
+		next.order = c.sequence.Add(1) // fetches that began before don't count
 		if e.state.CompareAndSwap(old, next) {
 			return
 		}
@@ -192,20 +199,4 @@ func upTo(d time.Duration) time.Duration {
 func (e *entry) holds(id string) bool {
 	s := e.state.Load()
 	return s != nil && s.found && sameSecret(s.secret, id)
-}
-
-// sameSecret tells whether id, a name, ARN or partial ARN, is the secret's. The
-// ARNs of a secret and its replicas differ in the region only.
-func sameSecret(secret Secret, id string) bool {
-	if !strings.HasPrefix(id, "arn:") {
-		return id == secret.Name
-	}
-	have, want := resourceOf(secret.ARN), resourceOf(id)
-	return have == want || strings.HasPrefix(have, want+"-") && len(have) == len(want)+7
-}
-
-// resourceOf returns an ARN without partition, service and region.
-func resourceOf(arn string) string {
-	parts := strings.SplitN(arn, ":", 5)
-	return parts[len(parts)-1]
 }

@@ -64,7 +64,7 @@ func (c *Client) fetchBatch(ctx context.Context, ids []string) {
 	ctx, cancel := withRunningTimeout(ctx, c.settings.timeout)
 	defer cancel()
 	defer context.AfterFunc(c.ctx, cancel)()
-	order := c.sequence.next()
+	order := c.sequence.Add(1)
 	got, err := c.regions.endpoints[0].batch(ctx, ids)
 	if err != nil {
 		return
@@ -86,7 +86,7 @@ func (e *endpoint) batch(ctx context.Context, ids []string) ([]Secret, error) {
 	}
 	local := make([]string, len(ids))
 	for i, id := range ids {
-		local[i] = e.local(id, region)
+		local[i] = e.localID(id, region)
 	}
 	out, err := api.BatchGetSecretValue(ctx, &secretsmanager.BatchGetSecretValueInput{SecretIdList: local})
 	if err != nil {
