@@ -100,9 +100,16 @@ func (c *Client) Get(ctx context.Context, id string, which ...Selector) (Secret,
 	}
 	if s := e.state.Load(); s.fresh(now) {
 		c.counters.hits.add()
+		if c.settings.hooks.Read != nil {
+			c.tell(ctx, id, Hit, s.secret, nil, now)
+		}
 		return s.secret, nil
 	}
-	return c.read(ctx, e, now)
+	secret, outcome, err := c.read(ctx, e, now)
+	if c.settings.hooks.Read != nil {
+		c.tell(ctx, id, outcome, secret, err, c.clock.read())
+	}
+	return secret, err
 }
 
 // usedResolution is how exact the time of an entry's last read is: a write at
@@ -136,37 +143,37 @@ func (c *Client) unusable(id string) error {
 }
 
 // read is Get for all that isn't a plain hit.
-func (c *Client) read(ctx context.Context, e *entry, now instant) (Secret, error) {
+func (c *Client) read(ctx context.Context, e *entry, now instant) (Secret, Outcome, error) {
 	s := e.state.Load()
 	v := s.judge(now)
 	if v == waitForFetch {
 		c.counters.misses.Add(1)
 		s, err := c.settle(ctx, e, c.fetch(ctx, e, s))
 		if err != nil {
-			return Secret{}, err
+			return Secret{}, Miss, err
 		}
 		secret, err := s.answer(c.clock.read())
 		if secret.Stale {
 			c.counters.stale.Add(1)
 		}
-		return secret, err
+		return secret, Miss, err
 	}
 	c.counters.hits.add()
 	switch v {
 	case serveAndRefresh:
 		c.refreshBehind(ctx, e, s)
-		return s.secret, nil
+		return s.secret, Hit, nil
 	case serveStale:
 		c.counters.stale.Add(1)
-		return s.stale(), nil
+		return s.stale(), Hit, nil
 	case serveStaleAndRefresh:
 		c.counters.stale.Add(1)
 		c.refreshBehind(ctx, e, s)
-		return s.stale(), nil
+		return s.stale(), Hit, nil
 	case fail:
-		return Secret{}, s.err
+		return Secret{}, Hit, s.err
 	default:
-		return s.secret, nil
+		return s.secret, Hit, nil
 	}
 }
 

@@ -54,6 +54,7 @@
 //	WithFailover       SECRETS_FAILOVER_REGIONS   none      replicas' regions, comma separated
 //	WithFailoverAfter  SECRETS_FAILOVER_AFTER     500ms     time until the next region is asked as well
 //	WithFeed                                      none      rotation feed and interval (30s)
+//	WithHooks                                     none      functions told of reads and fetches
 //	WithRegion                                    AWS's     first region to read from
 //	WithConfig                                    AWS's     AWS configuration
 //	WithAPI                                       AWS SDK   Secrets Manager clients by region

@@ -167,3 +167,22 @@ func TestFeedOptions(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, client.Close())
 }
+
+func TestAChangeThatIsKnownCostsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := secretstest.New()
+		store.Put(name, "one")
+		feed := &listFeed{}
+		client := newClient(t, store, secrets.WithFeed(feed, 0))
+		read(t, client, name)
+		feed.add(secretstest.ARN(name), store.Put(name, "two"))
+		_, err := client.Refresh(t.Context(), name)
+		require.NoError(t, err)
+		calls := store.Calls()
+		for range 120 {
+			time.Sleep(time.Second)
+			read(t, client, name)
+		}
+		assert.Equal(t, calls, store.Calls())
+	})
+}

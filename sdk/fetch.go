@@ -99,10 +99,16 @@ func (c *Client) fetchNow(ctx context.Context, e *entry) *state {
 	order := c.sequence.Add(1)
 	c.counters.fetches.Add(1)
 
-	secret, err := c.regions.get(context.WithoutCancel(ctx), e.key)
+	ctx = context.WithoutCancel(ctx)
+	done := func(FetchInfo) {}
+	if c.settings.hooks.Fetch != nil {
+		ctx, done = c.settings.hooks.Fetch(ctx, e.key.id)
+	}
+	secret, err := c.regions.get(ctx, e.key)
 	if err != nil {
 		c.counters.failures.Add(1)
 	}
+	done(FetchInfo{VersionID: secret.VersionID, Region: secret.Region, Err: err})
 	return c.store(e, order, secret, err)
 }
 

@@ -37,6 +37,8 @@ type settings struct {
 	failover      []string
 	failoverAfter time.Duration
 
+	hooks Hooks
+
 	feed         Feed // nil: none
 	feedInterval time.Duration
 
