@@ -157,8 +157,8 @@ func TestEachRuleCanFail(t *testing.T) {
 		{
 			name:    "two versions of one dependency",
 			changes: map[string]string{"rotators/go.mod": strings.Replace(sound["rotators/go.mod"], "sync v0.25.0", "sync v0.24.0", 1)},
-			place:   "go.work",
-			rule:    "golang.org/x/sync is required in several versions (v0.24.0 in rotators; v0.25.0 in sdk)",
+			place:   "rotators/go.mod",
+			rule:    "golang.org/x/sync is required in v0.24.0, and in v0.25.0 elsewhere: cd rotators && GOWORK=off go get golang.org/x/sync@v0.25.0",
 		},
 		{
 			name:    "a package with an empty name",

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"golang.org/x/mod/semver"
 )
 
 // requires says which modules of the project a module's go.mod may require. It
@@ -98,15 +100,17 @@ func checkVersions(t *tree) []Violation {
 		if len(of) == 1 {
 			continue
 		}
-		var uses []string
-		for _, version := range slices.Sorted(maps.Keys(of)) {
-			uses = append(uses, version+" in "+strings.Join(of[version], ", "))
+		ordered := slices.SortedFunc(maps.Keys(of), semver.Compare)
+		newest := ordered[len(ordered)-1]
+		for _, version := range ordered[:len(ordered)-1] {
+			for _, folder := range of[version] {
+				violations = append(violations, Violation{
+					Place: folder + "/go.mod",
+					Rule: fmt.Sprintf("%s is required in %s, and in %s elsewhere: cd %s && GOWORK=off go get %s@%s",
+						dependency, version, newest, folder, dependency, newest),
+				})
+			}
 		}
-		violations = append(violations, Violation{
-			Place: "go.work",
-			Rule: fmt.Sprintf("%s is required in several versions (%s): go work sync gives all modules the newest",
-				dependency, strings.Join(uses, "; ")),
-		})
 	}
 	return violations
 }
