@@ -15,6 +15,7 @@ import (
 var requires = map[string][]string{
 	"sdk":               nil,
 	"sdk/integration":   {"sdk", "localcloud"},
+	"sdk/otelsecrets":   {"sdk"},
 	"rotators":          {"sdk", "localcloud"},
 	"auditor":           {"sdk", "localcloud"},
 	"migrator":          {"sdk", "localcloud"},
