@@ -6,7 +6,12 @@ import (
 )
 
 // pattern is a string of a policy: text, wildcards and policy variables.
-type pattern []token
+type pattern struct {
+	tokens []token
+	// fixed is what a pattern without variables always expands to.
+	fixed   glob
+	isFixed bool
+}
 
 type token struct {
 	kind tokenKind
@@ -34,7 +39,22 @@ func wildcards(s string) pattern {
 // parsePattern reads * and ?, and with variables also ${key},
 // ${key, 'default'} and the escapes ${*}, ${?} and ${$}.
 func parsePattern(s string, variables bool) (pattern, error) {
-	var p pattern
+	tokens, err := tokenize(s, variables)
+	if err != nil {
+		return pattern{}, err
+	}
+	p := pattern{tokens: tokens, isFixed: true}
+	for _, t := range tokens {
+		p.isFixed = p.isFixed && t.kind != variable
+	}
+	if p.isFixed {
+		p.fixed, _ = p.fill(nil)
+	}
+	return p, nil
+}
+
+func tokenize(s string, variables bool) ([]token, error) {
+	var p []token
 	text := func(t string) {
 		if n := len(p); n > 0 && p[n-1].kind == literal {
 			p[n-1].text += t
@@ -110,8 +130,15 @@ const (
 // taken literally. It reports false when a variable has no single value and no
 // default: such a pattern matches nothing.
 func (p pattern) expand(c Context) (glob, bool) {
+	if p.isFixed {
+		return p.fixed, true
+	}
+	return p.fill(c)
+}
+
+func (p pattern) fill(c Context) (glob, bool) {
 	var g glob
-	for _, t := range p {
+	for _, t := range p.tokens {
 		switch t.kind {
 		case anyText:
 			g = append(g, star)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aistudio/secrets/localcloud/api"
@@ -26,7 +27,7 @@ func (s *Service) Authorize(_ context.Context, caller api.Caller, region string,
 			kind = policy.Trust
 		}
 		var err error
-		if p.Resource, err = policy.Parse(kind, c.ResourcePolicy); err != nil {
+		if p.Resource, err = s.parsed.parse(kind, c.ResourcePolicy); err != nil {
 			return api.StatusErrorf(http.StatusInternalServerError, "InternalFailure", "The policy of %s can't be read: %v", c.Resource, err)
 		}
 	}
@@ -42,6 +43,39 @@ func (s *Service) Authorize(_ context.Context, caller api.Caller, region string,
 		return accessDenied(caller, c, d)
 	}
 	return nil
+}
+
+// documentCache remembers the parsed policies of resources, which their services
+// hand over as text with each question.
+type documentCache struct {
+	mu        sync.Mutex
+	documents map[documentKey]*policy.Document
+}
+
+type documentKey struct {
+	kind policy.Kind
+	text string
+}
+
+// maxDocuments is when the cache starts over.
+const maxDocuments = 4096
+
+func (c *documentCache) parse(kind policy.Kind, text string) (*policy.Document, error) {
+	key := documentKey{kind, text}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if d, ok := c.documents[key]; ok {
+		return d, nil
+	}
+	d, err := policy.Parse(kind, text)
+	if err != nil {
+		return nil, err
+	}
+	if c.documents == nil || len(c.documents) >= maxDocuments {
+		c.documents = map[documentKey]*policy.Document{}
+	}
+	c.documents[key] = d
+	return d, nil
 }
 
 // accountOf is the account in an ARN; "" for none, and for AWS's own resources.

@@ -156,7 +156,8 @@ func TestSimulatePrincipalPolicy(t *testing.T) {
 		out, err := f.iam.SimulatePrincipalPolicy(f.ctx, in)
 		require.NoError(t, err)
 		m := map[string]types.PolicyEvaluationDecisionType{}
-		for _, r := range out.EvaluationResults {
+		for i, r := range out.EvaluationResults {
+			require.Equal(t, in.ActionNames[i], *r.EvalActionName)
 			require.Equal(t, secret, *r.EvalResourceName)
 			m[strings.TrimPrefix(*r.EvalActionName, "secretsmanager:")] = r.EvalDecision
 		}

@@ -20,7 +20,8 @@ import (
 
 // Service is AWS Identity and Access Management.
 type Service struct {
-	env *api.Env
+	env    *api.Env
+	parsed documentCache
 
 	mu       sync.RWMutex
 	accounts map[string]*account

@@ -2,6 +2,7 @@ package iam
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/aistudio/secrets/localcloud/api"
@@ -25,6 +26,7 @@ type evaluationXML struct {
 	EvalActionName   string
 	EvalResourceName string
 	EvalDecision     string
+	order            int
 }
 
 type simulateOut struct {
@@ -76,11 +78,11 @@ func (s *Service) simulatePrincipalPolicy(ctx context.Context, r *api.Request, i
 			d := policy.Evaluate(policy.Query{
 				Principal: caller, Action: action, Resource: resource, ResourceAccount: accountOf(in.ResourceOwner), Context: keys,
 			}, p)
-			results = append(results, evaluationXML{action, resource, evalDecision(d)})
+			results = append(results, evaluationXML{action, resource, evalDecision(d), len(results)})
 		}
 	}
 	out := &simulateOut{}
-	key := func(e evaluationXML) string { return e.EvalActionName + " " + e.EvalResourceName }
+	key := func(e evaluationXML) string { return fmt.Sprintf("%06d", e.order) }
 	out.EvaluationResults, out.page, err = paginate(results, key, in.Marker, in.MaxItems)
 	return out, err
 }
