@@ -33,7 +33,7 @@ func (w *Workspace) Lint(ctx context.Context) error {
 		vet := w.goCommand(module.Folder, "vet", "-v", "-tags", engineTag, "./...")
 		failures = append(failures, w.compile(ctx, vet, "%s: go vet", module.Folder))
 
-		lint := w.goCommand(module.Folder, "run", "--config", w.path(".golangci.yml"), "./...")
+		lint := w.goCommand(module.Folder, "run", "--allow-serial-runners", "--config", w.path(".golangci.yml"), "./...")
 		lint.name = golangci
 		failures = append(failures, w.report(ctx, lint, module.Folder+": golangci-lint"))
 	}
