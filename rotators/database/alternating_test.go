@@ -4,10 +4,11 @@ import (
 	"os"
 	"testing"
 
-	"github.com/aistudio/secrets/rotators/rotation"
-	"github.com/aistudio/secrets/sdk/spec"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/aistudio/secrets/rotators/rotation"
+	"github.com/aistudio/secrets/sdk/spec"
 )
 
 func TestUsersAlternate(t *testing.T) {

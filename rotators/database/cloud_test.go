@@ -16,9 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aistudio/secrets/localcloud"
-	"github.com/aistudio/secrets/rotators/rotation"
-	"github.com/aistudio/secrets/sdk/spec"
 	lambdahandler "github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
@@ -26,6 +23,10 @@ import (
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/stretchr/testify/require"
+
+	"github.com/aistudio/secrets/localcloud"
+	"github.com/aistudio/secrets/rotators/rotation"
+	"github.com/aistudio/secrets/sdk/spec"
 )
 
 const (
@@ -65,7 +66,7 @@ type estate struct {
 	handle      func(ctx context.Context, event json.RawMessage) (*spec.SeedResult, error)
 }
 
-func newEstate(t *testing.T) *estate {
+func newEstate(t testing.TB) *estate {
 	t.Helper()
 	cloud, err := localcloud.New()
 	require.NoError(t, err)
@@ -86,7 +87,7 @@ func newEstate(t *testing.T) *estate {
 	return e
 }
 
-func createFunction(t *testing.T, cloud *localcloud.Cloud, url string) string {
+func createFunction(t testing.TB, cloud *localcloud.Cloud, url string) string {
 	t.Helper()
 	roles := iam.NewFromConfig(cloud.Config(region))
 	role, err := roles.CreateRole(t.Context(), &iam.CreateRoleInput{
@@ -121,7 +122,7 @@ func createFunction(t *testing.T, cloud *localcloud.Cloud, url string) string {
 }
 
 // ownZip is this test binary as a function's code.
-func ownZip(t *testing.T) []byte {
+func ownZip(t testing.TB) []byte {
 	t.Helper()
 	path, err := os.Executable()
 	require.NoError(t, err)
@@ -159,7 +160,7 @@ func (e *estate) rotator(k *killer) *rotation.Rotator {
 	}
 	client := secretsmanager.NewFromConfig(config)
 	log := slog.New(slog.NewJSONHandler(e.logs, nil))
-	target := New(client, Options{RootCAs: roots(e.T, postgres), Logger: log})
+	target := New(client, Options{RootCAs: roots(e.TB, postgres), Logger: log})
 	if k != nil {
 		target.servers.dial = k.dial
 	}

@@ -16,11 +16,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/aistudio/secrets/localcloud/localdb"
 	"github.com/aistudio/secrets/rotators/rotation"
 	"github.com/aistudio/secrets/sdk/spec"
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 )
 
 // rotation-lambdas PR#173: without "ssl" the connection was silently plain, and
@@ -97,7 +98,7 @@ func TestReport12AnyCharacterMayBeInNamesAndPasswords(t *testing.T) {
 	for i, text := range hostile {
 		t.Run(fmt.Sprintf("%q", text), func(t *testing.T) {
 			one := *f
-			one.T, one.base, one.arn, one.previous = t, text, fmt.Sprintf("%s'%d", f.arn, i), spec.Value{}
+			one.TB, one.base, one.arn, one.previous = t, text, fmt.Sprintf("%s'%d", f.arn, i), spec.Value{}
 			master := one.adminValue("postgres")
 			master.Username, master.Password = "master "+text[:min(len(text), 40)], spec.ValueString(text+" of the master")
 			_, err := f.admin.Exec(t.Context(), "CREATE ROLE "+quote(master.Username)+" SUPERUSER LOGIN PASSWORD '"+strings.ReplaceAll(text, "'", "''")+" of the master'")
@@ -172,12 +173,12 @@ func TestReport14AServerThatDoesNotAnswerIsGivenUp(t *testing.T) {
 
 // A server that asks for no password proves nothing about the current value.
 func TestAServerThatAsksForNoPasswordIsRefused(t *testing.T) {
-	folder, err := os.MkdirTemp("", "rotators-test-")
+	folder, err := os.MkdirTemp("", "rotators-test-") //nolint:usetesting // t.TempDir is in a folder that is closed to others
 	require.NoError(t, err)
 	defer func() { _ = os.RemoveAll(folder) }()
 	require.NoError(t, os.Chmod(folder, 0o755))
 	rules := filepath.Join(folder, "trust.conf")
-	require.NoError(t, os.WriteFile(rules, []byte("hostssl all all 127.0.0.1/32 trust\n"), 0o644))
+	require.NoError(t, os.WriteFile(rules, []byte("hostssl all all 127.0.0.1/32 trust\n"), 0o644)) //nolint:dupword // columns
 	trusting, err := localdb.StartPostgres(t.Context(), localdb.Options{Settings: map[string]string{"hba_file": rules}})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, trusting.Close()) }()

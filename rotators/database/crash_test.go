@@ -12,12 +12,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aistudio/secrets/sdk/spec"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	smtypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/aistudio/secrets/sdk/spec"
 )
 
 // killed is the end of the rotator's process.
@@ -144,7 +145,7 @@ type client struct {
 func (e *estate) startClient() *client {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &client{failures: make(chan error, 1), stop: cancel, done: make(chan struct{})}
-	server := servers{roots: roots(e.T, postgres), timeout: 30 * time.Second}
+	server := servers{roots: roots(e.TB, postgres), timeout: 30 * time.Second}
 	read := func(stage string) (*secretsmanager.GetSecretValueOutput, error) {
 		return e.client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &e.arn, VersionStage: &stage})
 	}
@@ -183,7 +184,7 @@ func (e *estate) startClient() *client {
 	return c
 }
 
-func (c *client) end(t *testing.T) {
+func (c *client) end(t testing.TB) {
 	t.Helper()
 	c.stop()
 	<-c.done
@@ -258,7 +259,7 @@ func (e *estate) settled(when string) {
 	}
 	for _, stage := range []string{"AWSCURRENT", "AWSPREVIOUS"} {
 		value, _ := e.staged(stage)
-		conn, err := servers{roots: roots(e.T, postgres), timeout: 30 * time.Second}.connect(e.Context(), e.parse(value))
+		conn, err := servers{roots: roots(e.TB, postgres), timeout: 30 * time.Second}.connect(e.Context(), e.parse(value))
 		require.NoError(e, err, "%s: %s doesn't log in", when, stage)
 		var role string
 		require.NoError(e, conn.QueryRow(e.Context(), "select current_user").Scan(&role))
@@ -292,4 +293,21 @@ func TestASeedThatIsKilledAnywhereEndsWell(t *testing.T) {
 	}
 	t.Logf("killed at each of %d points", point-1)
 	assert.Greater(t, point, 60, "too few points to die at")
+}
+
+// BenchmarkRotation is a whole rotation, from RotateSecret on, while a client
+// logs in as often as it can. The benchmark fails with the first failed login.
+func BenchmarkRotation(b *testing.B) {
+	e := newEstate(b)
+	e.createSecrets("bench")
+	rotator := e.rotator(nil)
+	e.handle = rotator.Handle
+	_, err := e.handle(b.Context(), e.seedEvent())
+	require.NoError(b, err)
+	c := e.startClient()
+	for b.Loop() {
+		e.rotateNow()
+	}
+	c.end(b)
+	e.settled("after the benchmark")
 }

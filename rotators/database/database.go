@@ -182,6 +182,11 @@ func (t *Target) Verify(ctx context.Context, request rotation.VerifyRequest) (ro
 
 func (t *Target) verify(ctx context.Context, pending spec.Database) error {
 	conn, err := t.servers.connect(ctx, pending)
+	if refused(err) {
+		// Not a definite answer: a replica may not know the password yet, and
+		// otherwise setSecret sets it when the rotation is tried again.
+		return fmt.Errorf("the pending value doesn't log in (yet): %s", err) //nolint:errorlint // the answer is no longer definite
+	}
 	if err != nil {
 		return wrap(err, "logging in with the pending value")
 	}

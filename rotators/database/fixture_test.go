@@ -11,14 +11,15 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/aistudio/secrets/localcloud/localdb"
-	"github.com/aistudio/secrets/rotators/rotation"
-	"github.com/aistudio/secrets/sdk/spec"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"github.com/aistudio/secrets/localcloud/localdb"
+	"github.com/aistudio/secrets/rotators/rotation"
+	"github.com/aistudio/secrets/sdk/spec"
 )
 
 const (
@@ -67,7 +68,7 @@ func (s secrets) GetSecretValue(_ context.Context, in *secretsmanager.GetSecretV
 // fixture is a database of a test's own, a secret for it, and the target. It
 // plays Secrets Manager and the engine.
 type fixture struct {
-	*testing.T
+	testing.TB
 	admin    *pgx.Conn // superuser in the database
 	masters  secrets
 	target   *Target
@@ -106,11 +107,11 @@ func next() int {
 }
 
 // newFixture makes a database. The secret has no value yet.
-func newFixture(t *testing.T) *fixture {
+func newFixture(t testing.TB) *fixture {
 	t.Helper()
 	n := next()
 	f := &fixture{
-		T: t, masters: secrets{}, logs: &lockedBuffer{},
+		TB: t, masters: secrets{}, logs: &lockedBuffer{},
 		database: fmt.Sprintf("test%d", n), base: fmt.Sprintf("app%d", n), arn: fmt.Sprintf("%s-%d", secretARN, n), master: masterARN,
 	}
 	first := f.connect(f.adminValue("postgres"))
@@ -124,13 +125,13 @@ func newFixture(t *testing.T) *fixture {
 
 func (f *fixture) newTarget(options Options) *Target {
 	if options.RootCAs == nil {
-		options.RootCAs = roots(f.T, postgres)
+		options.RootCAs = roots(f.TB, postgres)
 	}
 	options.Logger = slog.New(slog.NewJSONHandler(f.logs, nil))
 	return New(f.masters, options)
 }
 
-func roots(t *testing.T, server *localdb.Postgres) *x509.CertPool {
+func roots(t testing.TB, server *localdb.Postgres) *x509.CertPool {
 	t.Helper()
 	bundle, err := os.ReadFile(server.CAFile)
 	require.NoError(t, err)
@@ -163,7 +164,7 @@ func (f *fixture) parse(value spec.Value) spec.Database {
 // connect logs in as a client does, until the test ends.
 func (f *fixture) connect(d spec.Database) *pgx.Conn {
 	f.Helper()
-	conn, err := servers{roots: roots(f.T, postgres), timeout: defaultDialTimeout}.connect(f.Context(), d)
+	conn, err := servers{roots: roots(f.TB, postgres), timeout: defaultDialTimeout}.connect(f.Context(), d)
 	require.NoError(f, err)
 	f.Cleanup(func() { hangUp(conn) })
 	return conn

@@ -5,10 +5,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/aistudio/secrets/rotators/rotation"
-	"github.com/aistudio/secrets/sdk/spec"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/aistudio/secrets/rotators/rotation"
+	"github.com/aistudio/secrets/sdk/spec"
 )
 
 // allowed runs statements that must succeed for both users' values.

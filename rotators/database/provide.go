@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/aistudio/secrets/rotators/rotation"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/aistudio/secrets/rotators/rotation"
 )
 
 // plan is what a transaction of the master user brings about.
@@ -25,7 +26,7 @@ type plan struct {
 // the same roles come one after the other (the number is this package's own).
 const preparation = `
 	set local search_path = pg_catalog;
-	set local lock_timeout = '5s';
+	set local lock_timeout = '2s';
 	select pg_advisory_xact_lock(7237110346524714)`
 
 // provide brings about that the target user logs in with the new password, and
@@ -48,7 +49,7 @@ func (s session) provide(ctx context.Context, p plan) error {
 	if err := s.setPassword(ctx, p.target, p.verifier); err != nil {
 		return err
 	}
-	give, err := s.borrow(ctx, p, roles)
+	give, err := s.borrow(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -138,7 +139,7 @@ func (s session) createRoles(ctx context.Context, p plan, roles map[string]role)
 // borrow gives a master user who isn't a superuser, for the length of the
 // transaction, the rights of the roles whose objects it has to hand over. It
 // returns the statements that give them back.
-func (s session) borrow(ctx context.Context, p plan, roles map[string]role) ([]string, error) {
+func (s session) borrow(ctx context.Context, p plan) ([]string, error) {
 	names := []string{p.owner, p.target}
 	if p.current != "" {
 		names = append(names, p.current)

@@ -8,8 +8,9 @@ import (
 	"encoding/base64"
 	"fmt"
 
-	"github.com/aistudio/secrets/sdk/spec"
 	"golang.org/x/text/secure/precis"
+
+	"github.com/aistudio/secrets/sdk/spec"
 )
 
 const (

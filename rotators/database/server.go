@@ -11,10 +11,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aistudio/secrets/rotators/rotation"
-	"github.com/aistudio/secrets/sdk/spec"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/aistudio/secrets/rotators/rotation"
+	"github.com/aistudio/secrets/sdk/spec"
 )
 
 // hangUpTimeout bounds the farewell of a connection.
@@ -82,6 +83,18 @@ func (s servers) login(ctx context.Context, d spec.Database) error {
 		return classify(err)
 	}
 	return nil
+}
+
+// identify returns the number that a server shares with its physical replicas
+// only, and whether it follows another.
+func (s servers) identify(ctx context.Context, d spec.Database) (system int64, replica bool, err error) {
+	conn, err := s.connect(ctx, d)
+	if err != nil {
+		return 0, false, err
+	}
+	defer hangUp(conn)
+	err = conn.QueryRow(ctx, "select system_identifier, pg_is_in_recovery() from pg_control_system()").Scan(&system, &replica)
+	return system, replica, classify(err)
 }
 
 // hangUp says goodbye even when the step's time is over.

@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 
-	"github.com/aistudio/secrets/rotators/rotation"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/aistudio/secrets/rotators/rotation"
 )
 
 // session is one transaction in which roles are changed.

@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/aistudio/secrets/sdk/spec"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/aistudio/secrets/sdk/spec"
 )
 
 // alternate gives the user that isn't current the pending password and all
@@ -15,20 +16,25 @@ func (t *Target) alternate(ctx context.Context, arn string, current, pending spe
 	if err := t.servers.login(ctx, current); err != nil {
 		return wrap(err, fmt.Sprintf("the current value must log in before user %q may be changed: logging in as %q", pending.Username, current.Username))
 	}
-	return t.asMaster(ctx, arn, pending, current.Username)
+	return t.asMaster(ctx, arn, pending, current)
 }
 
 // seed makes the first user. One that exists is only touched when this
 // secret's seed has made it before.
 func (t *Target) seed(ctx context.Context, arn string, pending spec.Database) error {
-	return t.asMaster(ctx, arn, pending, "")
+	nobody := pending
+	nobody.Username, nobody.Password = "", spec.Value{}
+	return t.asMaster(ctx, arn, pending, nobody)
 }
 
 // asMaster changes the pending value's user in one transaction, so that a
-// killed step has changed all or nothing.
-func (t *Target) asMaster(ctx context.Context, arn string, pending spec.Database, current string) error {
+// killed step has changed all or nothing. For a seed current has no user.
+func (t *Target) asMaster(ctx context.Context, arn string, pending, current spec.Database) error {
 	master, err := t.master(ctx, pending)
 	if err != nil {
+		return err
+	}
+	if err := t.sameServer(ctx, master, current); err != nil {
 		return err
 	}
 	users, err := usersOf(pending.Username)
@@ -47,7 +53,7 @@ func (t *Target) asMaster(ctx context.Context, arn string, pending spec.Database
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		s := session{tx: tx, log: t.log}
 		return s.provide(ctx, plan{
-			users: users, target: pending.Username, current: current, verifier: verifier,
+			users: users, target: pending.Username, current: current.Username, verifier: verifier,
 			database: dbname(pending), mark: mark(arn),
 		})
 	})

@@ -4,11 +4,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/aistudio/secrets/rotators/password"
-	"github.com/aistudio/secrets/sdk/spec"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/aistudio/secrets/rotators/password"
+	"github.com/aistudio/secrets/sdk/spec"
 )
 
 const (

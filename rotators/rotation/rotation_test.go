@@ -11,12 +11,13 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/aistudio/secrets/rotators/rotation"
-	secrets "github.com/aistudio/secrets/sdk"
-	"github.com/aistudio/secrets/sdk/spec"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/aistudio/secrets/rotators/rotation"
+	secrets "github.com/aistudio/secrets/sdk"
+	"github.com/aistudio/secrets/sdk/spec"
 )
 
 var (

@@ -8,11 +8,12 @@ import (
 	"slices"
 	"time"
 
-	"github.com/aistudio/secrets/sdk/spec"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/aws/smithy-go"
+
+	"github.com/aistudio/secrets/sdk/spec"
 )
 
 // secretsManager is what the engine calls of *secretsmanager.Client.

@@ -9,20 +9,21 @@ import (
 	"log/slog"
 	"os"
 
-	"github.com/aistudio/secrets/rotators/database"
-	"github.com/aistudio/secrets/rotators/rotation"
-	"github.com/aistudio/secrets/sdk/feed"
-	"github.com/aistudio/secrets/sdk/spec"
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/aistudio/secrets/rotators/database"
+	"github.com/aistudio/secrets/rotators/rotation"
+	"github.com/aistudio/secrets/sdk/feed"
+	"github.com/aistudio/secrets/sdk/spec"
 )
 
 func main() {
 	rotator, err := wire(context.Background())
 	if err != nil {
-		slog.Error("starting the database rotator", "error", err)
+		slog.New(slog.NewJSONHandler(os.Stderr, nil)).Error("starting the database rotator", "error", err)
 		os.Exit(1)
 	}
 	lambda.Start(rotator.Handle)

@@ -13,10 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aistudio/secrets/localcloud"
-	"github.com/aistudio/secrets/localcloud/localdb"
-	"github.com/aistudio/secrets/sdk/feed"
-	"github.com/aistudio/secrets/sdk/spec"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -29,6 +25,11 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/aistudio/secrets/localcloud"
+	"github.com/aistudio/secrets/localcloud/localdb"
+	"github.com/aistudio/secrets/sdk/feed"
+	"github.com/aistudio/secrets/sdk/spec"
 )
 
 const (
