@@ -214,7 +214,7 @@ func (p *Postgres) initialise(ctx context.Context, options Options) error {
 	if options.Plaintext {
 		access, tls = "host", "off"
 	}
-	rules := fmt.Sprintf("%[1]s all all %[2]s/32 scram-sha-256\n%[1]s replication all %[2]s/32 scram-sha-256\n", access, loopback)
+	rules := fmt.Sprintf("%[1]s all all %[2]s/32 scram-sha-256\n%[1]s replication all %[2]s/32 scram-sha-256\n", access, loopback) //nolint:dupword // columns
 	settings := map[string]string{
 		"listen_addresses":        loopback,
 		"unix_socket_directories": "",
@@ -240,7 +240,7 @@ func (p *Postgres) initialise(ctx context.Context, options Options) error {
 			return err
 		}
 		p.CAFile = filepath.Join(p.folder, "ca.pem")
-		if err := os.WriteFile(p.CAFile, pair.authority, 0o644); err != nil {
+		if err := os.WriteFile(p.CAFile, pair.authority, 0o644); err != nil { //nolint:gosec // clients of any user read it
 			return fmt.Errorf("writing PostgreSQL's certification authority: %w", err)
 		}
 		files["server.pem"], files["server.key"] = pair.certificate, pair.key

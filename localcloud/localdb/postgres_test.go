@@ -14,12 +14,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aistudio/secrets/localcloud/localdb"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/aistudio/secrets/localcloud/localdb"
 )
 
 // helperVariable makes this test binary a program that starts a server, tells
@@ -216,7 +217,7 @@ func TestStartTellsWhyItFailed(t *testing.T) {
 // openFolder is a temporary folder that the database's user may enter.
 func openFolder(t *testing.T) string {
 	t.Helper()
-	folder, err := os.MkdirTemp("", "localdb-test-")
+	folder, err := os.MkdirTemp("", "localdb-test-") //nolint:usetesting // t.TempDir is in a folder that is closed to others
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(folder, 0o755))
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(folder)) })
