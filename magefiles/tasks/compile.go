@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"slices"
 	"strings"
 )
 
@@ -21,7 +22,7 @@ func (w *Workspace) compile(ctx context.Context, c command, format string, args 
 		case isImportPath(line):
 			compiled++
 			step.now("%d packages compiled, now %s", compiled, line)
-		default:
+		case !slices.Contains(rest, line): // go says some things once for each package
 			rest = append(rest, line)
 		}
 	}}

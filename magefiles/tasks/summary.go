@@ -11,12 +11,11 @@ import (
 type moduleResult struct {
 	module Module
 
-	// alone is nil if the module builds and vets with GOWORK=off; unasked if
-	// the task doesn't look.
+	// alone is why the module doesn't build and vet with GOWORK=off; nil if it
+	// does, or if the task doesn't look.
 	alone error
 
-	// run is nil if the tests were not run: there are none, or the module
-	// doesn't build.
+	// run is what the tests did.
 	run *testRun
 
 	// broken is why the tests could not be run to their end, apart from tests
@@ -27,7 +26,7 @@ type moduleResult struct {
 }
 
 func (m moduleResult) failed() bool {
-	return m.alone != nil || m.broken != nil || (m.run != nil && len(m.run.failed) > 0)
+	return m.alone != nil || m.broken != nil || len(m.run.failed) > 0
 }
 
 // summary returns the table that a test task ends with, the skipped tests with
@@ -42,9 +41,6 @@ func summary(results []moduleResult, tags string) string {
 	}
 	for _, m := range results {
 		run := m.run
-		if run == nil {
-			run = &testRun{}
-		}
 		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%.0f\t%s\n", m.module.Folder,
 			run.packages, run.passed, len(run.failed), len(run.skipped), m.elapsed.Seconds(), m.remark())
 		total.packages += run.packages
@@ -68,8 +64,6 @@ func (m moduleResult) remark() string {
 		return "  does not build alone"
 	case m.broken != nil:
 		return "  tests did not run to their end"
-	case m.run == nil:
-		return "  no packages"
 	case len(m.run.failed) > 0:
 		return "  FAILED"
 	}
@@ -79,9 +73,6 @@ func (m moduleResult) remark() string {
 func skips(results []moduleResult) string {
 	var text strings.Builder
 	for _, m := range results {
-		if m.run == nil {
-			continue
-		}
 		for _, skipped := range m.run.skipped {
 			if text.Len() == 0 {
 				text.WriteString("\nSkipped:\n")
@@ -100,9 +91,6 @@ func nextSteps(results []moduleResult, tags string) string {
 		}
 		if m.broken != nil {
 			fmt.Fprintf(&text, "  (cd %s && go test ./...)\n", m.module.Folder)
-		}
-		if m.run == nil {
-			continue
 		}
 		for _, test := range roots(m.run.failed) {
 			fmt.Fprintf(&text, "  %s\n", test.rerun(m.module, tags))

@@ -170,7 +170,6 @@ func (w *Workspace) testModule(ctx context.Context, module Module, plan testPlan
 	if plan.alone {
 		if result.alone = w.buildAlone(ctx, module); result.alone != nil {
 			w.progress.plain(result.alone.Error() + "\n")
-			return result, nil
 		}
 	}
 	result.run, result.broken = w.goTest(ctx, module, plan, packages)
