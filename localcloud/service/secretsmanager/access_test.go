@@ -55,7 +55,7 @@ func calls(client *sm.Client, id string) map[string]func(context.Context) error 
 			return err
 		},
 		"GetSecretValue": func(ctx context.Context) error {
-			_, err := client.GetSecretValue(ctx, &sm.GetSecretValueInput{SecretId: sid})
+			_, err := client.GetSecretValue(ctx, &sm.GetSecretValueInput{SecretId: sid, VersionStage: aws.String("AWSCURRENT")})
 			return err
 		},
 		"ListSecretVersionIds": func(ctx context.Context) error {

@@ -38,12 +38,9 @@ func (s *Service) getSecretValue(ctx context.Context, r *api.Request, in *getInp
 
 // read is GetSecretValue under the lock.
 func (s *Service) read(ctx context.Context, r *api.Request, in *getInput) (*secretValue, error) {
-	// Which stage is read is part of the question to IAM: AWSCURRENT unless
-	// the request says otherwise.
+	// AWS documents the key as the stages in the request, so a read that names
+	// none has none.
 	keys := conditions{}.set("secretsmanager:VersionId", in.VersionId).set("secretsmanager:VersionStage", in.VersionStage)
-	if in.VersionId == nil && in.VersionStage == nil {
-		keys["secretsmanager:VersionStage"] = []string{current}
-	}
 	sec, err := s.open(ctx, r, "GetSecretValue", in.SecretId, keys)
 	if err != nil {
 		return nil, err

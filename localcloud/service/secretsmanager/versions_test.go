@@ -132,10 +132,8 @@ func TestVersionsFollowTheModel(t *testing.T) {
 					return
 				}
 				require.Equal(t, m.stages(), got)
-				for version := range got {
-					out, err := b.client.GetSecretValue(t.Context(), &sm.GetSecretValueInput{SecretId: &id, VersionId: &version})
-					require.NoError(t, err)
-					require.Equal(t, m.values[version], *out.SecretString)
+				if version := m.holder["AWSCURRENT"]; version != "" {
+					require.Equal(t, m.values[version], b.value(id, ""))
 				}
 			},
 		})
