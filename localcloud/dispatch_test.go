@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 )
 
 // oddService misbehaves in the ways that the dispatcher has to bear.
-type oddService struct{ effects int }
+type oddService struct{ effects atomic.Int32 }
 
 func (s *oddService) Name() string           { return "odd" }
 func (s *oddService) Protocol() api.Protocol { return api.JSONRPC{Version: "1.1"} }
@@ -43,7 +44,7 @@ func (s *oddService) Handler(operation string) api.Handler {
 			if err := r.Authorize(ctx, api.Check{Action: "odd:Do", Resource: "*"}); err != nil {
 				return nil, err
 			}
-			s.effects++
+			s.effects.Add(1)
 			return &out{"done"}, nil
 		}),
 	}[operation]
@@ -129,7 +130,7 @@ func TestWhatIsNotKnownIsRefusedAndCounted(t *testing.T) {
 	bad := mustPost(t, c, "Do", `{"SecretString":"hush`)
 	require.Equal(t, http.StatusBadRequest, bad.status)
 	require.NotContains(t, bad.body, "hush")
-	require.Equal(t, 0, s.effects)
+	require.EqualValues(t, 0, s.effects.Load())
 
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.URL(), strings.NewReader("{}"))
 	require.NoError(t, err)
@@ -191,18 +192,18 @@ func TestFaults(t *testing.T) {
 	require.JSONEq(t, `{"__type":"DecryptionFailure","message":"no key"}`, r.body)
 	require.Equal(t, http.StatusOK, mustPost(t, c, "Do", `{}`).status)
 	off()
-	require.Equal(t, 2, s.effects)
+	require.EqualValues(t, 2, s.effects.Load())
 
 	off = on(faults.Fault{Kind: faults.DropBefore})
 	_, err := post(t, c, "Do", `{}`)
 	require.Error(t, err)
-	require.Equal(t, 2, s.effects, "no effect")
+	require.EqualValues(t, 2, s.effects.Load(), "no effect")
 	off()
 
 	off = on(faults.Fault{Kind: faults.DropAfter})
 	_, err = post(t, c, "Do", `{}`)
 	require.Error(t, err)
-	require.Equal(t, 3, s.effects, "the effect took place")
+	require.EqualValues(t, 3, s.effects.Load(), "the effect took place")
 	off()
 
 	off = on(faults.Fault{Kind: faults.Latency, Delay: time.Hour})
