@@ -99,12 +99,12 @@ func TestServiceSessionNeedsTheServiceInTheTrustPolicy(t *testing.T) {
 	requireAPI(t, err, "NoSuchEntity")
 }
 
-func requireAPI(t *testing.T, err error, code string) *api.Error {
+func requireAPI(t *testing.T, err error, code string) api.Error {
 	t.Helper()
 	var e *api.Error
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, code, e.Code)
-	return e
+	return *e
 }
 
 func TestRefusalsAreWordedByService(t *testing.T) {
@@ -116,7 +116,7 @@ func TestRefusalsAreWordedByService(t *testing.T) {
 		"iam:ListRoles":              {Status: 403, Code: "AccessDenied", Message: "User: arn:aws:sts::123456789012:assumed-role/app/session is not authorized to perform: iam:ListRoles because no identity-based policy allows the iam:ListRoles action"},
 	} {
 		got := requireAPI(t, b.ask(caller, api.Check{Action: action, Resource: "*"}), want.Code)
-		require.Equal(t, want, *got)
+		require.Equal(t, want, got)
 	}
 }
 
