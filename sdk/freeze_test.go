@@ -3,6 +3,7 @@
 package secrets_test
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -52,20 +53,22 @@ func readAndPrint(endpoint string) {
 // Lambda freezes an environment between invokes, and gets its answer when it
 // goes on.
 func TestAFreezeDoesNotUseUpTheTimeout(t *testing.T) {
-	process := exec.CommandContext(t.Context(), os.Args[0])
-	calls := 0
+	started := make(chan *os.Process, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		calls++
-		assert.NoError(t, process.Process.Signal(syscall.SIGSTOP))
+		process := <-started // a second call would wait here
+		assert.NoError(t, process.Signal(syscall.SIGSTOP))
 		time.Sleep(2 * time.Second) // the freeze, which has to take real time
-		assert.NoError(t, process.Process.Signal(syscall.SIGCONT))
+		assert.NoError(t, process.Signal(syscall.SIGCONT))
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 		_, _ = io.WriteString(w, `{"Name":"acme/dev/shop/db","VersionId":"v1","SecretString":"answered"}`)
 	}))
 	defer server.Close()
+	var output bytes.Buffer
+	process := exec.CommandContext(t.Context(), os.Args[0])
 	process.Env = append(os.Environ(), frozenEndpoint+"="+server.URL)
-	output, err := process.Output()
-	require.NoError(t, err)
-	assert.Equal(t, "answered", string(output))
-	assert.Equal(t, 1, calls)
+	process.Stdout = &output
+	require.NoError(t, process.Start())
+	started <- process.Process
+	require.NoError(t, process.Wait())
+	assert.Equal(t, "answered", output.String())
 }
