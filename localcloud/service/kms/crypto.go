@@ -101,6 +101,17 @@ func blobKey(blob []byte) (id string, rest []byte, err error) {
 	return string(blob[2:n]), blob[n:], nil
 }
 
+// keyOfBlob returns the ARN of the key that a blob names, in whichever account
+// it is: a ciphertext says which key it needs.
+func (s *Service) keyOfBlob(region, id string) string {
+	for p, keys := range s.keys {
+		if k := keys[id]; k != nil && p.region == region {
+			return k.arn
+		}
+	}
+	return id
+}
+
 func (k *key) unseal(blob []byte, encryptionContext map[string]string) ([]byte, error) {
 	id, rest, err := blobKey(blob)
 	if err != nil {
@@ -206,7 +217,7 @@ func (s *Service) openBlob(ctx context.Context, r *api.Request, keyID, action st
 		return nil, nil, err
 	}
 	if keyID == "" {
-		keyID = id
+		keyID = s.keyOfBlob(r.Region, id)
 	}
 	k, err := s.open(ctx, r, keyID, action, encryptionContext)
 	if err != nil {
@@ -377,7 +388,7 @@ func (s *Service) Decrypt(ctx context.Context, caller api.Caller, region string,
 	if err != nil {
 		return nil, err
 	}
-	k, err := s.openFor(ctx, caller, region, id, "Decrypt", encryptionContext)
+	k, err := s.openFor(ctx, caller, region, s.keyOfBlob(region, id), "Decrypt", encryptionContext)
 	if err != nil {
 		return nil, err
 	}

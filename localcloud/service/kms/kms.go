@@ -173,11 +173,10 @@ func (k *key) state() string {
 // https://docs.aws.amazon.com/kms/latest/developerguide/key-policies.html.
 func (s *Service) check(action string, k *key, encryptionContext map[string]string) api.Check {
 	ctx := map[string][]string{
-		"kms:CallerAccount": {k.place.account},
-		"kms:KeySpec":       {"SYMMETRIC_DEFAULT"},
-		"kms:KeyUsage":      {"ENCRYPT_DECRYPT"},
-		"kms:KeyOrigin":     {"AWS_KMS"},
-		"kms:MultiRegion":   {boolText(k.multiRegion)},
+		"kms:KeySpec":     {"SYMMETRIC_DEFAULT"},
+		"kms:KeyUsage":    {"ENCRYPT_DECRYPT"},
+		"kms:KeyOrigin":   {"AWS_KMS"},
+		"kms:MultiRegion": {boolText(k.multiRegion)},
 	}
 	for name, value := range k.tags {
 		ctx["aws:ResourceTag/"+name] = []string{value}

@@ -146,3 +146,48 @@ func TestRotationByARealFunction(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, *before.VersionId, *after.VersionId)
 }
+
+// TestAnotherAccount: a secret can be read from another account when its policy
+// and its key's let that in; with the default key it can't.
+func TestAnotherAccount(t *testing.T) {
+	ctx := t.Context()
+	cloud, err := localcloud.New()
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, cloud.Close()) })
+	const other = "210987654321"
+	theirs := sm.NewFromConfig(cloud.ConfigFor(region, other, other, ""))
+	ours, keys := sm.NewFromConfig(cloud.Config(region)), kms.NewFromConfig(cloud.Config(region))
+
+	key, err := keys.CreateKey(ctx, &kms.CreateKeyInput{})
+	require.NoError(t, err)
+	read := func(arn *string) error {
+		out, err := theirs.GetSecretValue(ctx, &sm.GetSecretValueInput{SecretId: arn})
+		if err == nil {
+			assert.Equal(t, "v", *out.SecretString)
+		}
+		return err
+	}
+	share := aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::` + other + `:root"},"Action":"secretsmanager:*","Resource":"*"}]}`)
+	create := func(name string, key *string) *string {
+		out, err := ours.CreateSecret(ctx, &sm.CreateSecretInput{Name: &name, SecretString: aws.String("v"), KmsKeyId: key})
+		require.NoError(t, err)
+		fails(t, read(out.ARN), "AccessDeniedException", "secretsmanager:GetSecretValue")
+		_, err = ours.PutResourcePolicy(ctx, &sm.PutResourcePolicyInput{SecretId: &name, ResourcePolicy: share})
+		require.NoError(t, err)
+		fails(t, read(out.ARN), "AccessDeniedException", "Access to KMS is not allowed")
+		return out.ARN
+	}
+	create("default", nil)
+	arn := create("shared", key.KeyMetadata.Arn)
+	policy := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":["arn:aws:iam::` + account + `:root","arn:aws:iam::` + other + `:root"]},"Action":"kms:*","Resource":"*"}]}`
+	_, err = keys.PutKeyPolicy(ctx, &kms.PutKeyPolicyInput{KeyId: key.KeyMetadata.KeyId, Policy: &policy})
+	require.NoError(t, err)
+	require.NoError(t, read(arn))
+	_, err = theirs.GetSecretValue(ctx, &sm.GetSecretValueInput{SecretId: aws.String("shared")})
+	fails(t, err, "ResourceNotFoundException", "") // a name is one of the caller's own account
+	_, err = theirs.PutSecretValue(ctx, &sm.PutSecretValueInput{SecretId: arn, SecretString: aws.String("theirs")})
+	require.NoError(t, err)
+	out, err := ours.GetSecretValue(ctx, &sm.GetSecretValueInput{SecretId: arn})
+	require.NoError(t, err)
+	assert.Equal(t, "theirs", *out.SecretString)
+}

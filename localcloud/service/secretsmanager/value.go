@@ -80,18 +80,29 @@ func (sec *secret) encryptionContext(versionID string) map[string]string {
 	return map[string]string{"SecretARN": sec.arn(), "SecretVersionId": versionID}
 }
 
+// keyARN names the secret's key, which is in the secret's own account whoever
+// calls, unless the secret's configuration says otherwise by an ARN.
+func (sec *secret) keyARN() string {
+	switch id := sec.kmsKeyID; {
+	case id == "":
+		return api.ARN("kms", sec.region, sec.account, defaultKey)
+	case strings.HasPrefix(id, "arn:"):
+		return id
+	case strings.HasPrefix(id, "alias/"):
+		return api.ARN("kms", sec.region, sec.account, id)
+	default:
+		return api.ARN("kms", sec.region, sec.account, "key/"+id)
+	}
+}
+
 // seal encrypts val into v under the secret's key, in the name of the caller.
 func (s *Service) seal(ctx context.Context, caller api.Caller, sec *secret, v *version, val *value) error {
-	keyID := sec.kmsKeyID
-	if keyID == "" {
-		keyID = defaultKey
-	}
-	ciphertext, keyARN, err := s.keys.Encrypt(ctx, onBehalf(caller, sec.region), sec.region, keyID, val.data, sec.encryptionContext(v.id))
+	ciphertext, keyARN, err := s.keys.Encrypt(ctx, onBehalf(caller, sec.region), sec.region, sec.keyARN(), val.data, sec.encryptionContext(v.id))
 	if err != nil {
 		return keyError(err, "EncryptionFailure", "Secrets Manager can't encrypt the protected secret text using the provided KMS key.")
 	}
 	v.ciphertext, v.boundTo, v.binary = ciphertext, v.id, val.binary
-	v.keyARN, v.defaultKey = keyARN, keyID == defaultKey
+	v.keyARN, v.defaultKey = keyARN, sec.kmsKeyID == ""
 	return nil
 }
 
