@@ -3,6 +3,7 @@ package secretsmanager
 import (
 	"context"
 	"maps"
+	"strings"
 
 	"github.com/aistudio/secrets/localcloud/api"
 )
@@ -20,6 +21,16 @@ func (c conditions) set(key string, value *string) conditions {
 func (c conditions) setBool(key string, value *bool) conditions {
 	if value != nil {
 		c[key] = []string{boolText(*value)}
+	}
+	return c
+}
+
+// kmsKey adds the keys that say which KMS key a request names. The ARN of one
+// that is named otherwise is left out.
+func (c conditions) kmsKey(id *string) conditions {
+	c.set("secretsmanager:KmsKeyId", id)
+	if id != nil && strings.HasPrefix(*id, "arn:") {
+		c.set("secretsmanager:KmsKeyArn", id)
 	}
 	return c
 }

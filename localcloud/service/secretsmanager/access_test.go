@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+const keyARN = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
 // calls has one good call an operation, on a secret that has everything.
 func calls(client *sm.Client, id string) map[string]func(context.Context) error {
 	sid := aws.String(id)
@@ -103,7 +105,7 @@ func calls(client *sm.Client, id string) map[string]func(context.Context) error 
 			return err
 		},
 		"UpdateSecret": func(ctx context.Context) error {
-			_, err := client.UpdateSecret(ctx, &sm.UpdateSecretInput{SecretId: sid, Description: aws.String("d")})
+			_, err := client.UpdateSecret(ctx, &sm.UpdateSecretInput{SecretId: sid, Description: aws.String("d"), KmsKeyId: aws.String(keyARN)})
 			return err
 		},
 		"UpdateSecretVersionStage": func(ctx context.Context) error {
@@ -145,7 +147,7 @@ func TestEveryOperationAsksIAM(t *testing.T) {
 		"RotateSecret":             {"secretsmanager:RotationLambdaARN": {function}, "secretsmanager:ModifyRotationRules": {"true"}},
 		"TagResource":              {"aws:RequestTag/Owner": {"us"}, "aws:TagKeys": {"Owner"}},
 		"UntagResource":            {"aws:TagKeys": {"Owner"}},
-		"UpdateSecret":             {"secretsmanager:Description": {"d"}},
+		"UpdateSecret":             {"secretsmanager:Description": {"d"}, "secretsmanager:KmsKeyId": {keyARN}, "secretsmanager:KmsKeyArn": {keyARN}},
 		"UpdateSecretVersionStage": {"secretsmanager:VersionStage": {"A"}},
 	}
 	anywhere := []string{"BatchGetSecretValue", "CreateSecret", "GetRandomPassword", "ListSecrets"}

@@ -103,7 +103,7 @@ func (s *Service) allowCreate(ctx context.Context, r *api.Request, in *createInp
 	keys := conditions{}.
 		set("secretsmanager:Name", in.Name).
 		set("secretsmanager:Description", in.Description).
-		set("secretsmanager:KmsKeyId", in.KmsKeyId).
+		kmsKey(in.KmsKeyId).
 		requestTags(in.Tags).
 		addReplicaRegions(in.AddReplicaRegions).
 		setBool("secretsmanager:ForceOverwriteReplicaSecret", in.ForceOverwriteReplicaSecret)

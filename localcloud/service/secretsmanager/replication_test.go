@@ -12,10 +12,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func (b *bench) createReplicated(name, value string) string {
+// createReplicated makes the secret app/db with the value "first" and a replica.
+func (b *bench) createReplicated() string {
 	b.t.Helper()
 	out, err := b.client.CreateSecret(b.t.Context(), &sm.CreateSecretInput{
-		Name: &name, SecretString: &value, Tags: []types.Tag{{Key: aws.String("Service"), Value: aws.String("app")}},
+		Name: aws.String("app/db"), SecretString: aws.String("first"), Tags: []types.Tag{{Key: aws.String("Service"), Value: aws.String("app")}},
 		AddReplicaRegions: []types.ReplicaRegionType{{Region: aws.String(drRegion)}},
 	})
 	require.NoError(b.t, err)
@@ -27,7 +28,7 @@ func (b *bench) createReplicated(name, value string) string {
 func TestReplica(t *testing.T) {
 	b := newBench(t)
 	ctx := t.Context()
-	id := b.createReplicated("app/db", "first")
+	id := b.createReplicated()
 	dr := b.in(drRegion)
 
 	d := b.describe(id)
@@ -71,7 +72,7 @@ func TestReplicaIsReadOnly(t *testing.T) {
 	b := newBench(t)
 	ctx := t.Context()
 	id := aws.String("app/db")
-	b.createReplicated(*id, "first")
+	b.createReplicated()
 	dr := b.in(drRegion)
 	for name, call := range map[string]func() error{
 		"PutSecretValue": func() error {
@@ -135,7 +136,7 @@ func TestReplicaIsReadOnly(t *testing.T) {
 func TestPromoteAndRemoveReplica(t *testing.T) {
 	b := newBench(t)
 	ctx := t.Context()
-	id := b.createReplicated("app/db", "first")
+	id := b.createReplicated()
 	dr := b.in(drRegion)
 	_, err := b.client.DeleteSecret(ctx, &sm.DeleteSecretInput{SecretId: &id})
 	fails(t, err, "InvalidParameterException", "You can't delete secret "+id+" that still has replica regions [us-west-2].")
@@ -200,7 +201,7 @@ func TestReplicaWithoutItsKeyFails(t *testing.T) {
 // primary's alone, so that the test needs no key.
 func TestReplicaKnowsNothingOfATest(t *testing.T) {
 	b := newBench(t)
-	id := b.createReplicated("app/db", "first")
+	id := b.createReplicated()
 	release := make(chan struct{})
 	b.setFunction(func(context.Context, *sm.Client, map[string]string) error { <-release; return nil })
 	b.deny("kms:Decrypt")

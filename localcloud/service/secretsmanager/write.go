@@ -160,7 +160,7 @@ func (s *Service) updateSecret(ctx context.Context, r *api.Request, in *updateIn
 	defer s.mu.Unlock()
 	keys := conditions{}.
 		set("secretsmanager:Description", in.Description).
-		set("secretsmanager:KmsKeyId", in.KmsKeyId)
+		kmsKey(in.KmsKeyId)
 	sec, err := s.open(ctx, r, "UpdateSecret", in.SecretId, keys)
 	if err != nil {
 		return nil, err
