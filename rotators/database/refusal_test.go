@@ -83,13 +83,18 @@ func TestAReplicasUsersAreChangedAtItsPrimary(t *testing.T) {
 		f.previous, f.current = f.current, pending
 	}
 
-	// The current value is proven where the master's rights are used.
-	victim := f.base + "_victim"
-	f.exec("CREATE ROLE " + quote(victim) + " LOGIN PASSWORD 'unknown'")
-	value = f.parse(f.current)
-	value.Username = victim
-	f.current = f.encode(value)
-	f.refused(f.tryRotate, "the current value must log in")
+	// The current value must be proven where the master's rights are used: what
+	// the secret's own server believes isn't enough.
+	admin := f.adminValue("postgres")
+	admin.Port = replica.Port
+	_, err = f.connect(admin).Exec(t.Context(), "SELECT pg_wal_replay_pause()")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		return query[string](f, f.connect(admin), "select pg_get_wal_replay_pause_state()") == "paused"
+	}, time.Minute, 10*time.Millisecond)
+	f.exec("ALTER ROLE " + quote(f.parse(f.current).Username) + " PASSWORD 'somebody else''s'")
+	require.NoError(t, f.target.servers.login(t.Context(), f.parse(f.current)), "the replica still knows the old password")
+	f.refused(f.tryRotate, "the current value must log in at the primary")
 }
 
 func TestTheMasterIsNoneOfTheUsers(t *testing.T) {
