@@ -1,3 +1,5 @@
+//go:build mage
+
 // Centralised secrets management on AWS: secrets that rotate without an outage.
 //
 // Two commands show it: "go tool mage demo" deploys the development stack into a
