@@ -29,7 +29,7 @@ type Settings struct {
 	Organization       string      `mapstructure:"organization"`       // first segment of every name
 	Environment        string      `mapstructure:"environment"`        // second segment of every name
 	Owner              string      `mapstructure:"owner"`              // team that owns what the secrets share: key, functions
-	Administrators     []Principal `mapstructure:"administrators"`     // who may manage keys and secrets; the deployer is one
+	Administrators     []Principal `mapstructure:"administrators"`     // who may manage keys and secrets; each exists, and the deployer is one
 	ReplicaRegion      string      `mapstructure:"replicaRegion"`      // second region of keys and secrets; "": none
 	RecoveryWindowDays int         `mapstructure:"recoveryWindowDays"` // 7 to 30; for deleted secrets and keys
 	LogRetentionDays   int         `mapstructure:"logRetentionDays"`   // one of CloudWatch's periods

@@ -47,7 +47,7 @@ func (w *world) checkAccess(t *testing.T) {
 		"administrator": w.session(t, "secrets-administrator"),
 		"reader":        w.session(t, "aistudio-prod-orders-reader"),
 		"rotator":       w.session(t, "aistudio-prod-rotate-database"),
-		"intruder":      w.createRole(t, "intruder", allowAll), // whom IAM allows everything
+		"intruder":      w.createRole(t, "intruder"), // whom IAM allows everything
 	}
 	_, err := secretsmanager.NewFromConfig(principals["administrator"]).PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{
 		SecretId: aws.String(foreign), SecretString: aws.String("planted"),

@@ -177,8 +177,8 @@ func (w *world) checkState(t *testing.T, stack auto.Stack, name string) {
 // a second run, and neither the stack nor one secret of it can be deleted.
 func TestEngineProd(t *testing.T) {
 	w := newWorld(t, []string{"orders", "accounts", "analytics"}, []string{"aistudio/prod/platform/main-admin", "aistudio/prod/platform/warehouse-admin"})
-	w.createRole(t, "secrets-administrator", allowAll)
-	stack, config := w.engineStack(t, "prod", w.createRole(t, "secrets-deployer", allowAll))
+	w.createRole(t, "secrets-administrator")
+	stack, config := w.engineStack(t, "prod", w.createRole(t, "secrets-deployer"))
 
 	up(t, stack)
 	onlySame(t, up(t, stack), "second run")

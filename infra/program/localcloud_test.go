@@ -153,8 +153,8 @@ func (w *world) checkNoValues(t *testing.T) {
 // secrets exist in both regions, are protected, and are read in the second one.
 func TestProd(t *testing.T) {
 	w := newWorld(t, []string{"orders", "accounts", "analytics"}, []string{"aistudio/prod/platform/main-admin", "aistudio/prod/platform/warehouse-admin"})
-	w.createRole(t, "secrets-administrator", allowAll)
-	deployer := w.createRole(t, "secrets-deployer", allowAll)
+	w.createRole(t, "secrets-administrator")
+	deployer := w.createRole(t, "secrets-deployer")
 	w.deploy(t, "prod", deployer)
 
 	root := w.cloud.Config(region)

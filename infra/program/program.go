@@ -16,7 +16,7 @@ import (
 type Options struct {
 	// Artifacts is the folder of the Lambda functions' zips, named
 	// <command>_linux_<arm64|amd64>.zip. A relative path starts at the folder of
-	// Pulumi.yaml.
+	// Pulumi.yaml, which only Pulumi's CLI tells: others give an absolute one.
 	Artifacts string
 }
 

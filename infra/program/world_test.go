@@ -189,13 +189,14 @@ func rotatorArchive(t *testing.T) string {
 	return folder
 }
 
-// createRole makes a role and returns a session of it.
-func (w *world) createRole(t *testing.T, name, permissions string) aws.Config {
+// createRole makes a role whom IAM allows everything, and returns a session of
+// it.
+func (w *world) createRole(t *testing.T, name string) aws.Config {
 	t.Helper()
 	client := iam.NewFromConfig(w.cloud.Config(region))
 	_, err := client.CreateRole(t.Context(), &iam.CreateRoleInput{RoleName: &name, AssumeRolePolicyDocument: aws.String(trustAccount)})
 	require.NoError(t, err)
-	_, err = client.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: &name, PolicyName: aws.String("all"), PolicyDocument: &permissions})
+	_, err = client.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: &name, PolicyName: aws.String("all"), PolicyDocument: aws.String(allowAll)})
 	require.NoError(t, err)
 	return w.session(t, name)
 }
