@@ -96,8 +96,10 @@ func TestTheFeedIsAskedOnceAnInterval(t *testing.T) {
 		for range 16 {
 			go func() {
 				for range 6000 {
+					start := time.Now()
 					_, err := client.Get(t.Context(), name)
 					assert.NoError(t, err)
+					assert.Zero(t, time.Since(start), "a read doesn't wait for the feed")
 					time.Sleep(100 * time.Millisecond)
 				}
 			}()
