@@ -176,3 +176,20 @@ func TestSimulatePrincipalPolicy(t *testing.T) {
 	_, err := f.iam.SimulatePrincipalPolicy(f.ctx, in)
 	requireCode(t, err, "NoSuchEntity")
 }
+
+func TestInlinePoliciesAreListedByName(t *testing.T) {
+	f := newFixture(t)
+	f.role("app", trustsAll, "")
+	for _, name := range []string{"b", "a", "c"} {
+		_, err := f.iam.PutRolePolicy(f.ctx, &iam.PutRolePolicyInput{RoleName: aws.String("app"), PolicyName: &name, PolicyDocument: aws.String(allow("s3:*", "*"))})
+		require.NoError(t, err)
+	}
+	list, err := f.iam.ListRolePolicies(f.ctx, &iam.ListRolePoliciesInput{RoleName: aws.String("app"), MaxItems: aws.Int32(2)})
+	require.NoError(t, err)
+	require.Equal(t, []string{"a", "b"}, list.PolicyNames)
+	require.True(t, list.IsTruncated)
+	_, err = f.iam.GetRolePolicy(f.ctx, &iam.GetRolePolicyInput{RoleName: aws.String("app"), PolicyName: aws.String("d")})
+	require.Equal(t, "The role policy with name d cannot be found.", requireCode(t, err, "NoSuchEntity"))
+	_, err = f.iam.GetUserPolicy(f.ctx, &iam.GetUserPolicyInput{UserName: aws.String("nobody"), PolicyName: aws.String("d")})
+	require.Equal(t, "The user with name nobody cannot be found.", requireCode(t, err, "NoSuchEntity"))
+}
