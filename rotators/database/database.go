@@ -12,7 +12,8 @@
 // is the same whoever is current. Grants to the application belong to that
 // role. Those that were made to one of the users are copied to it at every
 // rotation, in the secret's database; to take a right away, revoke it from all
-// three.
+// three. What isn't copied: rights and objects in other databases, rights to
+// configuration parameters, and user mappings of foreign servers.
 //
 // A secret without a master secret has a single user, who changes its own
 // password: clients that read the old one fail to log in until the rotation

@@ -32,9 +32,9 @@ type Target interface {
 	Generate(ctx context.Context, request GenerateRequest) (GenerateResponse, error)
 
 	// Apply makes the system accept the pending value, while the current one
-	// goes on working as far as the system allows. ErrRejected says that the
-	// system refused this value for good: it is withdrawn, and the next
-	// rotation makes another. A seed has neither current nor previous value.
+	// goes on working as far as the system allows. ErrRejected says that this
+	// value can never work: it is withdrawn, and the next rotation makes
+	// another. A seed has neither current nor previous value.
 	Apply(ctx context.Context, request ApplyRequest) (ApplyResponse, error)
 
 	// Verify uses the pending value as a client would. It changes nothing.
@@ -110,7 +110,8 @@ var (
 	// cure.
 	ErrDefinite = errors.New("a retry won't help")
 
-	// ErrRejected is what a Target returns when its system refuses a value for
-	// good, because of the value and nothing else.
+	// ErrRejected is what a Target returns when a value can never work, because
+	// of the value itself: its system refuses it, or it was made from a current
+	// value that has changed since.
 	ErrRejected = errors.New("the value was rejected")
 )
