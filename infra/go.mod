@@ -5,6 +5,7 @@ go 1.26.6
 require (
 	github.com/adhocore/gronx v1.20.4
 	github.com/aistudio/secrets/sdk v0.0.0
+	github.com/aws/aws-sdk-go-v2/service/xray v1.36.25
 	github.com/go-viper/mapstructure/v2 v2.5.0
 	github.com/pulumi/pulumi-aws/sdk/v6 v6.83.4
 	github.com/pulumi/pulumi/sdk/v3 v3.274.1

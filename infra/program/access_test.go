@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/xray"
 	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -130,8 +131,7 @@ func (w *world) checkAccess(t *testing.T) {
 }
 
 // checkRotatorStatements takes away one statement of the rotator's policy after
-// the other: the rotation fails, and succeeds when it is back. What the emulator
-// can't show is tracing.
+// the other: what it is for fails, and works when it is back.
 func (w *world) checkRotatorStatements(t *testing.T) {
 	const role, name = "aistudio-dev-rotate-database", "aistudio/dev/orders/database"
 	client := iam.NewFromConfig(w.cloud.Config(region))
@@ -151,6 +151,13 @@ func (w *world) checkRotatorStatements(t *testing.T) {
 		require.NoError(t, err)
 		return len(output.Events)
 	}
+	traced := func() int {
+		output, err := xray.NewFromConfig(w.cloud.Config(region)).GetTraceSummaries(t.Context(), &xray.GetTraceSummariesInput{
+			StartTime: aws.Time(w.cloud.Clock().Now().Add(-365 * 24 * time.Hour)), EndTime: aws.Time(w.cloud.Clock().Now()),
+		})
+		require.NoError(t, err)
+		return len(output.TraceSummaries)
+	}
 	rotate := func() {
 		_, err := secrets.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{SecretId: aws.String(name)})
 		require.NoError(t, err)
@@ -165,7 +172,7 @@ func (w *world) checkRotatorStatements(t *testing.T) {
 		rest, err := policy.Document(slices.Delete(slices.Clone(document.Statement), i, i+1)).JSON()
 		require.NoError(t, err)
 		t.Run(removed.Sid, func(t *testing.T) {
-			version, events := current(), logged()
+			version, events, traces := current(), logged(), traced()
 			put(rest)
 			rotate()
 			switch removed.Sid {
@@ -178,10 +185,16 @@ func (w *world) checkRotatorStatements(t *testing.T) {
 				put(whole)
 				version = current()
 				rotate()
+			case "Trace":
+				assert.Equal(t, traces, traced(), "it is traced without the statement")
+				put(whole)
+				version = current()
+				rotate()
 			}
 			put(whole)
 			assert.NotEqual(t, version, current(), "it doesn't rotate")
 			assert.Greater(t, logged(), events, "it doesn't log")
+			assert.Greater(t, traced(), traces, "it isn't traced")
 		})
 	}
 	assert.Equal(t, []string{"Rotate", "Encrypt", "Log", "Trace", "ReadMasters"}, sids)
