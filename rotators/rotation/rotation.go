@@ -36,6 +36,9 @@ const (
 	lastWords = time.Second
 	// generateAttempts bounds how many values a target may reject.
 	generateAttempts = 5
+	// defaultSeedPatience is longer than IAM usually takes and shorter than
+	// the time that the infrastructure gives a rotation function.
+	defaultSeedPatience = 30 * time.Second
 )
 
 // Options of a Rotator. The zero value is fine.
@@ -45,6 +48,11 @@ type Options struct {
 	// Feed is told of each secret whose current version has changed. Nil:
 	// nobody is told.
 	Feed Feed
+	// SeedPatience is how long a seed is tried again while AWS denies access.
+	// The infrastructure asks for it moments after it made the function's role,
+	// and IAM is eventually consistent: "Changes that I make are not always
+	// immediately visible" in the IAM user guide. 0: 30 s; negative: not at all.
+	SeedPatience time.Duration
 }
 
 // Feed tells the readers of secrets that there is a new version. Telling twice
@@ -60,6 +68,8 @@ type Rotator struct {
 	target Target
 	log    *slog.Logger
 	feed   Feed
+
+	seedPatience time.Duration
 }
 
 // New returns a Rotator that keeps values in Secrets Manager, for which client
@@ -69,7 +79,11 @@ func New(client secretsManager, target Target, options Options) *Rotator {
 	if log == nil {
 		log = slog.Default()
 	}
-	return &Rotator{store: store{client: client}, target: target, log: log, feed: options.Feed}
+	patience := options.SeedPatience
+	if patience == 0 {
+		patience = defaultSeedPatience
+	}
+	return &Rotator{store: store{client: client}, target: target, log: log, feed: options.Feed, seedPatience: patience}
 }
 
 // Handle runs one event, as the handler of a Lambda function. It returns a
@@ -95,7 +109,7 @@ func (r *Rotator) Handle(ctx context.Context, event json.RawMessage) (*spec.Seed
 
 	var result *spec.SeedResult
 	if request.step == stepSeed {
-		result, err = r.seed(ctx, *request.seed)
+		result, err = r.seedPatiently(ctx, *request.seed)
 	} else {
 		err = r.rotate(ctx, log, request)
 	}

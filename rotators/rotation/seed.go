@@ -5,9 +5,32 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/aistudio/secrets/sdk/spec"
+	"github.com/aws/smithy-go"
 )
+
+// seedPause is between two tries of a seed that was denied access.
+const seedPause = 2 * time.Second
+
+// seedPatiently seeds, and goes on trying for a while if access is denied.
+func (r *Rotator) seedPatiently(ctx context.Context, request spec.SeedRequest) (*spec.SeedResult, error) {
+	giveUp := time.Now().Add(r.seedPatience)
+	for {
+		result, err := r.seed(ctx, request)
+		var api smithy.APIError
+		if !errors.As(err, &api) || api.ErrorCode() != "AccessDeniedException" || time.Now().Add(seedPause).After(giveUp) {
+			return result, err
+		}
+		r.log.InfoContext(ctx, "access denied: trying again, in case the role is new", "secret", request.SecretID)
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		case <-time.After(seedPause):
+		}
+	}
+}
 
 // seed gives a secret its first value. The value is stored last, because
 // Secrets Manager makes a secret's first version current whatever its stage,
