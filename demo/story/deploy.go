@@ -17,13 +17,15 @@ import (
 const (
 	project = "aistudio-secrets"
 	stack   = "dev"
+
+	mockEngine = "Pulumi's mock monitor (no engine)"
 )
 
 // deploy runs the same Pulumi program as `pulumi up`, with the development
 // stack's configuration. Only where the database server is and what machine
 // runs the functions differs from the file.
 func (w *World) deploy(ctx context.Context, options Options) (string, error) {
-	config, err := program.ReadStackFile(filepath.Join(options.Root, "Pulumi."+stack+".yaml"))
+	config, err := program.ReadStackFile(options.path("Pulumi." + stack + ".yaml"))
 	if err != nil {
 		return "", err
 	}
@@ -38,7 +40,7 @@ func (w *World) deploy(ctx context.Context, options Options) (string, error) {
 			return "", err
 		}
 	}
-	artifacts, err := filepath.Abs(filepath.Join(options.Root, options.Artifacts))
+	artifacts, err := filepath.Abs(options.path(options.Artifacts))
 	if err != nil {
 		return "", fmt.Errorf("find the Lambda zips: %w", err)
 	}
@@ -46,7 +48,7 @@ func (w *World) deploy(ctx context.Context, options Options) (string, error) {
 	if options.Pulumi != "" {
 		return w.deployWithEngine(ctx, options, config, run)
 	}
-	w.Engine = "Pulumi's mock monitor (no engine)"
+	w.Engine = mockEngine
 	monitor, err := mocks.New(ctx, handlers.Config{Region: Region, Endpoint: w.Cloud.URL()})
 	if err != nil {
 		return "", fmt.Errorf("prepare the deployment: %w", err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
@@ -22,7 +21,7 @@ func (w *World) deployWithEngine(ctx context.Context, options Options, config ma
 	}
 	e, err := engine.New(engine.Options{
 		CLI:      options.Pulumi,
-		Plugin:   filepath.Join(options.Root, options.Plugins),
+		Plugin:   options.path(options.Plugins),
 		Dir:      w.engineDir,
 		Endpoint: w.Cloud.URL(),
 	})

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -23,6 +24,14 @@ type Options struct {
 	Plugins   string // folder of pulumi-resource-aws, for the engine
 	Rotations int    // how often to rotate
 	Out       io.Writer
+}
+
+// path returns where a path of the options is.
+func (o Options) path(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(o.Root, path)
 }
 
 // interval is the rotation schedule of a database secret: spec.KindDatabase.
@@ -84,7 +93,7 @@ func (w *World) nextRotation(ctx context.Context, client *Client) (string, error
 			before, strings.Join(lines[max(0, len(lines)-20):], "\n")), err)
 	}
 	logins := total(client.Logins())
-	if err := client.await(ctx, logins+loginsPerSecond/2); err != nil {
+	if err := client.await(ctx, logins+loginsPerSecond); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("version %.8s… is current; %d logins, %d failures so far",

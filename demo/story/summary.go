@@ -98,7 +98,12 @@ func (s *Summary) count(name, record string) error {
 		if r.Principal == "" {
 			r.Principal = event.UserIdentity.ARN
 		}
-		if event.ErrorCode != "" {
+		switch event.ErrorCode {
+		case "":
+		case "ResourceNotFoundException":
+			// Each rotation looks whether an earlier try stored a pending value.
+			r.Outcome = "found no pending value yet"
+		default:
 			r.Outcome = event.ErrorCode
 		}
 		s.Reads[r]++
@@ -161,20 +166,18 @@ func (s Summary) String() string {
 		}
 		row("    %.8s…\t%s", v.ID, stages)
 	}
-	row("  reads in the trail\t")
+	row("  reads in the trail\t(it goes 90 days back)")
 	for _, r := range slices.SortedFunc(maps.Keys(s.Reads), func(a, b Reader) int {
 		return strings.Compare(a.Principal+a.Outcome, b.Principal+b.Outcome)
 	}) {
 		row("    %s\t%d %s", r.Principal, s.Reads[r], r.Outcome)
 	}
 	_ = table.Flush() // a strings.Builder takes everything
-	b.WriteString(next)
+	b.WriteString("\nWhat to try next\n")
+	if s.Engine == mockEngine {
+		b.WriteString("  go tool mage tools:install   builds the Pulumi CLI (5 to 10 minutes); the demo then uses the real engine\n")
+	}
+	b.WriteString("  go tool mage local:start     the emulator as a server, for the aws CLI and any SDK\n")
+	b.WriteString("  go tool mage test            all tests\n")
 	return b.String()
 }
-
-const next = `
-What to try next
-  go tool mage local:start     the emulator as a server, for the aws CLI and any SDK
-  go tool mage tools:install   builds the Pulumi CLI (5 to 10 minutes); the demo then uses the real engine
-  go tool mage test            all tests
-`
