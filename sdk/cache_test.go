@@ -335,7 +335,7 @@ func TestDuringAnOutageReadersDoNotWait(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		store.BeforeCall(nil)
-		time.Sleep(30 * time.Second)
+		time.Sleep(36 * time.Second) // the timeout of the fetch that runs, and the longest back-off
 		read(t, client, name)
 		synctest.Wait()
 		secret := read(t, client, name)
