@@ -13,12 +13,14 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/aistudio/secrets/demo/story"
 	"github.com/aistudio/secrets/localcloud/faults"
+	"github.com/aistudio/secrets/sdk/spec"
 )
 
 const root = "../.."
@@ -136,5 +138,37 @@ func TestTheRotatorDiesAtEveryCall(t *testing.T) {
 		}
 		assert.Greater(t, crashes, 5, "the function makes more calls than that")
 		t.Logf("%s: killed at each of %d calls", kind, crashes)
+		r.assertNoValueLeaks(ctx, t)
+	}
+}
+
+// assertNoValueLeaks looks for the passwords that work now in the function's
+// log and in the trail.
+func (r rotator) assertNoValueLeaks(ctx context.Context, t *testing.T) {
+	t.Helper()
+	passwords := []string{r.Postgres.AdminPassword}
+	for _, stage := range []string{"AWSCURRENT", "AWSPREVIOUS"} {
+		out, err := r.secrets.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String(story.SecretName), VersionStage: &stage})
+		require.NoError(t, err)
+		credentials, err := spec.ParseDatabase(spec.ValueString(*out.SecretString))
+		require.NoError(t, err)
+		passwords = append(passwords, credentials.Password.RevealString())
+	}
+	records, err := r.FunctionLog(ctx)
+	require.NoError(t, err)
+	require.NotEmpty(t, records)
+	pages := cloudtrail.NewLookupEventsPaginator(cloudtrail.NewFromConfig(r.Cloud.Config(story.Region)), &cloudtrail.LookupEventsInput{})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		require.NoError(t, err)
+		for _, event := range page.Events {
+			records = append(records, *event.CloudTrailEvent)
+		}
+	}
+	for _, record := range records {
+		for _, password := range passwords {
+			// Not assert.NotContains: it would print the password.
+			assert.False(t, strings.Contains(record, password), "a password is in a log or in the trail")
+		}
 	}
 }
