@@ -1,0 +1,52 @@
+package integration_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	secrets "github.com/aistudio/secrets/sdk"
+	"github.com/aistudio/secrets/sdk/feed"
+	"github.com/aistudio/secrets/sdk/spec"
+)
+
+// A change that is published reaches a cache within the feed's interval, long
+// before the value's time is over.
+func TestAPublishedChangeReachesTheCache(t *testing.T) {
+	c := startCloud(t)
+	tables := dynamodb.NewFromConfig(c.Config(primary))
+	_, err := tables.CreateTable(t.Context(), &dynamodb.CreateTableInput{
+		TableName:   aws.String("feed"),
+		BillingMode: types.BillingModePayPerRequest,
+		KeySchema: []types.KeySchemaElement{
+			{AttributeName: aws.String(spec.FeedKey), KeyType: types.KeyTypeHash},
+			{AttributeName: aws.String(spec.FeedTime), KeyType: types.KeyTypeRange},
+		},
+		AttributeDefinitions: []types.AttributeDefinition{
+			{AttributeName: aws.String(spec.FeedKey), AttributeType: types.ScalarAttributeTypeS},
+			{AttributeName: aws.String(spec.FeedTime), AttributeType: types.ScalarAttributeTypeS},
+		},
+	})
+	require.NoError(t, err)
+	table := feed.NewTable(tables, "feed").WithClock(c.Clock().Now)
+	client := c.client(t, secrets.WithFeed(table, 30*time.Second))
+	read := func() string {
+		text, err := client.GetString(t.Context(), secretName)
+		require.NoError(t, err)
+		return text
+	}
+	require.Equal(t, "one", read())
+
+	c.put(t, "two")
+	c.advance(t, time.Minute)
+	require.Equal(t, "one", read(), "without word from the feed the cached value is served")
+
+	require.NoError(t, table.Publish(t.Context(), secrets.Change{SecretID: c.arn}))
+	c.advance(t, time.Minute)
+	assert.Eventually(t, func() bool { return read() == "two" }, 10*time.Second, 10*time.Millisecond)
+}
