@@ -61,8 +61,6 @@ func number(s string) *big.Rat {
 	return r
 }
 
-func text(s string) value { return value{S: &s} }
-
 func numeric(r *big.Rat) value {
 	s := r.RatString()
 	if !r.IsInt() {

@@ -101,12 +101,12 @@ func (s *Service) Deliver(ctx context.Context, account, region string, event map
 	// A round trip gives the types that patterns are matched against.
 	raw, err := json.Marshal(full)
 	if err != nil {
-		s.env.Log.Error("event not delivered", "error", err)
+		s.env.Log.ErrorContext(ctx, "event not delivered", "error", err)
 		return
 	}
 	var plain map[string]any
 	if err := json.Unmarshal(raw, &plain); err != nil {
-		s.env.Log.Error("event not delivered", "error", err)
+		s.env.Log.ErrorContext(ctx, "event not delivered", "error", err)
 		return
 	}
 	s.mu.Lock()
@@ -140,10 +140,10 @@ func (s *Service) sendTo(ctx context.Context, caller api.Caller, t target, paylo
 	if err == nil {
 		return
 	}
-	s.env.Log.Warn("event not delivered", "rule", caller.SourceARN, "target", t.Arn, "error", err)
+	s.env.Log.WarnContext(ctx, "event not delivered", "rule", caller.SourceARN, "target", t.Arn, "error", err)
 	if t.DeadLetterConfig != nil {
 		if err := s.queues.Send(ctx, caller, t.DeadLetterConfig.Arn, payload); err != nil {
-			s.env.Log.Warn("event not delivered to the dead-letter queue", "rule", caller.SourceARN, "error", err)
+			s.env.Log.WarnContext(ctx, "event not delivered to the dead-letter queue", "rule", caller.SourceARN, "error", err)
 		}
 	}
 }

@@ -53,7 +53,7 @@ func (k *key) seal(rand io.Reader, plaintext []byte, encryptionContext map[strin
 	aead := newAEAD(k.material.generations[n].secret)
 	blob := []byte{blobVersion, byte(len(k.id))}
 	blob = append(blob, k.id...)
-	blob = binary.BigEndian.AppendUint16(blob, uint16(n)) //nolint:gosec // a key has few generations
+	blob = binary.BigEndian.AppendUint16(blob, uint16(n))
 	nonce := make([]byte, aead.NonceSize())
 	if _, err := io.ReadFull(rand, nonce); err != nil {
 		return nil, fmt.Errorf("nonce: %w", err)
@@ -81,7 +81,7 @@ func additionalData(header []byte, encryptionContext map[string]string) []byte {
 	aad := bytes.Clone(header)
 	for _, name := range sortedKeys(encryptionContext) {
 		for _, s := range []string{name, encryptionContext[name]} {
-			aad = binary.BigEndian.AppendUint32(aad, uint32(len(s))) //nolint:gosec // contexts are at most 8 KB
+			aad = binary.BigEndian.AppendUint32(aad, uint32(len(s)))
 			aad = append(aad, s...)
 		}
 	}
