@@ -31,6 +31,11 @@ const (
 	// bootstrap, the name that Lambda's runtime provided.al2023 runs.
 	LambdaFunction ProgramKind = iota + 1
 
+	// LambdaLayer becomes dist/<name>-layer_linux_<arch>.zip with the program as
+	// an external extension: Lambda runs what is in /opt/extensions, where it
+	// unpacks extensions/ of a layer.
+	LambdaLayer
+
 	// HostProgram becomes bin/<name>, for the machine that builds.
 	HostProgram
 )
@@ -45,8 +50,18 @@ var programKinds = []struct {
 	{"rotate-*", LambdaFunction},
 	{"rotation-feed", LambdaFunction},
 	{"auditor", LambdaFunction},
+	{"secrets-extension", LambdaLayer},
 	{"localcloud", HostProgram},
 	{"pulumi-resource-aws", HostProgram},
+}
+
+// artifact returns what build makes of the program for an architecture: the
+// name of the archive and that of the program in it.
+func (p Program) artifact(arch string) (archive, entry string) {
+	if p.Kind == LambdaLayer {
+		return fmt.Sprintf("%s-layer_linux_%s.zip", p.Name, arch), "extensions/" + p.Name
+	}
+	return fmt.Sprintf("%s_linux_%s.zip", p.Name, arch), "bootstrap"
 }
 
 // architectures are those that Lambda runs, as GOARCH.
@@ -75,7 +90,7 @@ func (w *Workspace) Build(ctx context.Context) error {
 // byte for byte wherever and whenever it is made from the same sources with the
 // same Go toolchain.
 func (w *Workspace) BuildLambdas(ctx context.Context) error {
-	functions, err := w.programs(LambdaFunction)
+	programs, err := w.programs(LambdaFunction, LambdaLayer)
 	if err != nil {
 		return err
 	}
@@ -90,18 +105,18 @@ func (w *Workspace) BuildLambdas(ctx context.Context) error {
 	defer os.RemoveAll(temporary)
 
 	var names []string
-	for _, function := range functions {
+	for _, program := range programs {
 		for _, arch := range architectures {
-			name := fmt.Sprintf("%s_linux_%s.zip", function.Name, arch)
-			bootstrap := filepath.Join(temporary, "bootstrap")
-			if err := w.compileFor(ctx, arch, function, bootstrap); err != nil {
+			name, entry := program.artifact(arch)
+			compiled := filepath.Join(temporary, "program")
+			if err := w.compileFor(ctx, arch, program, compiled); err != nil {
 				return err
 			}
-			program, err := os.ReadFile(bootstrap)
+			executable, err := os.ReadFile(compiled)
 			if err != nil {
 				return fmt.Errorf("build %s: %w", name, err)
 			}
-			archive, err := zipExecutable("bootstrap", program)
+			archive, err := zipExecutable(entry, executable)
 			if err != nil {
 				return fmt.Errorf("build %s: %w", name, err)
 			}
@@ -122,13 +137,13 @@ func (w *Workspace) BuildLambdas(ctx context.Context) error {
 	return removeOthers(dist, append(names, "SHA256SUMS"))
 }
 
-// programs returns the commands of one kind.
-func (w *Workspace) programs(kind ProgramKind) ([]Program, error) {
+// programs returns the commands of some kinds.
+func (w *Workspace) programs(kinds ...ProgramKind) ([]Program, error) {
 	all, err := w.Programs()
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(all, func(p Program) bool { return p.Kind != kind }), nil
+	return slices.DeleteFunc(all, func(p Program) bool { return !slices.Contains(kinds, p.Kind) }), nil
 }
 
 // Programs returns all commands of the workspace (cmd/* of each module), sorted

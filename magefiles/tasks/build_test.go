@@ -20,6 +20,7 @@ var lambdaTree = map[string]string{
 	"sdk/sdk.go":                           "package sdk\n\nfunc Name() string { return \"sdk\" }\n",
 	"rotators/go.mod":                      "module example.com/rotators\n\ngo 1.26\n\nrequire example.com/sdk v0.0.0\n\nreplace example.com/sdk => ../sdk\n",
 	"rotators/cmd/rotate-database/main.go": "package main\n\nimport \"example.com/sdk\"\n\nfunc main() { println(sdk.Name()) }\n",
+	"sdk/cmd/secrets-extension/main.go":    "package main\n\nfunc main() {}\n",
 	"rotators/cmd/localcloud/main.go":      "package main\n\nfunc main() { println(\"here\") }\n",
 	"dist/rotate-gone_linux_arm64.zip":     "of a function that is no more",
 }
@@ -36,7 +37,8 @@ func TestBuildIsReproducible(t *testing.T) {
 	t.Setenv("GOOS", "darwin")
 	require.NoError(t, second.BuildLambdas(t.Context()))
 
-	names := []string{"SHA256SUMS", "rotate-database_linux_amd64.zip", "rotate-database_linux_arm64.zip"}
+	names := []string{"SHA256SUMS", "rotate-database_linux_amd64.zip", "rotate-database_linux_arm64.zip",
+		"secrets-extension-layer_linux_amd64.zip", "secrets-extension-layer_linux_arm64.zip"}
 	assert.Equal(t, names, namesIn(t, first.path("dist")), "also: the artifact of a function that is no more is removed")
 	for _, name := range names {
 		one, err := os.ReadFile(first.path("dist", name))
@@ -48,36 +50,40 @@ func TestBuildIsReproducible(t *testing.T) {
 	}
 }
 
-// What is in an archive is what Lambda's runtime provided.al2023 wants.
+// What is in an archive is what Lambda's runtime provided.al2023 wants, and what
+// it wants of a layer.
 func TestBuildMakesWhatLambdaRuns(t *testing.T) {
 	w, out := openTree(t, lambdaTree)
 	require.NoError(t, w.Build(t.Context()))
 
 	for arch, machine := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
-		archive, err := zip.OpenReader(w.path("dist", "rotate-database_linux_"+arch+".zip"))
-		require.NoError(t, err)
-		defer archive.Close()
-		require.Len(t, archive.File, 1)
-		bootstrap := archive.File[0]
-		assert.Equal(t, "bootstrap", bootstrap.Name)
-		assert.Equal(t, os.FileMode(0o755), bootstrap.Mode())
+		for name, entry := range map[string]string{"rotate-database": "bootstrap", "secrets-extension-layer": "extensions/secrets-extension"} {
+			archive, err := zip.OpenReader(w.path("dist", name+"_linux_"+arch+".zip"))
+			require.NoError(t, err)
+			defer archive.Close()
+			require.Len(t, archive.File, 1)
+			executable := archive.File[0]
+			assert.Equal(t, entry, executable.Name)
+			assert.Equal(t, os.FileMode(0o755), executable.Mode())
 
-		file, err := bootstrap.Open()
-		require.NoError(t, err)
-		program, err := io.ReadAll(file)
-		require.NoError(t, err)
-		binary, err := elf.NewFile(bytes.NewReader(program))
-		require.NoError(t, err)
-		assert.Equal(t, machine, binary.Machine)
-		libraries, err := binary.ImportedLibraries()
-		require.NoError(t, err)
-		assert.Empty(t, libraries, "linked with nothing of the machine that builds")
+			file, err := executable.Open()
+			require.NoError(t, err)
+			program, err := io.ReadAll(file)
+			require.NoError(t, err)
+			binary, err := elf.NewFile(bytes.NewReader(program))
+			require.NoError(t, err)
+			assert.Equal(t, machine, binary.Machine)
+			libraries, err := binary.ImportedLibraries()
+			require.NoError(t, err)
+			assert.Empty(t, libraries, "linked with nothing of the machine that builds")
+		}
 	}
 
 	check := command{dir: w.path("dist"), name: "sha256sum", args: []string{"--check", "--strict", "SHA256SUMS"}}
 	printed, err := check.output(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, "rotate-database_linux_amd64.zip: OK\nrotate-database_linux_arm64.zip: OK\n", printed)
+	assert.Equal(t, "rotate-database_linux_amd64.zip: OK\nrotate-database_linux_arm64.zip: OK\n"+
+		"secrets-extension-layer_linux_amd64.zip: OK\nsecrets-extension-layer_linux_arm64.zip: OK\n", printed)
 
 	_, err = command{name: w.path("bin", "localcloud")}.output(t.Context())
 	require.NoError(t, err)
