@@ -3,7 +3,9 @@ package extension
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
+	"runtime/debug"
 	"strconv"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -22,6 +24,15 @@ const attempts = 2
 // the value, so that the cache holds what is served. A hit encodes nothing.
 type bodies struct{ api secrets.API }
 
+// orError makes an error of a panic, to be deferred. Without it a panic in a
+// call to AWS, which no request's goroutine makes, would end the process. What
+// was panicked with isn't told: it might hold a value.
+func orError(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("panic (%T) in a call to AWS: %s", p, debug.Stack())
+	}
+}
+
 // secretBodies returns Secrets Manager by region.
 func secretBodies(c aws.Config) func(region string) secrets.API {
 	return func(region string) secrets.API {
@@ -35,7 +46,8 @@ func secretBodies(c aws.Config) func(region string) secrets.API {
 	}
 }
 
-func (b bodies) GetSecretValue(ctx context.Context, in *secretsmanager.GetSecretValueInput, options ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error) {
+func (b bodies) GetSecretValue(ctx context.Context, in *secretsmanager.GetSecretValueInput, options ...func(*secretsmanager.Options)) (_ *secretsmanager.GetSecretValueOutput, err error) {
+	defer orError(&err)
 	out, err := b.api.GetSecretValue(ctx, in, options...)
 	if err != nil {
 		return nil, err
@@ -51,7 +63,8 @@ func (b bodies) GetSecretValue(ctx context.Context, in *secretsmanager.GetSecret
 	}, nil
 }
 
-func (b bodies) BatchGetSecretValue(ctx context.Context, in *secretsmanager.BatchGetSecretValueInput, options ...func(*secretsmanager.Options)) (*secretsmanager.BatchGetSecretValueOutput, error) {
+func (b bodies) BatchGetSecretValue(ctx context.Context, in *secretsmanager.BatchGetSecretValueInput, options ...func(*secretsmanager.Options)) (_ *secretsmanager.BatchGetSecretValueOutput, err error) {
+	defer orError(&err)
 	out, err := b.api.BatchGetSecretValue(ctx, in, options...)
 	if err != nil {
 		return nil, err
@@ -109,7 +122,8 @@ func parameterID(r ParameterRequest) string {
 	return url.Values{"name": {name}, "withDecryption": {strconv.FormatBool(r.Decrypt)}}.Encode()
 }
 
-func (p parameters) GetSecretValue(ctx context.Context, in *secretsmanager.GetSecretValueInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error) {
+func (p parameters) GetSecretValue(ctx context.Context, in *secretsmanager.GetSecretValueInput, _ ...func(*secretsmanager.Options)) (_ *secretsmanager.GetSecretValueOutput, err error) {
+	defer orError(&err)
 	query, err := url.ParseQuery(*in.SecretId)
 	if err != nil {
 		return nil, err

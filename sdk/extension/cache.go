@@ -24,8 +24,10 @@ const minRefresh = secrets.DefaultMinRefresh
 // answered with: one of secrets and one of parameters. It is safe for concurrent
 // use. The AWS configuration is loaded at the first read.
 type Cache struct {
-	config Config
-	load   func(context.Context) (aws.Config, error)
+	config  Config
+	load    func(context.Context) (aws.Config, error)
+	now     func() time.Time
+	options []secrets.Option // in addition to the configuration's, for tests
 
 	mu      sync.Mutex
 	closed  bool
@@ -58,7 +60,7 @@ func NewCache(c Config, load func(context.Context) (aws.Config, error)) *Cache {
 			return config.LoadDefaultConfig(ctx, config.WithHTTPClient(client))
 		}
 	}
-	return &Cache{config: c, load: load}
+	return &Cache{config: c, load: load, now: time.Now}
 }
 
 // Secret returns the JSON of GetSecretValue.
@@ -67,14 +69,19 @@ func (c *Cache) Secret(ctx context.Context, r SecretRequest) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	secret, err := open.secret(ctx, r)
+	secret, err := open.secret(ctx, r, c.now().Add(-clockError))
 	if err != nil {
 		return nil, err
 	}
 	return secret.Value.Reveal(), nil
 }
 
-func (o *readers) secret(ctx context.Context, r SecretRequest) (secrets.Secret, error) {
+// clockError is how far the clocks of the cache and of the system may be apart.
+const clockError = 10 * time.Millisecond
+
+// secret reads what is asked for. What was fetched since start was fetched for
+// it.
+func (o *readers) secret(ctx context.Context, r SecretRequest, start time.Time) (secrets.Secret, error) {
 	which := []secrets.Selector{secrets.Stage(r.Stage), secrets.Version(r.Version)}
 	switch {
 	case !r.Refresh:
@@ -82,7 +89,6 @@ func (o *readers) secret(ctx context.Context, r SecretRequest) (secrets.Secret, 
 	case r.Version == "" && (r.Stage == "" || r.Stage == secrets.StageCurrent):
 		return o.secrets.Refresh(ctx, r.ID)
 	}
-	start := time.Now()
 	secret, err := o.forced.Get(ctx, r.ID, which...)
 	if err == nil && !secret.FetchedAt.Before(start) {
 		// What is cached may be older. It is dropped only now that the service
@@ -159,7 +165,7 @@ func (c *Cache) open(ctx context.Context) (*readers, error) {
 	if aws.Region == "" {
 		return nil, errors.New("no AWS region: set AWS_REGION")
 	}
-	opened, err := c.config.open(ctx, aws)
+	opened, err := c.config.open(ctx, aws, c.options)
 	if err != nil {
 		return nil, err
 	}
@@ -168,8 +174,9 @@ func (c *Cache) open(ctx context.Context) (*readers, error) {
 }
 
 // open makes the SDK's clients. It makes no call.
-func (c Config) open(ctx context.Context, aws aws.Config) (*readers, error) {
+func (c Config) open(ctx context.Context, aws aws.Config, more []secrets.Option) (*readers, error) {
 	common := append(c.Secrets.options(c), secrets.WithRegion(aws.Region), secrets.WithAPI(secretBodies(aws)))
+	common = append(common, more...)
 	cached := common
 	if c.FeedTable != "" {
 		table := feed.NewTable(dynamodb.NewFromConfig(aws), c.FeedTable)
@@ -177,6 +184,7 @@ func (c Config) open(ctx context.Context, aws aws.Config) (*readers, error) {
 	}
 	forced := append(common[:len(common):len(common)], secrets.WithTTL(minRefresh), secrets.WithNegativeTTL(minRefresh), secrets.WithMaxStale(0))
 	parameters := append(c.Parameters.options(c), secrets.WithRegion(aws.Region), secrets.WithFailover(), secrets.WithAPI(parameterBodies(aws)))
+	parameters = append(parameters, more...)
 
 	var (
 		o   readers

@@ -11,10 +11,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -114,6 +116,8 @@ func (s *services) do(r *http.Request, operation string, body []byte) (any, erro
 			values = append(values, map[string]any{"ARN": v.ARN, "Name": v.Name, "VersionId": v.VersionId, "VersionStages": v.VersionStages, "CreatedDate": 1698765432.125, "SecretString": v.SecretString})
 		}
 		return map[string]any{"SecretValues": values}, nil
+	case "Query": // the rotation feed
+		return map[string]any{"Items": []any{map[string]any{"SecretId": map[string]string{"S": "a"}, "VersionId": map[string]string{"S": "another"}}}}, nil
 	case "GetParameter":
 		var in struct {
 			Name           string
@@ -286,13 +290,88 @@ func TestNoConnection(t *testing.T) {
 	assert.JSONEq(t, `{"__type":"TimeoutError","message":"Timeout"}`, w.Body.String())
 }
 
+func TestTheCacheFollowsTheFeed(t *testing.T) {
+	s := startServices(t)
+	cache := s.cache(t, map[string]string{"SECRETS_FEED_TABLE": "changes"})
+	now := time.Now()
+	cache.now = func() time.Time { return now }
+	cache.options = []secrets.Option{secrets.WithClock(cache.now)}
+	h := newTestHandler(cache, io.Discard)
+	s.store.Put("a", "one")
+	require.Contains(t, get(h, http.MethodGet, "/v1/a").Body.String(), `"SecretString":"one"`)
+	s.store.Put("a", "two")
+	require.Contains(t, get(h, http.MethodGet, "/v1/a").Body.String(), `"SecretString":"one"`)
+	now = now.Add(time.Minute + 2*time.Second) // after a freeze, it asks the feed first
+	assert.Contains(t, get(h, http.MethodGet, "/v1/a").Body.String(), `"SecretString":"two"`)
+	assert.Equal(t, []string{"GetSecretValue", "Query", "GetSecretValue"}, s.calls)
+}
+
+func TestTheTTLIsAWSs(t *testing.T) {
+	s := startServices(t)
+	cache := s.cache(t, map[string]string{"SECRETS_MANAGER_TTL": "100", "SSM_PARAMETER_STORE_TTL": "1000"})
+	now := time.Now()
+	cache.options = []secrets.Option{secrets.WithClock(func() time.Time { return now })}
+	h := newTestHandler(cache, io.Discard)
+	s.store.Put("a", "one")
+	read := func() {
+		assert.Equal(t, http.StatusOK, get(h, http.MethodGet, "/v1/a").Code)
+		assert.Equal(t, http.StatusOK, get(h, http.MethodGet, "/systemsmanager/parameters/get?name=p").Code)
+	}
+	read()
+	now = now.Add(101 * time.Second)
+	read()
+	now = now.Add(700 * time.Second)
+	read()
+	assert.Equal(t, []string{"GetSecretValue", "GetParameter", "GetSecretValue", "GetSecretValue"}, s.calls)
+	s.fail(http.StatusServiceUnavailable)
+	now = now.Add(10 * time.Hour)
+	read()
+}
+
+// broken panics in every call.
+type broken struct{}
+
+func (broken) GetSecretValue(context.Context, *secretsmanager.GetSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error) {
+	panic("the-value")
+}
+
+func (broken) BatchGetSecretValue(context.Context, *secretsmanager.BatchGetSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.BatchGetSecretValueOutput, error) {
+	panic("the-value")
+}
+
+func (broken) GetParameter(context.Context, *ssm.GetParameterInput, ...func(*ssm.Options)) (*ssm.GetParameterOutput, error) {
+	panic("the-value")
+}
+
+// The SDK calls AWS in goroutines of its own, where a panic would end the
+// process and with it the function.
+func TestAPanicInACallEndsTheRequestOnly(t *testing.T) {
+	reader := func(api secrets.API) *secrets.Client {
+		client, err := secrets.New(t.Context(), secrets.WithAPI(func(string) secrets.API { return api }))
+		require.NoError(t, err)
+		return client
+	}
+	cache := NewCache(Config{Prefetch: []string{"a", "b"}}, nil)
+	cache.readers = &readers{secrets: reader(bodies{broken{}}), forced: reader(bodies{broken{}}), parameters: reader(parameters{broken{}})}
+	var log strings.Builder
+	h := newTestHandler(cache, &log)
+	for _, path := range []string{"/v1/a", "/v1/a?refreshNow=1", "/v1/a?refreshNow=1&versionStage=b", "/systemsmanager/parameters/get?name=p"} {
+		assert.Equal(t, http.StatusInternalServerError, get(h, http.MethodGet, path).Code)
+	}
+	require.Error(t, cache.Prefetch(t.Context()))
+	assert.Contains(t, log.String(), "panic (string)")
+	assert.NotContains(t, log.String(), "the-value")
+	require.NoError(t, cache.Close())
+}
+
 // A hit over HTTP, from the handler on.
 func BenchmarkHit(b *testing.B) {
 	store := secretstest.New()
 	store.Put("a", strings.Repeat("x", 200))
 	client, err := secrets.New(context.Background(), secrets.WithRegion(secretstest.Region), secrets.WithAPI(func(region string) secrets.API { return bodies{store.API(region)} }))
 	require.NoError(b, err)
-	cache := &Cache{readers: &readers{secrets: client, forced: client, parameters: client}}
+	cache := NewCache(Config{}, nil)
+	cache.readers = &readers{secrets: client, forced: client, parameters: client}
 	server := httptest.NewServer(func() http.Handler {
 		h := NewHandler(cache, testToken, slog.New(slog.DiscardHandler))
 		h.Ready()
