@@ -76,9 +76,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status, kind := http.StatusOK, "application/json"
 	if err != nil {
 		status, kind, body = describe(err)
-		h.log.Warn("request failed", "path", r.URL.Path, "status", status, "error", err.Error())
+		h.log.WarnContext(r.Context(), "request failed", "path", r.URL.Path, "status", status, "error", err.Error())
 	} else {
-		h.log.Debug("request served", "path", r.URL.Path, "took", time.Since(start).String())
+		h.log.DebugContext(r.Context(), "request served", "path", r.URL.Path, "took", time.Since(start).String())
 	}
 	header.Set("Content-Type", kind)
 	w.WriteHeader(status)
@@ -91,7 +91,7 @@ func (h *Handler) answer(r *http.Request, active int64) (body []byte, err error)
 	defer func() {
 		if p := recover(); p != nil {
 			// What was panicked with isn't logged: it might hold a value.
-			h.log.Error("panic in a request", "path", r.URL.Path, "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+			h.log.ErrorContext(r.Context(), "panic in a request", "path", r.URL.Path, "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 			body, err = nil, errors.New("internal error")
 		}
 	}()

@@ -26,7 +26,7 @@ type secretBody struct {
 	Name           *string
 	SecretBinary   []byte // base64
 	SecretString   *string
-	VersionId      *string //nolint:revive // the API's name
+	VersionId      *string
 	VersionStages  []string
 	ResultMetadata struct{}
 }

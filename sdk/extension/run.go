@@ -27,16 +27,16 @@ func Run(ctx context.Context, name string, lookup func(string) (string, bool), o
 	c, warnings := ReadConfig(lookup)
 	log := slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: c.Level})).With("extension", name)
 	for _, warning := range warnings {
-		log.Warn("configuration", "error", warning)
+		log.WarnContext(ctx, "configuration", "error", warning)
 	}
 	cache := NewCache(c, nil)
 	defer func() { _ = cache.Close() }()
 	if err := cache.Check(); err != nil {
-		log.Error("no secret can be read", "error", err.Error())
+		log.ErrorContext(ctx, "no secret can be read", "error", err.Error())
 	}
 	err := run(ctx, c, name, lookup, cache, log)
 	if err != nil {
-		log.Error("stopping", "error", err.Error())
+		log.ErrorContext(ctx, "stopping", "error", err.Error())
 	}
 	return err
 }
@@ -60,14 +60,14 @@ func run(ctx context.Context, c Config, name string, lookup func(string) (string
 	if listener != nil {
 		go func() {
 			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-				log.Error("no longer listening", "error", err.Error())
+				log.ErrorContext(ctx, "no longer listening", "error", err.Error())
 			}
 		}()
 		defer shutdown(server)
 	}
 	if c.RuntimeAPI == "" {
 		handler.Ready()
-		log.Info("serving", "port", c.Port)
+		log.InfoContext(ctx, "serving", "port", c.Port)
 		<-ctx.Done()
 		return nil
 	}
@@ -97,17 +97,17 @@ func follow(ctx context.Context, l *lifecycle, handler *Handler, cache *Cache, l
 			}
 			first = false
 		case eventShutdown:
-			log.Debug("shutting down", "reason", e.Reason)
+			log.DebugContext(ctx, "shutting down", "reason", e.Reason)
 			return nil
 		default:
-			log.Warn("unknown event", "type", e.Type)
+			log.WarnContext(ctx, "unknown event", "type", e.Type)
 		}
 	}
 }
 
 func prefetch(ctx context.Context, cache *Cache, log *slog.Logger) {
 	if err := cache.Prefetch(ctx); err != nil {
-		log.Warn("prefetch", "error", err.Error())
+		log.WarnContext(ctx, "prefetch", "error", err.Error())
 	}
 }
 

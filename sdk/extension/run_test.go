@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -94,17 +96,27 @@ func (l *log) has(message string) bool {
 	return false
 }
 
-func freePort(t *testing.T) (net.Listener, string) {
+// freePort returns a port that nobody listens on, below those that Linux gives
+// to connections by itself: one of these might be taken before it is used.
+func freePort(t *testing.T) string {
 	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp4", "127.0.0.1:0")
-	require.NoError(t, err)
-	return listener, strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
+	for {
+		port := strconv.Itoa(20000 + rand.IntN(10000))
+		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp4", "127.0.0.1:"+port)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
+		require.NoError(t, err)
+		require.NoError(t, listener.Close())
+		return port
+	}
 }
 
-func status(t *testing.T, port, path string) (int, error) {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:"+port+path, nil)
-	require.NoError(t, err)
+func status(ctx context.Context, port, path string) (int, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:"+port+path, nil)
+	if err != nil {
+		return 0, err
+	}
 	request.Header.Set("X-Aws-Parameters-Secrets-Token", testToken)
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
@@ -125,11 +137,10 @@ func variables(port string, more ...string) map[string]string {
 // vault-lambda-extension#31: the function's requests came before the extension
 // listened. Lambda starts the runtime after the registration.
 func TestReport6ItListensBeforeItRegisters(t *testing.T) {
-	listener, port := freePort(t)
-	require.NoError(t, listener.Close())
+	port := freePort(t)
 	api := startLambdaAPI(t)
 	listening := 0
-	api.atRegistration = func() { listening, _ = status(t, port, "/ping") }
+	api.atRegistration = func() { listening, _ = status(t.Context(), port, "/ping") }
 	api.events <- `{"eventType":"INVOKE","deadlineMs":1,"requestId":"r"}`
 	api.events <- `{"eventType":"FUTURE"}`
 	api.events <- `{"eventType":"SHUTDOWN","shutdownReason":"spindown"}`
@@ -144,7 +155,7 @@ func TestReport6ItListensBeforeItRegisters(t *testing.T) {
 		"GET /2020-01-01/extension/event/next id-1 ",
 	}, api.calls)
 	assert.Empty(t, api.reports)
-	_, err := status(t, port, "/ping")
+	_, err := status(t.Context(), port, "/ping")
 	require.Error(t, err, "it doesn't listen any more")
 	require.NoError(t, lines.wrong, "every line is JSON")
 	assert.True(t, lines.has("unknown event"))
@@ -153,8 +164,7 @@ func TestReport6ItListensBeforeItRegisters(t *testing.T) {
 
 // vault-lambda-extension#113: a snapshot must hold nothing secret.
 func TestReport5NothingIsReadBeforeTheFirstInvocation(t *testing.T) {
-	listener, port := freePort(t)
-	require.NoError(t, listener.Close())
+	port := freePort(t)
 	s := startServices(t)
 	s.store.Put("a", "one")
 	t.Setenv("AWS_ENDPOINT_URL", s.URL)
@@ -172,7 +182,7 @@ func TestReport5NothingIsReadBeforeTheFirstInvocation(t *testing.T) {
 		switch nexts++; nexts {
 		case 1: // Init is over: the function asks, and nothing is known yet
 			go func() {
-				code, _ := status(t, port, "/v1/a")
+				code, _ := status(t.Context(), port, "/v1/a")
 				reads <- code
 			}()
 			before = s.count()
@@ -188,11 +198,13 @@ func TestReport5NothingIsReadBeforeTheFirstInvocation(t *testing.T) {
 }
 
 func TestAPortThatIsTakenFailsTheInit(t *testing.T) {
-	listener, port := freePort(t)
+	port := freePort(t)
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp4", "127.0.0.1:"+port)
+	require.NoError(t, err)
 	defer listener.Close()
 	api := startLambdaAPI(t)
 	var lines log
-	err := Run(t.Context(), "secrets-extension", lookupIn(variables(port, "AWS_LAMBDA_RUNTIME_API", api.Listener.Addr().String())), &lines)
+	err = Run(t.Context(), "secrets-extension", lookupIn(variables(port, "AWS_LAMBDA_RUNTIME_API", api.Listener.Addr().String())), &lines)
 	require.ErrorContains(t, err, "address already in use")
 	require.Len(t, api.reports, 1)
 	assert.Contains(t, api.reports[0], `Extension.InitError {"errorMessage":"listen for the function: `)
@@ -201,8 +213,7 @@ func TestAPortThatIsTakenFailsTheInit(t *testing.T) {
 
 func TestWhatLambdaRefusesEndsIt(t *testing.T) {
 	for path, report := range map[string]string{"register": "", "event/next": "Extension.ExitError"} {
-		listener, port := freePort(t)
-		require.NoError(t, listener.Close())
+		port := freePort(t)
 		api := startLambdaAPI(t)
 		api.refuse = "/2020-01-01/extension/" + path
 		err := Run(t.Context(), "secrets-extension", lookupIn(variables(port, "AWS_LAMBDA_RUNTIME_API", api.Listener.Addr().String())), io.Discard)
@@ -212,8 +223,7 @@ func TestWhatLambdaRefusesEndsIt(t *testing.T) {
 }
 
 func TestSidecar(t *testing.T) {
-	listener, port := freePort(t)
-	require.NoError(t, listener.Close())
+	port := freePort(t)
 	ctx, stop := context.WithCancel(t.Context())
 	var lines log
 	done := make(chan error)
@@ -222,10 +232,10 @@ func TestSidecar(t *testing.T) {
 		done <- Run(ctx, "secrets-extension", lookupIn(variables(port, "AWS_TOKEN", "file://"+file)), &lines)
 	}()
 	require.Eventually(t, func() bool { return lines.has("serving") }, time.Minute, time.Millisecond)
-	code, err := status(t, port, "/ping")
+	code, err := status(t.Context(), port, "/ping")
 	require.NoError(t, err)
 	assert.Equal(t, http.StatusOK, code)
-	code, err = status(t, port, "/v1/a")
+	code, err = status(t.Context(), port, "/v1/a")
 	require.NoError(t, err)
 	assert.Equal(t, http.StatusForbidden, code, "the token is the file's")
 	assert.FileExists(t, file)
