@@ -4,6 +4,8 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/json"
+	"errors"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -11,6 +13,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -109,14 +112,22 @@ func startFunction(t *testing.T, variables map[string]string) *function {
 	return f
 }
 
-// freePort returns a port that nobody listens on. In Lambda each environment
-// has a network of its own; here they share the machine's.
+// freePort returns a port that nobody listens on, below those that Linux gives
+// to connections by itself: one of these might be taken before it is used. In
+// Lambda each environment has a network of its own; here they share the
+// machine's.
 func freePort(t *testing.T) string {
 	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp4", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
+	for {
+		port := strconv.Itoa(20000 + rand.IntN(10000))
+		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp4", "127.0.0.1:"+port)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
+		require.NoError(t, err)
+		require.NoError(t, listener.Close())
+		return port
+	}
 }
 
 type event struct{ Path, Kill string }
@@ -181,13 +192,13 @@ func TestAFunctionReadsThroughTheLayer(t *testing.T) {
 	assert.Equal(t, 400, missing.Status)
 	assert.Contains(t, missing.Body, `{"__type":"ResourceNotFoundException","message":"`)
 
-	f.put(t, "two")
+	f.put(t, "the second")
 	assert.Equal(t, "one", value(t, f.read(t, secretPath)), "from the cache")
-	assert.Equal(t, "two", value(t, f.read(t, secretPath+"&refreshNow=true")))
+	assert.Equal(t, "the second", value(t, f.read(t, secretPath+"&refreshNow=true")))
 	assert.Equal(t, "one", value(t, f.read(t, secretPath+"&versionStage=AWSPREVIOUS")))
 
 	f.fail(t, faults.Fault{Kind: faults.DropBefore, Region: primary, Service: "secretsmanager"})
-	assert.Equal(t, "two", value(t, f.read(t, secretPath)))
+	assert.Equal(t, "the second", value(t, f.read(t, secretPath)))
 }
 
 // What the layer says at Init is what AWS's extension says. Nothing is read
@@ -198,6 +209,14 @@ func TestTheLayerServesNothingBeforeTheFirstInvocation(t *testing.T) {
 	assert.Equal(t, 400, got.Status)
 	assert.Equal(t, "not ready to serve traffic, please wait", got.Body)
 	assert.Equal(t, "one", value(t, f.read(t, secretPath)))
+}
+
+func TestTheLayerFailsOverToTheReplica(t *testing.T) {
+	f := startFunction(t, map[string]string{"SECRETS_FAILOVER_REGIONS": replica})
+	f.fail(t, faults.Fault{Kind: faults.DropBefore, Region: primary, Service: "secretsmanager"})
+	got := f.read(t, secretPath)
+	assert.Equal(t, "one", value(t, got))
+	assert.Contains(t, got.Body, ":"+replica+":")
 }
 
 // Lambda ends the environment of an extension that was killed, and the
