@@ -11,10 +11,6 @@ import (
 	"github.com/aistudio/secrets/sdk/spec"
 )
 
-// EnvPrefetch names the variable with the ids of secrets to read at the first
-// invocation, comma separated.
-const EnvPrefetch = "SECRETS_PREFETCH"
-
 // Bounds of what the environment may set. AWS's maximum for the TTL is 300
 // seconds.
 const (
@@ -79,7 +75,7 @@ func ReadConfig(lookup func(string) (string, bool)) (c Config, warnings []string
 	c.Secrets = env.service("SECRETS_MANAGER", cached)
 	c.Parameters = env.service("SSM_PARAMETER_STORE", cached)
 
-	c.Prefetch = strings.FieldsFunc(env.text(EnvPrefetch), func(r rune) bool { return r == ',' || r == ' ' })
+	c.Prefetch = strings.FieldsFunc(env.text(spec.EnvPrefetch), func(r rune) bool { return r == ',' || r == ' ' })
 	c.FeedTable = env.text(spec.EnvFeedTable)
 	c.RuntimeAPI = env.text("AWS_LAMBDA_RUNTIME_API")
 	return c, warnings

@@ -24,6 +24,8 @@ const (
 	EnvCacheSize     = "SECRETS_CACHE_SIZE"      // number of values kept; empty: 1000
 	EnvTimeout       = "SECRETS_TIMEOUT"         // of one call; empty: 5s
 
+	EnvPrefetch = "SECRETS_PREFETCH" // ids that the layer reads at the first invocation, comma separated; empty: none
+
 	EnvFailoverRegions = "SECRETS_FAILOVER_REGIONS" // replicas' regions, comma separated, in order; empty: none
 	EnvFailoverAfter   = "SECRETS_FAILOVER_AFTER"   // time until the next region is asked as well; empty: 500ms
 )
