@@ -7,8 +7,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/aistudio/secrets/sdk/spec"
 	"github.com/aws/smithy-go"
+
+	"github.com/aistudio/secrets/sdk/spec"
 )
 
 // seedPause is between two tries of a seed that was denied access.
