@@ -14,6 +14,22 @@ const (
 
 	// EnvLogLevel is debug, info, warn or error. Empty: info.
 	EnvLogLevel = "SECRETS_LOG_LEVEL"
+
+	// EnvAPIKeyPrefix begins the keys that the API key rotator generates.
+	// Empty: the rotator's own.
+	EnvAPIKeyPrefix = "SECRETS_API_KEY_PREFIX"
+
+	// EnvAPIKeyIssuer is the JSON description of the admin API that issues API
+	// keys. Empty: keys are generated.
+	EnvAPIKeyIssuer = "SECRETS_API_KEY_ISSUER"
+
+	// EnvPasswordOptions is a JSON object with the options of Secrets Manager's
+	// GetRandomPassword, for the values of custom secrets. Empty: its defaults.
+	EnvPasswordOptions = "SECRETS_PASSWORD_OPTIONS"
+
+	// EnvWebhook is the JSON description of the webhook that applies the values
+	// of custom secrets. Empty: they are only generated.
+	EnvWebhook = "SECRETS_WEBHOOK"
 )
 
 // The environment variables that configure the cache of the SDK and of the
