@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"syscall"
@@ -162,16 +164,42 @@ func TestReport6ItListensBeforeItRegisters(t *testing.T) {
 	assert.True(t, lines.has("shutting down"))
 }
 
-// vault-lambda-extension#113: a snapshot must hold nothing secret.
-func TestReport5NothingIsReadBeforeTheFirstInvocation(t *testing.T) {
-	port := freePort(t)
-	s := startServices(t)
+// setEnvironment makes the services those of the AWS SDK's environment.
+func (s *services) setEnvironment(t *testing.T) {
+	t.Helper()
 	s.store.Put("a", "one")
 	t.Setenv("AWS_ENDPOINT_URL", s.URL)
 	t.Setenv("AWS_REGION", "eu-west-1")
 	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "example")
+}
 
+func TestThePrefetchListIsReadOnceAfterTheFirstInvocation(t *testing.T) {
+	s := startServices(t)
+	s.setEnvironment(t)
+	api := startLambdaAPI(t)
+	api.events <- `{"eventType":"INVOKE"}`
+	api.events <- `{"eventType":"INVOKE"}`
+	nexts := 0
+	api.atNext = func() {
+		nexts++
+		if nexts == 1 {
+			assert.Zero(t, s.count())
+		}
+		if nexts == 3 {
+			assert.Eventually(t, func() bool { return s.count() == 1 }, time.Minute, time.Millisecond)
+			api.events <- `{"eventType":"SHUTDOWN"}`
+		}
+	}
+	require.NoError(t, Run(t.Context(), "secrets-extension", lookupIn(variables(freePort(t), "SECRETS_PREFETCH", "a", "AWS_LAMBDA_RUNTIME_API", api.Listener.Addr().String())), io.Discard))
+	assert.Equal(t, 1, s.count())
+}
+
+// vault-lambda-extension#113: a snapshot must hold nothing secret.
+func TestReport5NothingIsReadBeforeTheFirstInvocation(t *testing.T) {
+	port := freePort(t)
+	s := startServices(t)
+	s.setEnvironment(t)
 	api := startLambdaAPI(t)
 	var (
 		reads  = make(chan int, 1)
@@ -223,25 +251,33 @@ func TestWhatLambdaRefusesEndsIt(t *testing.T) {
 }
 
 func TestSidecar(t *testing.T) {
-	port := freePort(t)
-	ctx, stop := context.WithCancel(t.Context())
-	var lines log
-	done := make(chan error)
-	file := t.TempDir() + "/token"
-	go func() {
-		done <- Run(ctx, "secrets-extension", lookupIn(variables(port, "AWS_TOKEN", "file://"+file)), &lines)
-	}()
-	require.Eventually(t, func() bool { return lines.has("serving") }, time.Minute, time.Millisecond)
-	code, err := status(t.Context(), port, "/ping")
-	require.NoError(t, err)
-	assert.Equal(t, http.StatusOK, code)
-	code, err = status(t.Context(), port, "/v1/a")
-	require.NoError(t, err)
-	assert.Equal(t, http.StatusForbidden, code, "the token is the file's")
-	assert.FileExists(t, file)
-	stop()
-	require.NoError(t, <-done)
-
+	startServices(t).setEnvironment(t)
+	port, dir := freePort(t), t.TempDir()
+	own, made := filepath.Join(dir, "own"), filepath.Join(dir, "made")
+	require.NoError(t, os.WriteFile(own, []byte(testToken+"\n"), 0o600))
+	for _, tt := range []struct {
+		file string
+		want int
+	}{{own, http.StatusOK}, {made, http.StatusForbidden}} {
+		ctx, stop := context.WithCancel(t.Context())
+		var (
+			lines log
+			done  = make(chan error)
+		)
+		go func() {
+			done <- Run(ctx, "secrets-extension", lookupIn(variables(port, "AWS_TOKEN", "file://"+tt.file)), &lines)
+		}()
+		require.Eventually(t, func() bool { return lines.has("serving") }, time.Minute, time.Millisecond)
+		code, err := status(t.Context(), port, "/ping")
+		require.NoError(t, err)
+		assert.Equal(t, http.StatusOK, code)
+		code, err = status(t.Context(), port, "/v1/a")
+		require.NoError(t, err)
+		assert.Equal(t, tt.want, code, tt.file)
+		assert.FileExists(t, tt.file)
+		stop()
+		require.NoError(t, <-done)
+	}
 	require.ErrorContains(t, Run(t.Context(), "secrets-extension", lookupIn(nil), io.Discard), "no token")
 }
 
