@@ -39,9 +39,10 @@ var programs = sync.OnceValues(func() (map[string][]byte, error) {
 	}
 	defer os.RemoveAll(dir)
 	built := map[string][]byte{}
-	for name, pkg := range map[string]string{"bootstrap": "./function", extensionName: "github.com/aistudio/secrets/sdk/cmd/secrets-extension"} {
+	for name, pkg := range map[string]string{"bootstrap": "function", extensionName: "../cmd/secrets-extension"} {
 		target := filepath.Join(dir, name)
-		cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", target, pkg)
+		cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", target, ".")
+		cmd.Dir = pkg
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
 		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 		if err := cmd.Run(); err != nil {
