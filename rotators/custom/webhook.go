@@ -24,7 +24,7 @@ import (
 // The steps that a webhook is asked for. Each may be asked for again with the
 // same token and must then end as if it had been asked for once.
 const (
-	StepSet    = "set"    // make the system accept pending beside current
+	StepSet    = "set"    // make the system accept pending beside current, and no other that was set before
 	StepTest   = "test"   // use pending as a client would
 	StepRetire = "retire" // take retired out of use; current and pending go on working
 )

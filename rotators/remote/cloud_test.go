@@ -1,0 +1,218 @@
+package remote_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	lambdahandler "github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	smtypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/stretchr/testify/require"
+
+	"github.com/aistudio/secrets/localcloud"
+	"github.com/aistudio/secrets/rotators/rotation"
+	"github.com/aistudio/secrets/sdk/spec"
+)
+
+const (
+	region          = "us-east-1"
+	forwardVariable = "FORWARD_TO"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(forwardVariable) != "" {
+		forward()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// forward is this test binary as a Lambda function: it hands each event to the
+// test that it's part of, so that the emulator's Secrets Manager runs rotations
+// by its own rules and the test decides where the rotator dies.
+func forward() {
+	lambdahandler.Start(func(ctx context.Context, event json.RawMessage) (json.RawMessage, error) {
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, os.Getenv(forwardVariable), bytes.NewReader(event))
+		if err != nil {
+			return nil, err
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = response.Body.Close() }()
+		body, err := io.ReadAll(response.Body)
+		if err == nil && response.StatusCode != http.StatusOK {
+			err = fmt.Errorf("the rotator failed: %s", body)
+		}
+		return body, err
+	})
+}
+
+// estate is an emulator with a rotation function whose code is handle.
+type estate struct {
+	testing.TB
+	cloud       *localcloud.Cloud
+	client      *secretsmanager.Client
+	functionARN string
+	arn         string
+	seeded      []string // values of all seeds
+	logs        *journal
+	handle      func(ctx context.Context, event json.RawMessage) (*spec.SeedResult, error)
+}
+
+// journal is what the rotator logged and answered.
+type journal struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (j *journal) Write(b []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(b)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
+
+func newEstate(t testing.TB) *estate {
+	t.Helper()
+	cloud, err := localcloud.New()
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, cloud.Close()) })
+	e := &estate{TB: t, cloud: cloud, client: secretsmanager.NewFromConfig(cloud.Config(region)), logs: &journal{}}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		event, _ := io.ReadAll(r.Body)
+		result, err := e.handle(r.Context(), event)
+		if err != nil {
+			_, _ = fmt.Fprintln(e.logs, err)
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(result)
+	}))
+	t.Cleanup(server.Close)
+	e.functionARN = createFunction(t, cloud, server.URL)
+	return e
+}
+
+func createFunction(t testing.TB, cloud *localcloud.Cloud, url string) string {
+	t.Helper()
+	roles := iam.NewFromConfig(cloud.Config(region))
+	role, err := roles.CreateRole(t.Context(), &iam.CreateRoleInput{
+		RoleName:                 aws.String("rotator"),
+		AssumeRolePolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}`),
+	})
+	require.NoError(t, err)
+	_, err = roles.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{
+		RoleName: aws.String("rotator"), PolicyName: aws.String("log"),
+		PolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"logs:*","Resource":"*"}]}`),
+	})
+	require.NoError(t, err)
+	architecture := lambdatypes.ArchitectureX8664
+	if runtime.GOARCH == "arm64" {
+		architecture = lambdatypes.ArchitectureArm64
+	}
+	functions := lambda.NewFromConfig(cloud.Config(region))
+	function, err := functions.CreateFunction(t.Context(), &lambda.CreateFunctionInput{
+		FunctionName: aws.String("rotator"), Role: role.Role.Arn, Timeout: aws.Int32(300),
+		Runtime: lambdatypes.RuntimeProvidedal2023, Handler: aws.String("bootstrap"), Architectures: []lambdatypes.Architecture{architecture},
+		Code:        &lambdatypes.FunctionCode{ZipFile: ownZip(t)},
+		Environment: &lambdatypes.Environment{Variables: map[string]string{forwardVariable: url}},
+	})
+	require.NoError(t, err)
+	require.NoError(t, cloud.Advance(t.Context(), time.Second))
+	_, err = functions.AddPermission(t.Context(), &lambda.AddPermissionInput{
+		FunctionName: aws.String("rotator"), StatementId: aws.String("rotate"), Action: aws.String("lambda:InvokeFunction"),
+		Principal: aws.String("secretsmanager.amazonaws.com"), SourceAccount: aws.String(cloud.Account()),
+	})
+	require.NoError(t, err)
+	return *function.FunctionArn
+}
+
+// ownZip is this test binary as a function's code.
+func ownZip(t testing.TB) []byte {
+	t.Helper()
+	path, err := os.Executable()
+	require.NoError(t, err)
+	binary, err := os.ReadFile(path)
+	require.NoError(t, err)
+	var buffer bytes.Buffer
+	archive := zip.NewWriter(&buffer)
+	header := &zip.FileHeader{Name: "bootstrap", Method: zip.Store}
+	header.SetMode(0o755)
+	file, err := archive.CreateHeader(header)
+	require.NoError(t, err)
+	_, err = file.Write(binary)
+	require.NoError(t, err)
+	require.NoError(t, archive.Close())
+	return buffer.Bytes()
+}
+
+// createSecret makes a secret; "" is one without a value.
+func (e *estate) createSecret(name, value string) string {
+	e.Helper()
+	input := &secretsmanager.CreateSecretInput{Name: &name}
+	if value != "" {
+		input.SecretString = &value
+	}
+	secret, err := e.client.CreateSecret(e.Context(), input)
+	require.NoError(e, err)
+	return *secret.ARN
+}
+
+// run makes the rotator the function's code: the target's requests and those
+// to AWS go through the killer.
+func (e *estate) run(k *killer, target func(*secretsmanager.Client) rotation.Target) {
+	config := e.cloud.Config(region)
+	config.HTTPClient = &http.Client{Transport: k}
+	client := secretsmanager.NewFromConfig(config)
+	log := slog.New(slog.NewJSONHandler(e.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	e.handle = survive(rotation.New(client, target(client), rotation.Options{Logger: log}).Handle)
+}
+
+func (e *estate) seed() error {
+	event, err := json.Marshal(spec.SeedRequest{Step: spec.StepSeed, SecretID: e.arn})
+	require.NoError(e, err)
+	_, err = e.handle(e.Context(), event)
+	return err
+}
+
+func (e *estate) rotateNow() {
+	e.Helper()
+	_, err := e.client.RotateSecret(e.Context(), &secretsmanager.RotateSecretInput{
+		SecretId: &e.arn, RotationLambdaARN: &e.functionARN,
+		RotationRules: &smtypes.RotationRulesType{ScheduleExpression: aws.String("rate(30 days)")},
+	})
+	require.NoError(e, err)
+	require.NoError(e, e.cloud.Settle(e.Context()))
+}
+
+// staged returns the value and the id of the version with a stage.
+func (e *estate) staged(stage string) (value, versionID string) {
+	e.Helper()
+	output, err := e.client.GetSecretValue(e.Context(), &secretsmanager.GetSecretValueInput{SecretId: &e.arn, VersionStage: &stage})
+	require.NoError(e, err)
+	return *output.SecretString, *output.VersionId
+}
