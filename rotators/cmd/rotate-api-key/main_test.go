@@ -1,0 +1,57 @@
+package main
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/aistudio/secrets/localcloud"
+	"github.com/aistudio/secrets/rotators/apikey"
+	"github.com/aistudio/secrets/sdk/spec"
+)
+
+// The variables are read, and what they make seeds a secret in the local cloud.
+func TestTheWiringSeedsAKey(t *testing.T) {
+	cloud, err := localcloud.New()
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, cloud.Close()) })
+	config := cloud.Config("us-east-1")
+	credentials, err := config.Credentials.Retrieve(t.Context())
+	require.NoError(t, err)
+	for name, value := range map[string]string{
+		"AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": aws.ToString(config.BaseEndpoint),
+		"AWS_ACCESS_KEY_ID": credentials.AccessKeyID, "AWS_SECRET_ACCESS_KEY": credentials.SecretAccessKey, "AWS_SESSION_TOKEN": credentials.SessionToken,
+		spec.EnvAPIKeyPrefix: "shop", spec.EnvAPIKeyIssuer: "", spec.EnvFeedTable: "", spec.EnvLogLevel: "error",
+	} {
+		t.Setenv(name, value)
+	}
+	client := secretsmanager.NewFromConfig(config)
+	name := aws.String("aistudio/dev/shop/partner-key")
+	_, err = client.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: name})
+	require.NoError(t, err)
+
+	rotator, err := wire(t.Context())
+	require.NoError(t, err)
+	event, err := json.Marshal(spec.SeedRequest{Step: spec.StepSeed, SecretID: *name})
+	require.NoError(t, err)
+	result, err := rotator.Handle(t.Context(), event)
+	require.NoError(t, err)
+	assert.True(t, result.Seeded)
+	output, err := client.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: name})
+	require.NoError(t, err)
+	key, err := spec.ParseAPIKey(spec.ValueString(*output.SecretString))
+	require.NoError(t, err)
+	require.NoError(t, apikey.Check(key.Key))
+	assert.Regexp(t, "^shop_", key.Key.RevealString()[:5])
+
+	t.Setenv(spec.EnvAPIKeyIssuer, "{}")
+	_, err = wire(t.Context())
+	require.ErrorContains(t, err, spec.EnvAPIKeyIssuer)
+	t.Setenv(spec.EnvLogLevel, "loud")
+	_, err = wire(t.Context())
+	require.ErrorContains(t, err, spec.EnvLogLevel)
+}
