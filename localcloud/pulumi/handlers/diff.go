@@ -135,7 +135,9 @@ func inputsOf(properties []property, state, inputs resource.PropertyMap) resourc
 			}
 		case importing:
 			value, _ := plain(actual)
-			if has && !isEmpty(value) && !p.same(value, p.defaultValue) {
+			// A switch without a default is off when nobody sets it.
+			off := value == false && p.defaultValue == nil
+			if has && !off && !isEmpty(value) && !p.same(value, p.defaultValue) {
 				picked[key] = p.inputOf(actual, resource.PropertyValue{})
 			}
 		case !has:

@@ -72,8 +72,14 @@ func anyValue(t *rapid.T, p property) resource.PropertyValue {
 		return resource.NewProperty(fmt.Sprintf(`{"Statement":[%q]}`, text.Draw(t, p.name)))
 	case p.fields != nil && p.set:
 		elements := []resource.PropertyValue{}
+		seen := map[string]bool{} // AWS refuses two elements of one key
 		for range rapid.IntRange(0, 3).Draw(t, p.name) {
-			elements = append(elements, resource.NewProperty(anyInputs(t, p.fields)))
+			element := resource.NewProperty(anyInputs(t, p.fields))
+			value, _ := plain(element)
+			if id := p.identity(value); !seen[id] {
+				seen[id] = true
+				elements = append(elements, element)
+			}
 		}
 		return resource.NewProperty(elements)
 	case p.fields != nil:
