@@ -37,7 +37,7 @@ func run(address string, verbose bool) error {
 	}
 	fmt.Printf(`The emulator listens on %[1]s. To use it:
 
-export AWS_ENDPOINT_URL=%[1]s AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION=us-east-1
+export AWS_ENDPOINT_URL=%[1]s AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1
 
 Move its clock:   curl -X POST -d '{"advance":"720h"}' %[1]s/_localcloud/clock
 Start over:       curl -X POST %[1]s/_localcloud/reset
