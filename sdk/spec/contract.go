@@ -12,6 +12,11 @@ const (
 	// Empty: the system's roots.
 	EnvDatabaseCAFile = "SECRETS_DATABASE_CA_FILE"
 
+	// EnvDatabaseServerNames is a JSON object from the host in a secret to the
+	// name that the database's certificate bears, for hosts that are an alias
+	// (a CNAME) of it. Empty: the host itself is verified.
+	EnvDatabaseServerNames = "SECRETS_DATABASE_SERVER_NAMES"
+
 	// EnvLogLevel is debug, info, warn or error. Empty: info.
 	EnvLogLevel = "SECRETS_LOG_LEVEL"
 
@@ -30,6 +35,10 @@ const (
 	// EnvWebhook is the JSON description of the webhook that applies the values
 	// of custom secrets. Empty: they are only generated.
 	EnvWebhook = "SECRETS_WEBHOOK"
+
+	// EnvApplier is the ARN of the Lambda function that applies the values of
+	// custom secrets, in place of a webhook. Empty: they are only generated.
+	EnvApplier = "SECRETS_APPLIER"
 )
 
 // The environment variables that configure the cache of the SDK and of the
