@@ -1,0 +1,116 @@
+package classify
+
+import (
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/aistudio/secrets/sdk/spec"
+)
+
+// credential is a form that only credentials have.
+type credential struct {
+	kind       spec.Kind // "": as the name says
+	reason     string
+	confidence float64
+}
+
+// issued are the forms of known issuers' credentials, as they document them.
+var issued = []struct {
+	form   *regexp.Regexp
+	kind   spec.Kind
+	reason string
+}{
+	{regexp.MustCompile(`-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----`), spec.KindCustom, "a private key"},
+	{regexp.MustCompile(`^(?:ghp|gho|ghu|ghs|ghr)_[A-Za-z0-9]{36,}$|^github_pat_[A-Za-z0-9_]{50,}$`), spec.KindAPIKey, "a token of GitHub"},
+	{regexp.MustCompile(`^gl(?:pat|dt|rt|ptt|soat)-[A-Za-z0-9_-]{20,}$`), spec.KindAPIKey, "a token of GitLab"},
+	{regexp.MustCompile(`^xox[abeoprs]-[A-Za-z0-9-]{10,}$|^xapp-[A-Za-z0-9-]{10,}$`), spec.KindAPIKey, "a token of Slack"},
+	{regexp.MustCompile(`^https://hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/\S+$`), spec.KindCustom, "a webhook of Slack, whose address is the credential"},
+	{regexp.MustCompile(`^https://(?:discord(?:app)?\.com/api/webhooks|[a-z0-9-]+\.webhook\.office\.com/webhookb2)/\S+$`), spec.KindCustom, "a webhook whose address is the credential"},
+	{regexp.MustCompile(`^(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{16,}$|^whsec_[A-Za-z0-9+/=]{16,}$`), spec.KindAPIKey, "a key of Stripe"},
+	{regexp.MustCompile(`^sk-(?:proj-|svcacct-|ant-|or-)?[A-Za-z0-9_-]{20,}$`), spec.KindAPIKey, "a key of a provider of language models"},
+	{regexp.MustCompile(`^hf_[A-Za-z0-9]{30,}$`), spec.KindAPIKey, "a token of Hugging Face"},
+	{regexp.MustCompile(`^AIza[A-Za-z0-9_-]{35}$`), spec.KindAPIKey, "a key of Google"},
+	{regexp.MustCompile(`^ya29\.[A-Za-z0-9_-]{20,}$|^1//[A-Za-z0-9_-]{20,}$|^GOCSPX-[A-Za-z0-9_-]{20,}$`), spec.KindOAuth, "an OAuth credential of Google"},
+	{regexp.MustCompile(`^SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}$`), spec.KindAPIKey, "a key of SendGrid"},
+	{regexp.MustCompile(`^npm_[A-Za-z0-9]{36}$|^pypi-[A-Za-z0-9_-]{40,}$|^dckr_pat_[A-Za-z0-9_-]{20,}$`), spec.KindAPIKey, "a token of a package registry"},
+	{regexp.MustCompile(`^(?:dop|doo|dor)_v1_[a-f0-9]{64}$`), spec.KindAPIKey, "a token of DigitalOcean"},
+	{regexp.MustCompile(`^hv[sbr]\.[A-Za-z0-9_-]{20,}$`), spec.KindAPIKey, "a token of Vault"},
+	{regexp.MustCompile(`^shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}$`), spec.KindAPIKey, "a token of Shopify"},
+	{regexp.MustCompile(`^key-[a-f0-9]{32}$`), spec.KindAPIKey, "a key of Mailgun"},
+	{regexp.MustCompile(`^PMAK-[a-f0-9]{24}-[a-f0-9]{34}$`), spec.KindAPIKey, "a key of Postman"},
+	{regexp.MustCompile(`^(?:lin_api|glsa|glc|pat|sq0atp|sq0csp|EAAA|NRAK|nfp|rnd|fo1|dapi|tfp|figd|ATATT3x|xkeysib)[_-][A-Za-z0-9._=-]{16,}$`), spec.KindAPIKey, "a token of a known issuer"},
+	{regexp.MustCompile(`^eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}$`), spec.KindAPIKey, "a signed web token"},
+	{regexp.MustCompile(`(?i)^(?:bearer|basic|token) +[A-Za-z0-9+/=._~-]{8,}$`), spec.KindAPIKey, "the value of an Authorization header"},
+	{regexp.MustCompile(`^A(?:KIA|SIA)[A-Z2-7]{16}$`), spec.KindAPIKey, "the id of an AWS access key, which goes with a secret"},
+	{regexp.MustCompile(`(?i)(?:^|;)\s*(?:AccountKey|SharedAccessKey|SharedSecretKey)=[A-Za-z0-9+/=]{16,}`), spec.KindCustom, "a connection string with a key in it"},
+	{regexp.MustCompile(`(?i)(?:^|;)\s*(?:Password|Pwd)\s*=\s*[^;]+`), spec.KindDatabase, "a connection string with a password in it"},
+	{regexp.MustCompile(`(?:^|\s)password=(?:'[^']+'|[^\s']\S*)`), spec.KindDatabase, "connection parameters with a password in them"},
+	{regexp.MustCompile(`^[^\s:@/]+:[^@/\s]+@(?:tcp|unix)\(`), spec.KindDatabase, "a connection string with a password in it"},
+	{regexp.MustCompile(`otpauth://[a-z]+/\S*secret=`), spec.KindCustom, "the seed of one-time passwords"},
+	{regexp.MustCompile(`//[^\s]*:_(?:authToken|password)=\S+|^//\S+/:_auth=`), spec.KindAPIKey, "a registry's login"},
+}
+
+// databases are the schemes of URLs that name a database.
+var databases = []string{"postgres", "postgresql", "mysql", "mariadb", "mysql2", "jdbc", "aurora", "cockroachdb", "sqlserver", "mssql", "oracle", "mongodb", "mongodb+srv", "redshift"}
+
+// revealing are query parameters whose value is a credential.
+var revealing = []string{
+	"password", "passwd", "pwd", "token", "access_token", "auth_token", "api_key", "apikey", "key", "secret", "client_secret",
+	"sig", "signature", "x-amz-signature", "auth", "code",
+}
+
+func credentialIn(value string) (credential, bool) {
+	trimmed := strings.TrimSpace(value)
+	for _, known := range issued {
+		if known.form.MatchString(trimmed) {
+			return credential{known.kind, "the value has the form of " + known.reason, 0.98}, true
+		}
+	}
+	return credentialInURL(trimmed)
+}
+
+// scheme also takes what is written before one: jdbc:postgresql://…
+var scheme = regexp.MustCompile(`^(?:jdbc:|[a-z]+\+)?([a-z][a-z0-9+.-]*)://`)
+
+func credentialInURL(value string) (credential, bool) {
+	match := scheme.FindStringSubmatchIndex(value)
+	if match == nil || strings.ContainsAny(value, "\n") {
+		return credential{}, false
+	}
+	from := value[match[2]:]
+	protocol := value[match[2]:match[3]]
+	rest := from[len(protocol)+len("://"):]
+	authority, _, _ := strings.Cut(rest, "?")
+	// A password may hold a slash that nobody escaped, so the last @ counts.
+	if at := strings.LastIndex(authority, "@"); at >= 0 {
+		user, password, found := strings.Cut(authority[:at], ":")
+		single := !found && !isDatabase(protocol) && randomness(user) >= veryRandom
+		if found && password != "" && !isPlaceholder(password) || single {
+			kind := spec.Kind("")
+			if isDatabase(protocol) {
+				kind = spec.KindDatabase
+			}
+			return credential{kind, "the URL has a password in it", 0.97}, true
+		}
+	}
+	parsed, err := url.Parse(from)
+	if err != nil {
+		return credential{}, false
+	}
+	for parameter, values := range parsed.Query() {
+		if slices.Contains(revealing, strings.ToLower(parameter)) && len(values[0]) >= 6 && !isPlaceholder(values[0]) {
+			return credential{"", "the URL has a credential among its parameters", 0.9}, true
+		}
+	}
+	return credential{}, false
+}
+
+func isDatabase(protocol string) bool {
+	return slices.ContainsFunc(databases, func(d string) bool { return protocol == d || strings.HasPrefix(protocol, d+"+") })
+}
+
+var placeholder = regexp.MustCompile(`^(?:\$\{.*\}|\$[A-Z_]+|\$\(.*\)|\{\{.*\}\}|<.*>|%s|\*+|x{3,}|X{3,}|\.\.\.)$`)
+
+func isPlaceholder(value string) bool { return placeholder.MatchString(value) }

@@ -1,0 +1,22 @@
+package classify
+
+import (
+	"strings"
+
+	"github.com/aistudio/secrets/sdk/spec"
+)
+
+// kindOf tells the kind of a secret from its name.
+func kindOf(n name, value string) spec.Kind {
+	database := n.has("db", "database", "pg", "postgres", "postgresql", "mysql", "mariadb", "rds", "aurora", "sql", "jdbc", "mongo", "mongodb", "redshift")
+	switch {
+	case database && n.has("password", "passwd", "pass", "pwd", "url", "uri", "dsn", "string", "credentials", "secret"):
+		return spec.KindDatabase
+	case n.has("oauth", "oauth2", "oidc", "refresh") || n.has("client") && n.has("secret") || n.has("access") && n.has("token"):
+		return spec.KindOAuth
+	case n.has("api", "apikey", "token", "pat", "bearer", "license"), strings.HasPrefix(value, "sk-"):
+		return spec.KindAPIKey
+	default:
+		return spec.KindCustom
+	}
+}

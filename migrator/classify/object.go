@@ -1,0 +1,56 @@
+package classify
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// objectIn returns the members of a JSON object, those of objects in it under
+// their own names.
+func objectIn(value string) (map[string]string, bool) {
+	if !strings.HasPrefix(strings.TrimSpace(value), "{") {
+		return nil, false
+	}
+	var object map[string]any
+	if json.Unmarshal([]byte(value), &object) != nil {
+		return nil, false
+	}
+	members := map[string]string{}
+	flatten(object, members)
+	return members, true
+}
+
+func flatten(object map[string]any, into map[string]string) {
+	for key, value := range object {
+		switch value := value.(type) {
+		case map[string]any:
+			flatten(value, into)
+		case string:
+			into[key] = value
+		default:
+			// Numbers, switches and lists aren't secrets.
+		}
+	}
+}
+
+// judgeObject takes an object for a secret if one of its members is one.
+func judgeObject(n name, members map[string]string) Verdict {
+	var found Verdict
+	for _, key := range slices.Sorted(maps.Keys(members)) {
+		v := judge(parseName(key), members[key])
+		if v.Secret && v.Confidence > found.Confidence {
+			found = secret(v.Confidence, v.Kind, append([]string{"member " + quoted(key) + " of the JSON object"}, v.Reasons...)...)
+		}
+	}
+	if !found.Secret {
+		return notSecret(0.9, "a JSON object without a secret member")
+	}
+	if keys := parseName(strings.Join(slices.Sorted(maps.Keys(members)), " ")); keys.has("engine", "host", "dbname", "database") && keys.has("password") {
+		found.Kind = "database"
+	} else if kind := kindOf(n, ""); kind != "custom" {
+		found.Kind = kind
+	}
+	return found
+}
