@@ -138,10 +138,11 @@ func (c *Client) store(e *entry, order uint64, secret Secret, err error) *state 
 // that it was another version before, so that all labels may have moved.
 func (c *Client) noteVersion(current Secret, moved bool, now instant) {
 	for e := range c.entries.all {
-		if e.key.version != "" || !e.holds(current.ARN) {
+		s := e.state.Load()
+		// The names are compared first, for speed: this runs at every fetch.
+		if e.key.version != "" || s == nil || !s.found || s.secret.Name != current.Name || !sameSecret(s.secret, current.ARN) {
 			continue
 		}
-		s := e.state.Load()
 		if s.secret.VersionID != current.VersionID && e.key.current() || moved && !e.key.current() {
 			c.expire(e, now)
 		}
