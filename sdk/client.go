@@ -99,7 +99,7 @@ func (c *Client) Get(ctx context.Context, id string, which ...Selector) (Secret,
 		c.touch(e, used, now)
 	}
 	if s := e.state.Load(); s.fresh(now) {
-		c.counters.hits.add()
+		c.counters.hits.add(now)
 		if c.settings.hooks.Read != nil {
 			c.tell(ctx, id, Hit, s.secret, nil, now)
 		}
@@ -158,7 +158,7 @@ func (c *Client) read(ctx context.Context, e *entry, now instant) (Secret, Outco
 		}
 		return secret, Miss, err
 	}
-	c.counters.hits.add()
+	c.counters.hits.add(now)
 	switch v {
 	case serveAndRefresh:
 		c.refreshBehind(ctx, e, s)
