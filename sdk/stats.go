@@ -37,7 +37,7 @@ func (s *striped) add(now instant) {
 	// milliseconds, moves two that meet apart again.
 	var here byte
 	mixed := (uint64(uintptr(unsafe.Pointer(&here)))>>10 ^ uint64(now)>>20) * 0x9e3779b97f4a7c15 //nolint:gosec // the address is only a number
-	s[mixed>>60].Add(1) // 4 bits, for 16
+	s[mixed>>60].Add(1)                                                                          // 4 bits, for 16
 }
 
 func (s *striped) load() uint64 {
