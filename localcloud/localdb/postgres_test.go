@@ -67,11 +67,16 @@ func connect(ctx context.Context, server *localdb.Postgres, security *tls.Config
 
 func trusting(t *testing.T, server *localdb.Postgres) *tls.Config {
 	t.Helper()
-	bundle, err := os.ReadFile(server.CAFile)
+	return &tls.Config{RootCAs: authorities(t, server.CAFile), ServerName: server.Host, MinVersion: tls.VersionTLS12}
+}
+
+func authorities(t *testing.T, file string) *x509.CertPool {
+	t.Helper()
+	bundle, err := os.ReadFile(file)
 	require.NoError(t, err)
 	roots := x509.NewCertPool()
 	require.True(t, roots.AppendCertsFromPEM(bundle))
-	return &tls.Config{RootCAs: roots, ServerName: server.Host, MinVersion: tls.VersionTLS12}
+	return roots
 }
 
 func TestPostgres(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"os/user"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -15,11 +16,11 @@ import (
 type credential syscall.Credential
 
 // serverUser finds an unprivileged user when this program runs as root.
-func serverUser() (*credential, error) {
+func serverUser(names ...string) (*credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
 	}
-	for _, name := range []string{"postgres", "nobody"} {
+	for _, name := range names {
 		account, err := user.Lookup(name)
 		if err != nil {
 			continue
@@ -31,7 +32,7 @@ func serverUser() (*credential, error) {
 		}
 		return &credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 	}
-	return nil, errors.New("PostgreSQL refuses to run as root, and there is neither a user postgres nor nobody: run as an ordinary user")
+	return nil, fmt.Errorf("database servers refuse to run as root, and there is no user %s: run as an ordinary user", strings.Join(names, " or "))
 }
 
 // own gives files to the server's user.
@@ -50,18 +51,23 @@ func (c *credential) own(paths ...string) error {
 func processAttributes(user *credential) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{
 		Credential: (*syscall.Credential)(user),
-		Pdeathsig:  stopSignal,
 		// A Ctrl-C at the terminal is for the program that started the server.
 		Setpgid: true,
 	}
 }
 
+// endsWithParent lets a process get a signal when this program ends.
+func endsWithParent(attributes *syscall.SysProcAttr, signal syscall.Signal) *syscall.SysProcAttr {
+	attributes.Pdeathsig = signal
+	return attributes
+}
+
 // startProcess starts a command that ends with this program. Linux sends the
 // parent's death signal when the thread that forked ends, not the process: the
 // goroutine that starts the command keeps its thread until the command ends.
-func startProcess(command *exec.Cmd) (*process, error) {
+func startProcess(command *exec.Cmd, stop syscall.Signal) (*process, error) {
 	started := make(chan error)
-	p := &process{command: command, done: make(chan struct{})}
+	p := &process{command: command, signal: stop, done: make(chan struct{})}
 	go func() {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()

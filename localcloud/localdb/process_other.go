@@ -12,9 +12,9 @@ import (
 // credential is whom a root user's server runs as; nil is the user itself.
 type credential struct{}
 
-func serverUser() (*credential, error) {
+func serverUser(...string) (*credential, error) {
 	if os.Geteuid() == 0 {
-		return nil, errors.New("PostgreSQL refuses to run as root: run as an ordinary user")
+		return nil, errors.New("database servers refuse to run as root: run as an ordinary user")
 	}
 	return nil, nil
 }
@@ -27,11 +27,15 @@ func processAttributes(*credential) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }
 
-func startProcess(command *exec.Cmd) (*process, error) {
+func endsWithParent(attributes *syscall.SysProcAttr, _ syscall.Signal) *syscall.SysProcAttr {
+	return attributes
+}
+
+func startProcess(command *exec.Cmd, stop syscall.Signal) (*process, error) {
 	if err := command.Start(); err != nil {
 		return nil, err
 	}
-	p := &process{command: command, done: make(chan struct{})}
+	p := &process{command: command, signal: stop, done: make(chan struct{})}
 	go func() {
 		_ = command.Wait() // the server's log tells why it ended
 		close(p.done)

@@ -3,7 +3,6 @@ package localdb
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,15 +23,25 @@ var folders = []string{
 	"/usr/local/opt/postgresql@*/bin",
 }
 
+// mariadbPrograms are the paths of MariaDB's.
+type mariadbPrograms struct{ server, install string }
+
+// mariadbFolders are where packages put MariaDB's programs when they aren't on
+// PATH.
+var mariadbFolders = []string{"/usr/sbin", "/usr/bin", "/usr/libexec", "/opt/homebrew/bin", "/usr/local/bin"}
+
 // errNotFound tells whoever can't install what to do.
 var errNotFound = errors.New("no PostgreSQL server programs (initdb and postgres) on PATH or in their usual folders: " +
 	"install the package postgresql (Debian, Ubuntu), postgresql-server (Fedora) or postgresql (Homebrew)")
+
+var errNoMariaDB = errors.New("no MariaDB server programs (mariadbd and mariadb-install-db) on PATH or in their usual folders: " +
+	"install the package mariadb-server (Debian, Ubuntu, Fedora) or mariadb (Homebrew)")
 
 func findPrograms(ctx context.Context, progress func(string)) (programs, error) {
 	if found, ok := locate(folders); ok {
 		return found, nil
 	}
-	if err := install(ctx, progress); err != nil {
+	if err := install(ctx, debianPackage{name: "postgresql", missing: errNotFound, policy: policyFile}, progress); err != nil {
 		return programs{}, err
 	}
 	if found, ok := locate(folders); ok {
@@ -78,52 +87,44 @@ func programsIn(folder string) (programs, bool) {
 		initdb: filepath.Join(folder, "initdb"), postgres: filepath.Join(folder, "postgres"), backup: filepath.Join(folder, "pg_basebackup"),
 	}
 	for _, path := range []string{found.initdb, found.postgres} {
-		if info, err := os.Stat(path); err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
+		if !executable(path) {
 			return programs{}, false
 		}
 	}
 	return found, true
 }
 
-// install adds Debian's package. It needs root, or a sudo that asks nothing.
-func install(ctx context.Context, progress func(string)) error {
-	aptGet, err := exec.LookPath("apt-get")
-	if err != nil {
-		return errNotFound
+func findMariaDBPrograms(ctx context.Context, progress func(string)) (mariadbPrograms, error) {
+	if found, ok := locateMariaDB(mariadbFolders); ok {
+		return found, nil
 	}
-	prefix := []string{"env"}
-	if os.Geteuid() != 0 {
-		sudo, err := exec.LookPath("sudo")
-		if err != nil || exec.CommandContext(ctx, sudo, "--non-interactive", "true").Run() != nil {
-			return errNotFound
+	if err := install(ctx, debianPackage{name: "mariadb-server", missing: errNoMariaDB, policy: policyFile}, progress); err != nil {
+		return mariadbPrograms{}, err
+	}
+	if found, ok := locateMariaDB(mariadbFolders); ok {
+		return found, nil
+	}
+	return mariadbPrograms{}, errNoMariaDB
+}
+
+// locateMariaDB prefers PATH. Unlike PostgreSQL's, a machine has one version.
+func locateMariaDB(folders []string) (mariadbPrograms, bool) {
+	find := func(name string) string {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
 		}
-		prefix = []string{sudo, "--non-interactive", "env"}
-	}
-	prefix = append(prefix, "DEBIAN_FRONTEND=noninteractive", aptGet, "-o", "DPkg::Lock::Timeout=300")
-	run := func(arguments ...string) error {
-		line := append(append([]string{}, prefix...), arguments...)
-		output, err := exec.CommandContext(ctx, line[0], line[1:]...).CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("running %s: %w: %s", strings.Join(line, " "), err, tail(output))
+		for _, folder := range folders {
+			if path := filepath.Join(folder, name); executable(path) {
+				return path
+			}
 		}
-		return nil
+		return ""
 	}
-	report := func(line string) {
-		if progress != nil {
-			progress(line)
-		}
-	}
-	installPackage := []string{"install", "--yes", "--no-install-recommends", "postgresql"}
-	report("no PostgreSQL on this machine: installing the package postgresql")
-	if err := run(installPackage...); err == nil {
-		return nil
-	}
-	report("the package lists are old: updating them, then installing postgresql")
-	if err := run("update"); err != nil {
-		return errors.Join(errNotFound, err)
-	}
-	if err := run(installPackage...); err != nil {
-		return errors.Join(errNotFound, err)
-	}
-	return nil
+	found := mariadbPrograms{server: find("mariadbd"), install: find("mariadb-install-db")}
+	return found, found.server != "" && found.install != ""
+}
+
+func executable(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir() && info.Mode()&0o111 != 0
 }

@@ -59,11 +59,12 @@ func TestInstall(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			folder := t.TempDir()
-			place(t, folder, `echo "$@" >> "$0.calls"`+"\n"+test.script, "apt-get")
+			policy := filepath.Join(folder, "policy-rc.d")
+			place(t, folder, `echo "$@" >> "$0.calls"; "`+policy+`"; test $? = 101 || exit 99`+"\n"+test.script, "apt-get")
 			place(t, folder, `shift; exec "$@"`, "sudo") // drops --non-interactive
 			t.Setenv("PATH", folder+":/usr/bin:/bin")
 			var told []string
-			err := install(t.Context(), func(line string) { told = append(told, line) })
+			err := install(t.Context(), debianPackage{name: "postgresql", missing: errNotFound, policy: policy}, func(line string) { told = append(told, line) })
 			if test.err == "" {
 				require.NoError(t, err)
 			} else {
@@ -78,11 +79,12 @@ func TestInstall(t *testing.T) {
 				assert.Contains(t, lines[i], call)
 			}
 			assert.NotEmpty(t, told)
+			assert.NoFileExists(t, policy, "services can't be started any more")
 		})
 	}
 }
 
 func TestInstallNeedsAPackageManager(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	require.ErrorIs(t, install(t.Context(), nil), errNotFound)
+	require.ErrorIs(t, install(t.Context(), debianPackage{name: "mariadb-server", missing: errNoMariaDB}, nil), errNoMariaDB)
 }

@@ -101,10 +101,11 @@ func (w *Workspace) TestRace(ctx context.Context) error {
 	})
 }
 
-// prepareEngine provides what the tests need: PostgreSQL, the artifacts of
-// Build, and the pulumi CLI, whose place is in the environment that it returns.
+// prepareEngine provides what the tests need: the database servers' programs,
+// the artifacts of Build, and the pulumi CLI, whose place is in the environment
+// that it returns.
 func (w *Workspace) prepareEngine(ctx context.Context) ([]string, error) {
-	if err := w.installPostgres(ctx); err != nil {
+	if err := w.installDatabases(ctx); err != nil {
 		return nil, err
 	}
 	if err := w.Build(ctx); err != nil {
