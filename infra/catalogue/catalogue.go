@@ -9,7 +9,6 @@ package catalogue
 
 import (
 	"strings"
-	"time"
 
 	"github.com/aistudio/secrets/sdk/spec"
 )
@@ -20,7 +19,9 @@ type Stack struct {
 	Settings  Settings
 	Services  map[string]Service
 	Databases map[string]DatabaseServer
-	Rotators  map[spec.Kind]Rotator
+	Rotators  map[string]Rotator // by name, which for most is their kind's
+	Cache     Cache
+	Events    Events
 	Secrets   []Secret // ordered by name
 }
 
@@ -73,23 +74,11 @@ func isServicePrincipal(who string) bool { return strings.HasSuffix(who, ".amazo
 
 // DatabaseServer is where the users of database secrets live.
 type DatabaseServer struct {
-	Engine string `mapstructure:"engine"` // one of spec.Engines
-	Host   string `mapstructure:"host"`
-	Port   int    `mapstructure:"port"`   // 0: the engine's own
-	Master string `mapstructure:"master"` // name or ARN of the secret of the user who creates the others; not in the catalogue
-}
-
-// Rotator configures the rotation function of a kind.
-type Rotator struct {
-	Architecture        string   `mapstructure:"architecture"`        // arm64 (default) or x86_64
-	MemoryMB            int      `mapstructure:"memoryMb"`            // 128 (default) to 10240
-	TimeoutSeconds      int      `mapstructure:"timeoutSeconds"`      // 1 to 900; 60 by default
-	ReservedConcurrency *int     `mapstructure:"reservedConcurrency"` // at least 1; absent: the account's unreserved pool
-	LogLevel            string   `mapstructure:"logLevel"`            // debug, info (default), warn, error
-	CAFile              string   `mapstructure:"caFile"`              // authorities of the databases' certificates; "": the system's
-	Layers              []string `mapstructure:"layers"`              // ARNs of layer versions, such as one that holds CAFile
-	SubnetIDs           []string `mapstructure:"subnetIds"`           // together with SecurityGroupIDs: runs in that VPC
-	SecurityGroupIDs    []string `mapstructure:"securityGroupIds"`
+	Engine     string `mapstructure:"engine"` // one of spec.Engines
+	Host       string `mapstructure:"host"`
+	Port       int    `mapstructure:"port"`       // 0: the engine's own
+	Master     string `mapstructure:"master"`     // name or ARN of the secret of the user who creates the others; not in the catalogue
+	ServerName string `mapstructure:"serverName"` // in the server's certificate, where Host is an alias; "": Host
 }
 
 // FirstValue says where a secret's first value comes from. Rotation is switched
@@ -113,6 +102,7 @@ type Secret struct {
 	Readers            []string // services
 	Value              FirstValue
 	Database           DatabaseUser // of database secrets
+	Rotator            string       // which rotation function works on it
 	Schedule           *Schedule    // nil: not rotated, for the reason RotationDisabled
 	RotationDisabled   string
 }
@@ -137,23 +127,3 @@ func (s Secret) Rotates() bool { return s.Schedule != nil && s.Value != ValueAwa
 
 // NeedsRotator reports whether a rotation function works on the secret.
 func (s Secret) NeedsRotator() bool { return s.Rotates() || s.Value == ValueSeeded }
-
-// HasRotator reports whether there is a rotation function for the kind. Secrets
-// of the others are declared with rotation disabled.
-func HasRotator(kind spec.Kind) bool { return kind == spec.KindDatabase }
-
-// defaultSchedule is how often a kind is rotated when its secret doesn't say,
-// and nil for a kind that has no default.
-func defaultSchedule(kind spec.Kind) *Schedule {
-	interval := kind.RotationInterval()
-	if interval == 0 {
-		return nil
-	}
-	schedule := every(interval)
-	return &schedule
-}
-
-const (
-	defaultMemoryMB = 128
-	defaultTimeout  = time.Minute
-)

@@ -2,7 +2,9 @@ package catalogue_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -37,14 +39,17 @@ func TestParse(t *testing.T) {
 	assert.Equal(t, "aistudio-dev", stack.Settings.Prefix())
 	assert.Equal(t, []string{"lambda.amazonaws.com"}, stack.Services["orders"].Services())
 	assert.Equal(t, []catalogue.Principal{"root"}, stack.Services["orders"].Principals())
-	assert.Equal(t, catalogue.Rotator{Architecture: "arm64", MemoryMB: 128, TimeoutSeconds: 60, LogLevel: "info"}, stack.Rotators[spec.KindDatabase])
+	assert.Equal(t, catalogue.Rotator{Kind: spec.KindDatabase, Architecture: "arm64", MemoryMB: 128, TimeoutSeconds: 60, LogLevel: "info"}, stack.Rotators["database"])
+	assert.Equal(t, catalogue.Cache{Architectures: []string{"arm64", "x86_64"}}, stack.Cache)
+	assert.Equal(t, catalogue.Events{Architecture: "arm64"}, stack.Events)
 
 	require.Len(t, stack.Secrets, 1)
 	secret := stack.Secrets[0]
 	assert.Equal(t, "aistudio/dev/orders/database", secret.Name.String())
 	assert.Equal(t, "orders/database", secret.Path())
 	assert.Equal(t, catalogue.ValueSeeded, secret.Value)
-	assert.Equal(t, "rate(30 days)", secret.Schedule.Expression)
+	assert.Equal(t, "rate(29 days)", secret.Schedule.Expression)
+	assert.Equal(t, "database", secret.Rotator)
 	assert.Empty(t, secret.Schedule.Duration())
 	assert.True(t, secret.Rotates())
 	assert.Equal(t, catalogue.DatabaseUser{Server: "main", Username: "orders", DBName: "orders"}, secret.Database)
@@ -104,8 +109,8 @@ func TestMistakes(t *testing.T) {
 		"who assumes":      {map[string]string{catalogue.KeyServices: `{"orders": {"assumedBy": ["everyone", "*.amazonaws.com"]}}`, catalogue.KeyCatalogue: "{}"}, []string{`services.orders.assumedBy: "*.amazonaws.com"`, `services.orders.assumedBy: "everyone"`}},
 		"server":           {map[string]string{catalogue.KeyDatabases: `{"main": {"engine": "oracle", "port": 70000}}`}, []string{`databases.main.engine: "oracle"`, "databases.main.host: is missing", "databases.main.port: 70000", "databases.main.master: is missing"}},
 		"own master":       {map[string]string{catalogue.KeyDatabases: `{"main": {"engine": "mysql", "host": "h", "master": "aistudio/dev/orders/database"}}`}, []string{"databases.main.master: aistudio/dev/orders/database is in the catalogue"}},
-		"rotator's kind":   {map[string]string{catalogue.KeyRotators: `{"database": {}, "oauth": {}, "ssh": {}}`}, []string{"rotators.oauth: there is no rotation function", `rotators.ssh: unknown kind`}},
-		"rotator's values": {map[string]string{catalogue.KeyRotators: `{"database": {"architecture": "arm", "memoryMb": 1, "timeoutSeconds": 901, "reservedConcurrency": 0, "logLevel": "all", "layers": ["x"], "subnetIds": ["s"]}}`}, []string{".architecture: ", ".memoryMb: 1", ".timeoutSeconds: 901", ".reservedConcurrency: 0", ".logLevel: ", ".layers: ", "rotators.database: write both"}},
+		"rotator's kind":   {map[string]string{catalogue.KeyRotators: `{"database": {}, "oauth": {}, "ssh": {}}`}, []string{`rotators.ssh.kind: unknown kind`}},
+		"rotator's values": {map[string]string{catalogue.KeyRotators: `{"database": {"architecture": "arm", "memoryMb": 1, "timeoutSeconds": 901, "reservedConcurrency": 0, "logLevel": "all", "layers": ["x"], "vpc": {"endpoints": ["s3"]}}}`}, []string{".architecture: ", ".memoryMb: 1", ".timeoutSeconds: 901", ".reservedConcurrency: 0", ".logLevel: ", ".layers: ", ".vpc.subnetIds: is missing", `.vpc.id: "" is no ID`, `.vpc.endpoints: "s3"`}},
 		"no rotator":       {map[string]string{catalogue.KeyRotators: "{}"}, []string{"catalogue.orders/database: needs the rotation function"}},
 
 		"key without a service":   {map[string]string{catalogue.KeyCatalogue: `{"orders": {"kind": "custom", "owner": "o", "dataClassification": "c", "rotation": {"disabled": "r"}}}`}, []string{"aistudio-secrets:catalogue.orders: is no name"}},
@@ -121,7 +126,28 @@ func TestMistakes(t *testing.T) {
 		"reader":                  {entry(t, map[string]any{"readers": []string{"nobody"}}), []string{at + `.readers: "nobody" is no service`}},
 		"reader twice":            {entry(t, map[string]any{"readers": []string{"orders", "orders"}}), []string{at + `.readers: "orders" is there twice`}},
 		"value":                   {entry(t, map[string]any{"value": "hunter2"}), []string{at + `.value: "hunter2" is unknown`}},
-		"seed of a custom secret": {entry(t, map[string]any{"kind": "custom", "database": nil, "value": "seeded", "rotation": map[string]any{"disabled": "r"}}), []string{at + ".value: only database secrets"}},
+		"seed of an OAuth client": {entry(t, map[string]any{"kind": "oauth", "database": nil, "value": "seeded"}), []string{at + ".value: oauth secrets can't be seeded"}},
+		"rotator of another kind": {entry(t, map[string]any{"kind": "api-key", "database": nil, "rotator": "database"}), []string{at + ".rotator: database rotates database secrets"}},
+		"unknown rotator":         {entry(t, map[string]any{"rotator": "mysql"}), []string{at + `.rotator: "mysql" is no rotator of`}},
+		"lifetime of an API key":  {entry(t, map[string]any{"kind": "api-key", "database": nil, "rotation": map[string]any{"disabled": "r"}, "oauth": map[string]any{"tokenLifetime": "8h"}}), []string{at + ".oauth: belongs to oauth secrets"}},
+		"lifetime of an hour":     {entry(t, map[string]any{"kind": "oauth", "database": nil, "oauth": map[string]any{"tokenLifetime": "1h"}}), []string{at + ".oauth.tokenLifetime: tokens that live 1h can't be kept fresh by rotation"}},
+		"lifetime under the rate": {entry(t, map[string]any{"kind": "oauth", "database": nil, "oauth": map[string]any{"tokenLifetime": "3d"}, "rotation": map[string]any{"schedule": "rate(3 days)"}}), []string{at + ".rotation.schedule: rate(3 days) can leave 4d between two rotations, and the tokens live 3d"}},
+		"lifetime":                {entry(t, map[string]any{"kind": "oauth", "database": nil, "oauth": map[string]any{"tokenLifetime": "an hour"}}), []string{at + `.oauth.tokenLifetime: "an hour" is no interval`}},
+		"what no kind has": {
+			map[string]string{catalogue.KeyRotators: `{"database": {"keyPrefix": "k", "issuer": {}, "applier": "a", "password": {}, "webhook": {"secret": "s"}}, "api-key": {"caFile": "f", "caBundle": "b", "keyPrefix": "k", "issuer": {"admin": {"secret": "s"}}}}`},
+			[]string{"rotators.api-key.caFile: belongs", "rotators.api-key.caBundle: belongs", "rotators.api-key: has both caFile and caBundle", "rotators.api-key: has both keyPrefix and issuer",
+				"rotators.database.keyPrefix: belongs", "rotators.database.issuer: belongs", "rotators.database.password: belongs", "rotators.database.webhook: belongs", "rotators.database.applier: belongs",
+				"rotators.database: has both keyPrefix and issuer", "rotators.database: has both webhook and applier", "rotators.database.issuer.admin.secret: is missing", `rotators.database.applier: "a" is no ARN`},
+		},
+		"rotator's name":       {map[string]string{catalogue.KeyRotators: `{"database": {}, "The_Issuer": {"kind": "api-key"}}`}, []string{"rotators.The_Issuer: is no name of a rotator"}},
+		"own credential":       {map[string]string{catalogue.KeyRotators: `{"database": {}, "hook": {"kind": "custom", "webhook": {"secret": "aistudio/dev/orders/database"}}}`}, []string{"rotators.hook.webhook.secret: aistudio/dev/orders/database is in the catalogue"}},
+		"group without a VPC":  {map[string]string{catalogue.KeyRotators: `{"database": {"vpc": {"subnetIds": ["subnet-1", "net"], "securityGroupIds": ["group"], "endpoints": ["lambda", "lambda"]}}}`}, []string{`vpc.subnetIds: "net"`, `vpc.securityGroupIds: "group"`, "vpc.id: ", `vpc.endpoints: "lambda"`}},
+		"cache":                {map[string]string{catalogue.KeyCache: `{"architectures": ["arm64", "arm64", "386"], "ttl": "25h", "maxStale": "-1h", "sharedWith": {"accounts": ["1"], "organization": "acme"}}`}, []string{`cache.architectures: "arm64" is there twice`, `cache.architectures: "386"`, "cache.ttl: 25h0m0s", "cache.maxStale: -1h0m0s", `cache.sharedWith.accounts: "1"`, `cache.sharedWith.organization: "acme"`}},
+		"duration of a number": {map[string]string{catalogue.KeyCache: `{"ttl": 3600, "maxStale": "a day"}`}, []string{"cache.ttl: is no duration", "cache.maxStale: is no duration"}},
+		"events": {
+			map[string]string{catalogue.KeyEvents: `{"architecture": "386", "subscriptions": [{"protocol": "sms", "endpoint": "+1"}, {"protocol": "email", "endpoint": "me"}, {"protocol": "https", "endpoint": "http://a"}, {"protocol": "email", "endpoint": "me"}]}`},
+			[]string{"events.architecture: ", `events.subscriptions[0].protocol: "sms"`, `events.subscriptions[1].endpoint: "me" is no address`, "events.subscriptions[2].endpoint: ", "events.subscriptions[3].endpoint: ", "events.subscriptions[3]: is there twice"},
+		},
 		"database of an API key":  {entry(t, map[string]any{"kind": "api-key", "rotation": map[string]any{"disabled": "r"}}), []string{at + ".database: belongs to database secrets"}},
 		"no database":             {entry(t, map[string]any{"database": nil}), []string{at + ".database: is missing"}},
 		"unknown server":          {entry(t, map[string]any{"database": map[string]any{"server": "x"}}), []string{at + ".database.username: is missing", at + `.database.server: "x" is no server`}},
@@ -140,8 +166,7 @@ func TestMistakes(t *testing.T) {
 		"window":                  {rotation(map[string]any{"window": "3 hours"}), []string{at + ".rotation.window: "}},
 		"window into the next":    {rotation(map[string]any{"every": "4h", "window": "5h"}), []string{at + ".rotation.window: a window of 5h reaches into the next one"}},
 		"window over midnight":    {rotation(map[string]any{"schedule": "cron(0 22 ? * SUN *)", "window": "3h"}), []string{at + ".rotation.window: a window of 3h that opens at 22:00 UTC"}},
-		"kind without a rotator":  {entry(t, map[string]any{"kind": "api-key", "database": nil}), []string{at + ".rotation: there is no rotation function for api-key secrets"}},
-		"custom without interval": {entry(t, map[string]any{"kind": "custom", "database": nil}), []string{at + ".rotation: there is no rotation function", at + ".rotation: is missing"}},
+		"custom without interval": {entry(t, map[string]any{"kind": "custom", "database": nil}), []string{at + ".rotation: is missing", "catalogue.orders/secret: needs the rotation function"}},
 
 		"all at once": {
 			map[string]string{
@@ -187,7 +212,7 @@ func TestTooManyFor(t *testing.T) {
 	_, err = catalogue.Parse(many(60, ""))
 	assert.NoError(t, err)
 	_, err = catalogue.Parse(many(120, ""))
-	assert.ErrorContains(t, err, "aistudio-secrets:catalogue: has too many database secrets")
+	assert.ErrorContains(t, err, "aistudio-secrets:catalogue: has too many secrets for the policy of one rotation function, database")
 }
 
 func TestSchedules(t *testing.T) {
@@ -199,8 +224,11 @@ func TestSchedules(t *testing.T) {
 		shortest, longest time.Duration
 	}{
 		"default":         {`{}`, "rate(30 days)", "", 30 * day, 30 * day},
-		"hours":           {`{"every": "4h"}`, "rate(4 hours)", "", 4 * hour, 4 * hour},
-		"a day in hours":  {`{"every": "24h"}`, "rate(1 day)", "", day, day},
+		"hours":           {`{"every": "6h"}`, "cron(0 2/6 * * ? *)", "", 6 * hour, 6 * hour},
+		"odd hours":       {`{"every": "5h"}`, "rate(5 hours)", "", 5 * hour, 5 * hour},
+		"a day in hours":  {`{"every": "24h"}`, "cron(0 8 * * ? *)", "", day, day},
+		"a week":          {`{"every": "7d", "window": "6h"}`, "cron(0 1 ? * 7 *)", "6h", 7 * day, 7 * day},
+		"days":            {`{"every": "9d"}`, "rate(9 days)", "", 9 * day, 9 * day},
 		"rate":            {`{"schedule": "rate(10 days)", "window": "24h"}`, "rate(10 days)", "24h", 10 * day, 10 * day},
 		"first Sunday":    {`{"schedule": "cron(0 2 ? * SUN#1 *)"}`, "cron(0 2 ? * SUN#1 *)", "", 28 * day, 35 * day},
 		"last of a month": {`{"schedule": "cron(0 16 L * ? *)", "window": "8h"}`, "cron(0 16 L * ? *)", "8h", 28 * day, 31 * day},
@@ -219,6 +247,71 @@ func TestSchedules(t *testing.T) {
 			assert.Equal(t, test.duration, schedule.Duration())
 			assert.Equal(t, test.shortest, schedule.Shortest)
 			assert.Equal(t, test.longest, schedule.Longest)
+		})
+	}
+}
+
+// A schedule that is chosen by a secret's name is never longer than what is
+// written, is what AWS reads, stays the same, and differs between names.
+func TestSpread(t *testing.T) {
+	read := func(t require.TestingT, name, rotation string) catalogue.Schedule {
+		values := valid()
+		values[catalogue.KeyRotators] = `{"custom": {}}`
+		values[catalogue.KeyCatalogue] = `{"orders/` + name + `": {"kind": "custom", "owner": "o", "dataClassification": "c", "rotation": ` + rotation + `}}`
+		stack, err := catalogue.Parse(values)
+		require.NoError(t, err)
+		return *stack.Secrets[0].Schedule
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		name := rapid.StringMatching(`[a-z]{1,5}`).Draw(t, "name")
+		every := rapid.Custom(func(t *rapid.T) string {
+			if rapid.Bool().Draw(t, "in days") {
+				return fmt.Sprintf("%dd", rapid.IntRange(1, 400).Draw(t, "days"))
+			}
+			return fmt.Sprintf("%dh", rapid.IntRange(4, 60).Draw(t, "hours"))
+		}).Draw(t, "every")
+		window := rapid.SampledFrom([]string{"", "1h", "3h", "4h"}).Draw(t, "window")
+		fields := `"every": "` + every + `"`
+		if window != "" {
+			fields += `, "window": "` + window + `"`
+		}
+		schedule := read(t, name, "{"+fields+"}")
+
+		number, unit := every[:len(every)-1], time.Hour
+		if strings.HasSuffix(every, "d") {
+			unit *= 24
+		}
+		n, err := strconv.Atoi(number)
+		require.NoError(t, err)
+		interval := time.Duration(n) * unit
+		assert.LessOrEqual(t, schedule.Longest, interval)
+		assert.GreaterOrEqual(t, schedule.Longest, interval*9/10)
+		assert.Equal(t, schedule, read(t, name, "{"+fields+"}"))
+		written := strings.Replace(fields, `"every": "`+every+`"`, `"schedule": "`+schedule.Expression+`"`, 1)
+		assert.Equal(t, schedule, read(t, name, "{"+written+"}"), "AWS reads it otherwise")
+	})
+	for every, least := range map[string]int{"90d": 10, "30d": 4, "7d": 60, "1d": 20, "12h": 11} {
+		different := map[string]bool{}
+		for i := range 100 {
+			different[read(t, fmt.Sprintf("secret%d", i), `{"every": "`+every+`"}`).Expression] = true
+		}
+		assert.GreaterOrEqual(t, len(different), least, "times of 100 secrets that rotate every %s", every)
+	}
+}
+
+// An OAuth secret's rotation follows its tokens' lifetime, with the time that a
+// rotation may wait in its window.
+func TestTokenLifetime(t *testing.T) {
+	for lifetime, longest := range map[string]time.Duration{
+		"5h": 4 * time.Hour, "8h": 6 * time.Hour, "12h": 8 * time.Hour, "2d": 24 * time.Hour, "7d": 6 * 24 * time.Hour, "90d": 7 * 24 * time.Hour,
+	} {
+		t.Run(lifetime, func(t *testing.T) {
+			values := valid()
+			values[catalogue.KeyRotators] = `{"oauth": {}}`
+			values[catalogue.KeyCatalogue] = `{"orders/client": {"kind": "oauth", "owner": "o", "dataClassification": "c", "value": "present", "oauth": {"tokenLifetime": "` + lifetime + `"}}}`
+			stack, err := catalogue.Parse(values)
+			require.NoError(t, err)
+			assert.Equal(t, longest, stack.Secrets[0].Schedule.Longest)
 		})
 	}
 }

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-viper/mapstructure/v2"
 
@@ -23,13 +25,15 @@ const (
 	KeyServices  = Namespace + ":services"
 	KeyDatabases = Namespace + ":databases"
 	KeyRotators  = Namespace + ":rotators"
+	KeyCache     = Namespace + ":cache"
+	KeyEvents    = Namespace + ":events"
 	KeyCatalogue = Namespace + ":catalogue"
 	KeyRegion    = "aws:region"
 )
 
 // Keys returns the keys of the configuration that Parse reads.
 func Keys() []string {
-	return []string{KeyRegion, KeySettings, KeyServices, KeyDatabases, KeyRotators, KeyCatalogue}
+	return []string{KeyRegion, KeySettings, KeyServices, KeyDatabases, KeyRotators, KeyCache, KeyEvents, KeyCatalogue}
 }
 
 // entry is a Secret as it is written.
@@ -41,7 +45,13 @@ type entry struct {
 	Readers            []string      `mapstructure:"readers"`
 	Value              string        `mapstructure:"value"`
 	Database           *DatabaseUser `mapstructure:"database"`
+	OAuth              *oauth        `mapstructure:"oauth"`
+	Rotator            string        `mapstructure:"rotator"` // "": the one of its kind's name
 	Rotation           rotation      `mapstructure:"rotation"`
+}
+
+type oauth struct {
+	TokenLifetime string `mapstructure:"tokenLifetime"` // "8h", "30d"
 }
 
 type rotation struct {
@@ -57,6 +67,8 @@ type document struct {
 	Services  map[string]Service        `mapstructure:"services"`
 	Databases map[string]DatabaseServer `mapstructure:"databases"`
 	Rotators  map[string]Rotator        `mapstructure:"rotators"`
+	Cache     Cache                     `mapstructure:"cache"`
+	Events    Events                    `mapstructure:"events"`
 	Catalogue map[string]entry          `mapstructure:"catalogue"`
 }
 
@@ -72,6 +84,8 @@ func Parse(values map[string]string) (Stack, error) {
 		Settings:  written.Settings,
 		Services:  written.Services,
 		Databases: written.Databases,
+		Cache:     written.Cache,
+		Events:    written.Events,
 	}
 	if values[KeySettings] == "" {
 		mistakes.add(KeySettings, "is missing")
@@ -81,6 +95,8 @@ func Parse(values map[string]string) (Stack, error) {
 	stack.validateServices(&mistakes)
 	stack.validateDatabases(&mistakes)
 	stack.readRotators(written.Rotators, &mistakes)
+	stack.readCache(&mistakes)
+	stack.readEvents(&mistakes)
 	for _, key := range slices.Sorted(maps.Keys(written.Catalogue)) {
 		stack.Secrets = append(stack.Secrets, stack.readSecret(key, written.Catalogue[key], &mistakes))
 	}
@@ -114,6 +130,7 @@ func decode(values map[string]string, mistakes *MistakesError) document {
 	decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
 		Result:      &written,
 		ErrorUnused: true,
+		DecodeHook:  decodeDuration,
 		MatchName:   func(key, field string) bool { return key == field },
 	})
 	if err != nil {
@@ -124,6 +141,19 @@ func decode(values map[string]string, mistakes *MistakesError) document {
 	return written
 }
 
+// decodeDuration reads what Go's durations are written as.
+func decodeDuration(_, to reflect.Type, value any) (any, error) {
+	if to != reflect.TypeFor[time.Duration]() {
+		return value, nil
+	}
+	text, _ := value.(string)
+	duration, err := time.ParseDuration(text)
+	if err != nil {
+		return nil, errors.New("is no duration: write a number and a unit, such as 90s, 15m or 1h")
+	}
+	return duration, nil
+}
+
 func addDecodeErrors(err error, mistakes *MistakesError) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, part := range joined.Unwrap() {
@@ -131,8 +161,12 @@ func addDecodeErrors(err error, mistakes *MistakesError) {
 		}
 		return
 	}
-	var decodeError *mapstructure.DecodeError
-	if !errors.As(err, &decodeError) {
+	decodeError, ok := err.(*mapstructure.DecodeError)
+	if !ok {
+		if inner := errors.Unwrap(err); inner != nil {
+			addDecodeErrors(inner, mistakes)
+			return
+		}
 		mistakes.addErr(Namespace, err)
 		return
 	}
@@ -181,13 +215,28 @@ func (s *Stack) readSecret(key string, e entry, mistakes *MistakesError) Secret 
 		}
 	}
 	secret.Database = s.readDatabase(path, secret.Kind, e.Database, mistakes)
-	secret.Value = readValue(path+".value", secret.Kind, e.Value, mistakes)
+	secret.Value = readValue(path+".value", secret.Kind, e, mistakes)
 	secret.RotationDisabled = e.Rotation.Disabled
-	secret.Schedule = readRotation(path+".rotation", secret.Kind, e.Rotation, mistakes)
-	if _, ok := s.Rotators[secret.Kind]; secret.NeedsRotator() && HasRotator(secret.Kind) && !ok {
+	secret.Schedule = readRotation(path, secret, e, mistakes)
+	s.readRotator(path, &secret, e.Rotator, mistakes)
+	return secret
+}
+
+// readRotator finds the rotation function of a secret.
+func (s *Stack) readRotator(path string, secret *Secret, name string, mistakes *MistakesError) {
+	secret.Rotator = name
+	if name == "" {
+		secret.Rotator = secret.Kind.String()
+	}
+	rotator, there := s.Rotators[secret.Rotator]
+	switch {
+	case there && rotator.Kind != secret.Kind:
+		mistakes.add(path+".rotator", "%s rotates %s secrets, and this one is of kind %s", secret.Rotator, rotator.Kind, secret.Kind)
+	case !there && name != "":
+		mistakes.add(path+".rotator", "%q is no rotator of %s", name, KeyRotators)
+	case !there && secret.NeedsRotator():
 		mistakes.add(path, "needs the rotation function of its kind, which %s doesn't declare: add %s.%s", KeyRotators, KeyRotators, secret.Kind)
 	}
-	return secret
 }
 
 func (s *Stack) readName(path, key string, mistakes *MistakesError) spec.Name {
@@ -239,66 +288,26 @@ func (s *Stack) readDatabase(path string, kind spec.Kind, user *DatabaseUser, mi
 	return *user
 }
 
-func readValue(path string, kind spec.Kind, text string, mistakes *MistakesError) FirstValue {
-	value := FirstValue(text)
+// readValue says where the first value comes from: the rotation function makes
+// it where it can, unless nothing is rotated and so needs no function.
+func readValue(path string, kind spec.Kind, e entry, mistakes *MistakesError) FirstValue {
+	value := FirstValue(e.Value)
 	switch {
-	case text == "" && kind == spec.KindDatabase:
+	case e.Value == "" && kind == spec.KindDatabase:
 		return ValueSeeded
-	case text == "":
+	case e.Value == "" && (kind == spec.KindOAuth || e.Rotation.Disabled != ""):
 		return ValueAwaited
-	case value == ValueSeeded && kind != spec.KindDatabase:
-		mistakes.add(path, "only database secrets can be seeded: write awaited, and present once the value is there")
+	case e.Value == "":
+		return ValueSeeded
+	case value == ValueSeeded && kind == spec.KindOAuth:
+		mistakes.add(path, "oauth secrets can't be seeded, because a client is registered by people: write awaited, and present once the value is there")
 		return ValueAwaited
 	case value == ValueSeeded, value == ValueAwaited, value == ValuePresent:
 		return value
 	default:
-		mistakes.add(path, "%q is unknown: write seeded, awaited or present", text)
+		mistakes.add(path, "%q is unknown: write seeded, awaited or present", e.Value)
 		return ValueAwaited
 	}
-}
-
-func readRotation(path string, kind spec.Kind, r rotation, mistakes *MistakesError) *Schedule {
-	if r.Disabled != "" {
-		if r.Every != "" || r.Schedule != "" || r.Window != "" {
-			mistakes.add(path, "is both disabled and configured: leave one out")
-		}
-		return nil
-	}
-	if !HasRotator(kind) {
-		mistakes.add(path, "there is no rotation function for %s secrets yet: write disabled, with the reason", kind)
-	}
-
-	var schedule Schedule
-	var err error
-	switch {
-	case r.Every != "" && r.Schedule != "":
-		mistakes.add(path, "has both every and schedule: leave one out")
-		return nil
-	case r.Every != "":
-		path += ".every"
-		schedule, err = parseEvery(r.Every)
-	case r.Schedule != "":
-		path += ".schedule"
-		schedule, err = parseExpression(r.Schedule)
-	default:
-		byKind := defaultSchedule(kind)
-		if byKind == nil {
-			mistakes.add(path, "is missing: %s secrets have no default, so write every, schedule or disabled", kind)
-			return nil
-		}
-		schedule = *byKind
-	}
-	if err != nil {
-		mistakes.addErr(path, err)
-		return nil
-	}
-	mistakes.addErr(path, schedule.validate(kind))
-	if r.Window != "" {
-		if schedule, err = schedule.withWindow(r.Window); err != nil {
-			mistakes.addErr(strings.TrimSuffix(strings.TrimSuffix(path, ".every"), ".schedule")+".window", err)
-		}
-	}
-	return &schedule
 }
 
 // unwrapAll returns the problems inside an error that repeats what the path

@@ -3,6 +3,7 @@ package catalogue
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"regexp"
 	"strconv"
 	"strings"
@@ -53,13 +54,62 @@ func every(interval time.Duration) Schedule {
 	}
 }
 
+// spread returns a schedule that rotates at least once an interval. Secrets of
+// one interval get different times, each always the same, because the time
+// comes from the name: a stack's secrets aren't all rotated on the day that is
+// an interval after its deployment.
+//
+//   - A day or a week: at an hour of the day, on a day of the week.
+//   - Hours that divide a day: beginning at one of the first hours.
+//   - Ten days and more: up to a tenth earlier, so that secrets drift apart.
+//   - Else: as it is.
+//
+// Where a rate is in days, AWS itself picks a time of the day.
+func spread(name string, interval, window time.Duration) Schedule {
+	digest := fnv.New64a()
+	_, _ = digest.Write([]byte(name)) // never fails
+	pick := func(choices time.Duration) time.Duration {
+		return time.Duration(digest.Sum64() % uint64(max(choices, 1)))
+	}
+	days, hours, open := interval/day, interval/time.Hour, max(window/time.Hour, 1)
+	schedule := every(interval)
+	switch {
+	case interval == day:
+		hour := pick(24 - open + 1)
+		schedule.Expression, schedule.latestHour = fmt.Sprintf("cron(0 %d * * ? *)", hour), int(hour)
+	case interval == 7*day:
+		hour, weekday := pick(24-open+1), pick(7*(24-open+1))/(24-open+1)
+		schedule.Expression, schedule.latestHour = fmt.Sprintf("cron(0 %d ? * %d *)", hour, weekday+1), int(hour)
+	case interval%day == 0 && days >= 10:
+		schedule = every((days - pick(days/10+1)) * day)
+	case interval%day != 0 && day%interval == 0 && interval >= spec.MinRotationInterval:
+		hour := pick(hours - open + 1)
+		schedule.Expression, schedule.latestHour = fmt.Sprintf("cron(0 %d/%d * * ? *)", hour, hours), int(24-hours+hour)
+	}
+	schedule.Window = window
+	return schedule
+}
+
+// within returns the schedule with the longest interval, at most the default,
+// that renews tokens before they end.
+func within(name string, lifetime, window time.Duration) (Schedule, error) {
+	for _, interval := range []time.Duration{
+		7 * day, 6 * day, 5 * day, 4 * day, 3 * day, 2 * day, day, 12 * time.Hour, 8 * time.Hour, 6 * time.Hour, 4 * time.Hour,
+	} {
+		if schedule := spread(name, interval, window); schedule.validateLifetime(lifetime) == nil {
+			return schedule, nil
+		}
+	}
+	return Schedule{}, fmt.Errorf("tokens that live %s can't be kept fresh by rotation, which Secrets Manager does at most every 4 hours and within an hour: let the service get its access tokens with what the secret holds, and leave tokenLifetime out", short(lifetime))
+}
+
 // parseEvery reads "30d" or "12h".
-func parseEvery(text string) (Schedule, error) {
+func parseEvery(text string) (time.Duration, error) {
 	match := everyPattern.FindStringSubmatch(text)
 	if match == nil {
-		return Schedule{}, fmt.Errorf("%q is no interval: write a number of days or hours, such as 30d or 12h", text)
+		return 0, fmt.Errorf("%q is no interval: write a number of days or hours, such as 30d or 12h", text)
 	}
-	return every(interval(match[1], match[2])), nil
+	return interval(match[1], match[2]), nil
 }
 
 // parseExpression reads a rate or cron expression of Secrets Manager.
@@ -129,23 +179,56 @@ func parseCron(text, fields string) (Schedule, error) {
 	return schedule, nil
 }
 
-// withWindow sets the window, written "3h". It must end before the next one
-// opens and, where rotations are days apart, within the day (user guide,
-// "Rotation windows").
-func (s Schedule) withWindow(text string) (Schedule, error) {
+// parseWindow reads "3h".
+func parseWindow(text string) (time.Duration, error) {
 	match := windowPattern.FindStringSubmatch(text)
 	if match == nil {
-		return s, fmt.Errorf("%q is no window: write a number of hours, such as 3h", text)
+		return 0, fmt.Errorf("%q is no window: write a number of hours, such as 3h", text)
 	}
-	window := interval(match[1], "h")
-	if window > s.Shortest {
-		return s, fmt.Errorf("a window of %s reaches into the next one: rotations can be %s apart", text, s.Shortest)
+	return interval(match[1], "h"), nil
+}
+
+// validateWindow checks that the window ends before the next one opens and,
+// where rotations are days apart, within the day (user guide, "Rotation
+// windows").
+func (s Schedule) validateWindow() error {
+	if s.Window > s.Shortest {
+		return fmt.Errorf("a window of %s reaches into the next one: rotations can be %s apart", short(s.Window), short(s.Shortest))
 	}
-	if open := time.Duration(s.latestHour) * time.Hour; open+window > day {
-		return s, fmt.Errorf("a window of %s that opens at %02d:00 UTC reaches into the next day", text, s.latestHour)
+	if open := time.Duration(s.latestHour) * time.Hour; s.Window > 0 && open+s.Window > day {
+		return fmt.Errorf("a window of %s that opens at %02d:00 UTC reaches into the next day", short(s.Window), s.latestHour)
 	}
-	s.Window = window
-	return s, nil
+	return nil
+}
+
+// late is how long after its window has opened a rotation may come. Without a
+// duration AWS closes the window of a schedule in hours after an hour, and that
+// of one in days at the end of the day (API reference, RotationRulesType).
+func (s Schedule) late() time.Duration {
+	switch {
+	case s.Window > 0:
+		return s.Window
+	case s.Shortest < day:
+		return time.Hour
+	default:
+		return day - time.Duration(s.latestHour)*time.Hour
+	}
+}
+
+// validateLifetime checks that tokens live until the next rotation.
+func (s Schedule) validateLifetime(lifetime time.Duration) error {
+	if longest := s.Longest + s.late(); longest > lifetime {
+		return fmt.Errorf("%s can leave %s between two rotations, and the tokens live %s: leave the rotation out, and it is chosen by their lifetime", s.Expression, short(longest), short(lifetime))
+	}
+	return nil
+}
+
+// short writes whole days as "30d" and others as "12h".
+func short(d time.Duration) string {
+	if d%day == 0 {
+		return fmt.Sprintf("%dd", d/day)
+	}
+	return fmt.Sprintf("%dh", d/time.Hour)
 }
 
 // Duration returns the window as Secrets Manager takes it, such as "3h", and ""

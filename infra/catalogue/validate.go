@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/aistudio/secrets/sdk/spec"
 )
@@ -16,7 +15,6 @@ var (
 	wordPattern      = regexp.MustCompile(`^[a-z][a-z0-9-]{0,19}$`)
 	servicePattern   = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]{0,29}$`)
 	principalService = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)*\.amazonaws\.com$`)
-	layerPattern     = regexp.MustCompile(`^arn:[a-z-]+:lambda:[a-z0-9-]+:[0-9]{12}:layer:[\w-]+:[0-9]+$`)
 )
 
 // logRetentions are the periods that CloudWatch Logs takes, in days (API
@@ -118,79 +116,20 @@ func (s *Stack) validateDatabases(mistakes *MistakesError) {
 	}
 }
 
-func (s *Stack) readRotators(rotators map[string]Rotator, mistakes *MistakesError) {
-	s.Rotators = make(map[spec.Kind]Rotator, len(rotators))
-	for _, name := range slices.Sorted(maps.Keys(rotators)) {
-		rotator, path := rotators[name], KeyRotators+"."+name
-		kind, err := spec.ParseKind(name)
-		switch {
-		case err != nil:
-			mistakes.addErr(path, err)
-			continue
-		case !HasRotator(kind):
-			mistakes.add(path, "there is no rotation function for %s secrets yet", kind)
-			continue
-		}
-		if rotator.Architecture == "" {
-			rotator.Architecture = "arm64"
-		}
-		if rotator.MemoryMB == 0 {
-			rotator.MemoryMB = defaultMemoryMB
-		}
-		if rotator.TimeoutSeconds == 0 {
-			rotator.TimeoutSeconds = int(defaultTimeout / time.Second)
-		}
-		if rotator.LogLevel == "" {
-			rotator.LogLevel = "info"
-		}
-		rotator.validate(path, mistakes)
-		s.Rotators[kind] = rotator
-	}
-}
-
-func (r Rotator) validate(path string, mistakes *MistakesError) {
-	if r.Architecture != "arm64" && r.Architecture != "x86_64" {
-		mistakes.add(path+".architecture", "%q: write arm64 or x86_64", r.Architecture)
-	}
-	if r.MemoryMB < 128 || r.MemoryMB > 10240 {
-		mistakes.add(path+".memoryMb", "%d: Lambda takes 128 to 10240", r.MemoryMB)
-	}
-	if r.TimeoutSeconds < 1 || r.TimeoutSeconds > 900 {
-		mistakes.add(path+".timeoutSeconds", "%d: Lambda takes 1 to 900", r.TimeoutSeconds)
-	}
-	if r.ReservedConcurrency != nil && *r.ReservedConcurrency < 1 {
-		mistakes.add(path+".reservedConcurrency", "%d would keep the function from running: write at least 1, or leave it out", *r.ReservedConcurrency)
-	}
-	if !slices.Contains([]string{"debug", "info", "warn", "error"}, r.LogLevel) {
-		mistakes.add(path+".logLevel", "%q: write debug, info, warn or error", r.LogLevel)
-	}
-	if len(r.Layers) > 5 {
-		mistakes.add(path+".layers", "%d are too many: Lambda takes 5", len(r.Layers))
-	}
-	for _, layer := range r.Layers {
-		if !layerPattern.MatchString(layer) {
-			mistakes.add(path+".layers", "%q is no ARN of a layer's version", layer)
-		}
-	}
-	if (len(r.SubnetIDs) == 0) != (len(r.SecurityGroupIDs) == 0) {
-		mistakes.add(path, "write both subnetIds and securityGroupIds to run in a VPC, or neither")
-	}
-}
-
 // validateTogether checks what no entry can know alone.
 func (s *Stack) validateTogether(mistakes *MistakesError) {
 	ids := map[string]string{}
 	read := map[string]int{}
-	arns := map[spec.Kind]int{}
+	arns := map[string]int{}
 	for _, secret := range s.Secrets {
 		path := KeyCatalogue + "." + secret.Path()
 		if other, ok := ids[secret.ID()]; ok && secret.Name != (spec.Name{}) {
 			mistakes.add(path, "would have the same resource names as %s: both become %s", other, secret.ID())
 		}
 		ids[secret.ID()] = secret.Path()
-		for name, server := range s.Databases {
-			if server.Master == secret.Name.String() {
-				mistakes.add(KeyDatabases+"."+name+".master", "%s is in the catalogue: its value must be there before this stack can use it, so it must come from elsewhere", server.Master)
+		for _, path := range slices.Sorted(maps.Keys(s.Credentials())) {
+			if s.Credentials()[path] == secret.Name.String() {
+				mistakes.add(path, "%s is in the catalogue: its value must be there before this stack can use it, so it must come from elsewhere", secret.Name)
 			}
 		}
 		if name := s.Settings.Prefix() + "-" + secret.ID() + "-read"; len(name) > maxPolicyName {
@@ -200,12 +139,12 @@ func (s *Stack) validateTogether(mistakes *MistakesError) {
 			read[reader]++
 		}
 		if secret.NeedsRotator() {
-			arns[secret.Kind] += len(`"arn:aws-us-gov:secretsmanager::123456789012:secret:-abcdef",`) + len(s.Region) + len(secret.Name.String())
+			arns[secret.Rotator] += len(`"arn:aws-us-gov:secretsmanager::123456789012:secret:-abcdef",`) + len(s.Region) + len(secret.Name.String())
 		}
 	}
-	for _, kind := range spec.Kinds() {
-		if arns[kind] > maxRotatorARNs {
-			mistakes.add(KeyCatalogue, "has too many %s secrets for the policy of one rotation function: split the stack", kind)
+	for _, rotator := range slices.Sorted(maps.Keys(arns)) {
+		if arns[rotator] > maxRotatorARNs {
+			mistakes.add(KeyCatalogue, "has too many secrets for the policy of one rotation function, %s: give some another one in %s", rotator, KeyRotators)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(read)) {
@@ -213,4 +152,19 @@ func (s *Stack) validateTogether(mistakes *MistakesError) {
 			mistakes.add(KeyServices+"."+name, "reads %d secrets, each by a policy of its own, and a role takes %d: split the service", read[name], maxRolePolicies)
 		}
 	}
+}
+
+// Credentials returns the secrets that the rotation functions read beside their
+// own, by the path of their key. They are none of the stack's.
+func (s *Stack) Credentials() map[string]string {
+	found := map[string]string{}
+	for name, server := range s.Databases {
+		found[KeyDatabases+"."+name+".master"] = server.Master
+	}
+	for name, rotator := range s.Rotators {
+		for key, id := range rotator.Credentials() {
+			found[KeyRotators+"."+name+"."+key] = id
+		}
+	}
+	return found
 }

@@ -137,18 +137,6 @@ func (k *EncryptionKey) replicate(ctx *pulumi.Context, name string, args Args, d
 	return err
 }
 
-// administration is what administrators may do: all that manages a key, and
-// nothing that encrypts or decrypts with it (KMS developer guide, "Allows key
-// administrators to administer the KMS key").
-var administration = []string{
-	"kms:CancelKeyDeletion", "kms:CreateAlias", "kms:DeleteAlias", "kms:DescribeKey", "kms:DisableKey",
-	"kms:DisableKeyRotation", "kms:EnableKey", "kms:EnableKeyRotation", "kms:GetKeyPolicy",
-	"kms:GetKeyRotationStatus", "kms:ListGrants", "kms:ListKeyPolicies", "kms:ListKeyRotations",
-	"kms:ListResourceTags", "kms:PutKeyPolicy", "kms:ReplicateKey", "kms:RevokeGrant",
-	"kms:RotateKeyOnDemand", "kms:ScheduleKeyDeletion", "kms:TagResource", "kms:UntagResource",
-	"kms:UpdateAlias", "kms:UpdateKeyDescription", "kms:UpdatePrimaryRegion",
-}
-
 // use is what Secrets Manager does with a key for its caller; Encrypt only when
 // it writes a replica (Secrets Manager user guide, "Permissions for the KMS
 // key" and "Troubleshoot replication").
@@ -166,7 +154,7 @@ func keyPolicy(args Args) policy.Document {
 			Sid:       "Administration",
 			Effect:    policy.Allow,
 			Principal: &policy.Principal{AWS: args.Administrators},
-			Action:    administration,
+			Action:    policy.KeyAdministration,
 			Resource:  []string{policy.This},
 		},
 		{

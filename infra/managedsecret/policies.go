@@ -42,14 +42,7 @@ func secretPolicy(args Args) pulumi.StringOutput {
 			denyOthers("ReadByOthers", reading, slices.Concat(writers, readers)),
 			denyOthers("WriteByOthers", writing, writers),
 			denyOthers("ManageByOthers", managing, managers),
-			{
-				Sid:       "WithoutTLS",
-				Effect:    policy.Deny,
-				Principal: &policy.Principal{AWS: []string{policy.Everyone}},
-				Action:    []string{"secretsmanager:*"},
-				Resource:  []string{policy.This},
-				Condition: policy.Condition{"Bool": {"aws:SecureTransport": {"false"}}},
-			},
+			policy.WithoutTLS("secretsmanager:*", policy.This),
 		}.JSON()
 	}).(pulumi.StringOutput)
 }

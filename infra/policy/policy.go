@@ -60,6 +60,31 @@ func ThroughSecretsManager(regions ...string) Condition {
 	return Condition{"StringEquals": {"kms:ViaService": services}}
 }
 
+// KeyAdministration is what a key's administrators may do: all that manages a
+// key, and nothing that encrypts or decrypts with it (KMS developer guide, "Allows key
+// administrators to administer the KMS key").
+var KeyAdministration = []string{
+	"kms:CancelKeyDeletion", "kms:CreateAlias", "kms:DeleteAlias", "kms:DescribeKey", "kms:DisableKey",
+	"kms:DisableKeyRotation", "kms:EnableKey", "kms:EnableKeyRotation", "kms:GetKeyPolicy",
+	"kms:GetKeyRotationStatus", "kms:ListGrants", "kms:ListKeyPolicies", "kms:ListKeyRotations",
+	"kms:ListResourceTags", "kms:PutKeyPolicy", "kms:ReplicateKey", "kms:RevokeGrant",
+	"kms:RotateKeyOnDemand", "kms:ScheduleKeyDeletion", "kms:TagResource", "kms:UntagResource",
+	"kms:UpdateAlias", "kms:UpdateKeyDescription", "kms:UpdatePrimaryRegion",
+}
+
+// WithoutTLS denies an action on a resource to all who don't encrypt what they
+// send.
+func WithoutTLS(action, resource string) Statement {
+	return Statement{
+		Sid:       "WithoutTLS",
+		Effect:    Deny,
+		Principal: &Principal{AWS: []string{Everyone}},
+		Action:    []string{action},
+		Resource:  []string{resource},
+		Condition: Condition{"Bool": {"aws:SecureTransport": {"false"}}},
+	}
+}
+
 // JSON returns the document's text.
 func (d Document) JSON() (string, error) {
 	text, err := json.Marshal(struct {

@@ -7,27 +7,38 @@ import (
 	"path/filepath"
 
 	"github.com/aistudio/secrets/infra/catalogue"
-	"github.com/aistudio/secrets/sdk/spec"
 )
 
-// archives are the zips of the rotation functions that the stack needs.
-type archives map[spec.Kind]string
+// archives are the zips that the stack needs.
+type archives struct {
+	rotators map[string]string // by the rotator's name; those with nothing to do have none
+	layers   map[string]string // by Lambda's name of the architecture
+	feed     string
+}
 
 // findArchives looks for the zips, so that one that isn't built is reported
 // before anything is deployed.
 func findArchives(stack catalogue.Stack, folder string) (archives, error) {
-	found := archives{}
+	found := archives{rotators: map[string]string{}, layers: map[string]string{}}
 	var errs []error
+	find := func(command, architecture string) string {
+		path := filepath.Join(folder, fmt.Sprintf("%s_linux_%s.zip", command, goArchitecture(architecture)))
+		if _, err := os.Stat(path); err != nil {
+			errs = append(errs, fmt.Errorf("the archive of %s isn't there: build it with `go tool mage build`: %w", command, err))
+		}
+		return path
+	}
 	for _, secret := range stack.Secrets {
-		if _, done := found[secret.Kind]; done || !secret.NeedsRotator() {
+		if _, done := found.rotators[secret.Rotator]; done || !secret.NeedsRotator() {
 			continue
 		}
-		path := filepath.Join(folder, fmt.Sprintf("rotate-%s_linux_%s.zip", secret.Kind, goArchitecture(stack.Rotators[secret.Kind].Architecture)))
-		if _, err := os.Stat(path); err != nil {
-			errs = append(errs, fmt.Errorf("the archive of the rotation function for %s secrets isn't there: build it with `go tool mage build`: %w", secret.Kind, err))
-		}
-		found[secret.Kind] = path
+		rotator := stack.Rotators[secret.Rotator]
+		found.rotators[secret.Rotator] = find("rotate-"+rotator.Kind.String(), rotator.Architecture)
 	}
+	for _, architecture := range stack.Cache.Architectures {
+		found.layers[architecture] = find("secrets-extension-layer", architecture)
+	}
+	found.feed = find("rotation-feed", stack.Events.Architecture)
 	return found, errors.Join(errs...)
 }
 

@@ -7,9 +7,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/aistudio/secrets/infra/cachelayer"
 	"github.com/aistudio/secrets/infra/encryptionkey"
+	"github.com/aistudio/secrets/infra/function"
 	"github.com/aistudio/secrets/infra/managedsecret"
 	"github.com/aistudio/secrets/infra/rotation"
+	"github.com/aistudio/secrets/infra/rotationevents"
 	"github.com/aistudio/secrets/infra/rotationfunction"
 	"github.com/aistudio/secrets/infra/servicereader"
 	"github.com/aistudio/secrets/sdk/spec"
@@ -52,12 +55,35 @@ func TestComponentsValidate(t *testing.T) {
 		"RotationFunction": {
 			func(ctx *pulumi.Context) error {
 				_, err := rotationfunction.New(ctx, "x", rotationfunction.Args{
-					Architecture: "386", MemoryMB: 1, TimeoutSeconds: 901, VPC: &rotationfunction.VPC{SubnetIDs: []string{"s"}},
-					Access: rotationfunction.Access{ReplicaRegion: "us-west-2", Masters: []rotationfunction.Master{{}}},
+					Function: function.Args{Architecture: "386", MemoryMB: 1, TimeoutSeconds: 901, VPC: &function.VPC{SubnetIDs: []string{"s"}}},
+					Access:   rotationfunction.Access{ReplicaRegion: "us-west-2", Credentials: []rotationfunction.Credential{{}}},
 				})
 				return err
 			},
-			[]string{"rotation function x: ", "FunctionName", "ArchivePath", "AccountID", "Region", "Architecture", "MemoryMB", "TimeoutSeconds", "LogRetentionDays", "VPC", "Tags", "Access.Secrets", "Access.KeyARN", "Access.ReplicaKeyARN", "ARN is missing"},
+			[]string{"rotation function x: ", `Name ""`, "ArchivePath", "AccountID", "Region", "Architecture", "MemoryMB", "TimeoutSeconds", "LogRetentionDays", "VPC", "Tags", "Access.Secrets", "Access.KeyARN", "Access.ReplicaKeyARN", "ARN is missing"},
+		},
+		"Function": {
+			func(ctx *pulumi.Context) error {
+				_, err := function.New(ctx, "x", function.Args{Name: "n"})
+				return err
+			},
+			[]string{"function x: ", "ArchivePath", "Architecture", "MemoryMB", "TimeoutSeconds", "LogRetentionDays", "Tags"},
+		},
+		"RotationEvents": {
+			func(ctx *pulumi.Context) error {
+				_, err := rotationevents.New(ctx, "x", rotationevents.Args{SecretPrefix: "aistudio/dev", Subscriptions: []rotationevents.Subscription{{}}})
+				return err
+			},
+			[]string{"rotation events x: ", "Prefix is missing", "Partition", "AccountID", "Region", "ArchivePath", "doesn't end in a slash", "Administrators", "DeletionWindowDays", "subscription {", "Tags"},
+		},
+		"CacheLayer": {
+			func(ctx *pulumi.Context) error {
+				_, err := cachelayer.New(ctx, "x", cachelayer.Args{
+					Archives: map[string]string{"386": "x.zip"}, Accounts: []string{"me"}, Organization: "us", Readers: []cachelayer.Reader{{}, {}},
+				})
+				return err
+			},
+			[]string{"cache layer x: ", "LayerName", `architecture "386"`, `"me"`, `"us"`, "FeedTable", `reader ""`, "twice", "Tags"},
 		},
 		"Rotation": {
 			func(ctx *pulumi.Context) error {

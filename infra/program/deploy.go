@@ -2,16 +2,18 @@ package program
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/aistudio/secrets/infra/cachelayer"
 	"github.com/aistudio/secrets/infra/catalogue"
 	"github.com/aistudio/secrets/infra/encryptionkey"
+	"github.com/aistudio/secrets/infra/function"
 	"github.com/aistudio/secrets/infra/managedsecret"
-	"github.com/aistudio/secrets/infra/rotation"
+	"github.com/aistudio/secrets/infra/rotationevents"
 	"github.com/aistudio/secrets/infra/rotationfunction"
 	"github.com/aistudio/secrets/infra/servicereader"
-	"github.com/aistudio/secrets/sdk/spec"
 )
 
 // platform is the service in the tags of what all secrets share.
@@ -20,9 +22,11 @@ const platform = "secrets"
 // deployed is what the steps of a deployment hand on.
 type deployed struct {
 	key      *encryptionkey.EncryptionKey
-	readers  map[string]reader                                // by service
-	secrets  map[string]*managedsecret.ManagedSecret          // by path
-	rotators map[spec.Kind]*rotationfunction.RotationFunction // by kind
+	readers  map[string]reader                       // by service
+	secrets  map[string]*managedsecret.ManagedSecret // by path
+	events   *rotationevents.RotationEvents
+	cache    *cachelayer.CacheLayer
+	rotators map[string]*rotationfunction.RotationFunction // by name
 }
 
 type reader struct {
@@ -96,7 +100,7 @@ func (d *deployment) deploySecrets() error {
 			Tags:               secret.Tags(),
 		}
 		if secret.NeedsRotator() {
-			args.RotatorRoleARN = rotationfunction.RoleARN(d.account.partition, d.account.id, d.functionName(secret.Kind))
+			args.RotatorRoleARN = function.RoleARN(d.account.partition, d.account.id, d.functionName(secret.Rotator))
 		}
 		for _, service := range secret.Readers {
 			args.Readers = append(args.Readers, managedsecret.Reader{
@@ -117,113 +121,55 @@ func (d *deployment) deploySecrets() error {
 	return nil
 }
 
-// deployRotators makes the function of each kind that has something to do.
-func (d *deployment) deployRotators() error {
-	d.rotators = map[spec.Kind]*rotationfunction.RotationFunction{}
-	for _, kind := range spec.Kinds() {
-		archive, needed := d.archives[kind]
-		if !needed {
-			continue
-		}
-		settings, config := d.stack.Settings, d.stack.Rotators[kind]
-		args := rotationfunction.Args{
-			FunctionName:        d.functionName(kind),
-			Description:         fmt.Sprintf("Rotates the %s secrets of %s in %s", kind, settings.Organization, settings.Environment),
-			ArchivePath:         archive,
-			Architecture:        config.Architecture,
-			MemoryMB:            config.MemoryMB,
-			TimeoutSeconds:      config.TimeoutSeconds,
-			ReservedConcurrency: config.ReservedConcurrency,
-			LogRetentionDays:    settings.LogRetentionDays,
-			Environment:         environment(config),
-			Layers:              config.Layers,
-			AccountID:           d.account.id,
-			Region:              d.stack.Region,
-			Access:              d.access(kind),
-			Tags:                settings.Tags(platform),
-		}
-		if len(config.SubnetIDs) > 0 {
-			args.VPC = &rotationfunction.VPC{SubnetIDs: config.SubnetIDs, SecurityGroupIDs: config.SecurityGroupIDs}
-		}
-		function, err := rotationfunction.New(d.ctx, "rotate-"+kind.String(), args)
-		if err != nil {
-			return err
-		}
-		d.rotators[kind] = function
+// deployEvents makes the rotation feed and the topic of failed rotations.
+func (d *deployment) deployEvents() error {
+	settings := d.stack.Settings
+	args := rotationevents.Args{
+		Prefix:             settings.Prefix(),
+		SecretPrefix:       settings.Organization + "/" + settings.Environment + "/",
+		Partition:          d.account.partition,
+		AccountID:          d.account.id,
+		Region:             d.stack.Region,
+		ArchivePath:        d.archives.feed,
+		Architecture:       d.stack.Events.Architecture,
+		LogRetentionDays:   settings.LogRetentionDays,
+		Administrators:     d.administrators(),
+		DeletionWindowDays: settings.RecoveryWindowDays,
+		Tags:               settings.Tags(platform),
 	}
-	return nil
+	for _, subscription := range d.stack.Events.Subscriptions {
+		args.Subscriptions = append(args.Subscriptions, rotationevents.Subscription(subscription))
+	}
+	var err error
+	d.events, err = rotationevents.New(d.ctx, "rotation", args)
+	return err
 }
 
-// access returns what the function of a kind reaches: its secrets, their key
-// and the masters of their servers.
-func (d *deployment) access(kind spec.Kind) rotationfunction.Access {
-	access := rotationfunction.Access{
-		KeyARN:        d.key.ARN,
-		ReplicaRegion: d.stack.Settings.ReplicaRegion,
-		ReplicaKeyARN: d.key.ReplicaARN,
+// deployCache publishes the layer and tells the services how to cache.
+func (d *deployment) deployCache() error {
+	settings, cache := d.stack.Settings, d.stack.Cache
+	args := cachelayer.Args{
+		LayerName:    settings.Prefix() + "-secrets-cache",
+		Archives:     d.archives.layers,
+		Accounts:     cache.SharedWith.Accounts,
+		Organization: cache.SharedWith.Organization,
+		Cache:        cachelayer.Cache{TTL: cache.TTL, MaxStale: cache.MaxStale},
+		FeedTable:    cachelayer.Table{Name: d.events.FeedTableName, ARN: d.events.FeedTableARN},
+		Tags:         settings.Tags(platform),
 	}
-	servers := map[string]master{}
-	for _, secret := range d.stack.Secrets {
-		if secret.Kind != kind || !secret.NeedsRotator() {
-			continue
-		}
-		access.Secrets = append(access.Secrets, d.secrets[secret.Path()].ARN)
-		if server := secret.Database.Server; server != "" {
-			servers[server] = d.masters[server]
-		}
+	if settings.ReplicaRegion != "" {
+		args.Cache.FailoverRegions = []string{settings.ReplicaRegion}
 	}
-	for _, server := range sorted(servers) {
-		access.Masters = append(access.Masters, servers[server])
+	for _, service := range sorted(d.stack.Services) {
+		reader := cachelayer.Reader{Service: service, RoleName: d.readers[service].name}
+		for _, secret := range d.stack.Secrets {
+			if slices.Contains(secret.Readers, service) && secret.Value != catalogue.ValueAwaited {
+				reader.Secrets = append(reader.Secrets, secret.Name.String())
+			}
+		}
+		args.Readers = append(args.Readers, reader)
 	}
-	return access
-}
-
-func (d *deployment) deployRotations() error {
-	for _, secret := range d.stack.Secrets {
-		if !secret.NeedsRotator() {
-			continue
-		}
-		function, managed := d.rotators[secret.Kind], d.secrets[secret.Path()]
-		args := rotation.Args{
-			SecretARN:    managed.ARN,
-			FunctionARN:  function.ARN,
-			FunctionName: function.Name,
-			Permission:   function.Permission,
-		}
-		if secret.Value == catalogue.ValueSeeded {
-			args.Seed = d.seed(secret)
-		}
-		if secret.Rotates() {
-			args.Schedule = &rotation.Schedule{Expression: secret.Schedule.Expression, Duration: secret.Schedule.Duration()}
-		}
-		// After the secret's policy is there: no value is ever without it.
-		if _, err := rotation.New(d.ctx, secret.ID(), args, pulumi.DependsOn([]pulumi.Resource{managed})); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (d *deployment) seed(secret catalogue.Secret) *spec.SeedRequest {
-	server := d.stack.Databases[secret.Database.Server]
-	return &spec.SeedRequest{Database: &spec.DatabaseSeed{
-		Engine:          server.Engine,
-		Host:            server.Host,
-		Port:            server.Port,
-		DBName:          secret.Database.DBName,
-		Username:        secret.Database.Username,
-		MasterSecretARN: d.masters[secret.Database.Server].ARN,
-	}}
-}
-
-func (d *deployment) functionName(kind spec.Kind) string {
-	return d.stack.Settings.Prefix() + "-rotate-" + kind.String()
-}
-
-func environment(config catalogue.Rotator) map[string]string {
-	variables := map[string]string{spec.EnvLogLevel: config.LogLevel}
-	if config.CAFile != "" {
-		variables[spec.EnvDatabaseCAFile] = config.CAFile
-	}
-	return variables
+	var err error
+	d.cache, err = cachelayer.New(d.ctx, "cache", args)
+	return err
 }

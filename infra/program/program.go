@@ -23,8 +23,11 @@ type Options struct {
 // New returns the program. It checks the whole configuration, the account and
 // the archives before it registers a resource, so a mistake deploys nothing.
 //
-// The stack's outputs are keyArn and replicaKeyArn; secrets, readerRoles and
-// rotators are maps to ARNs by the secret's path, the service and the kind.
+// The stack's outputs are keyArn, replicaKeyArn, feedTable (a name) and
+// alertsTopicArn; secrets, readerRoles, rotators and layers are maps to ARNs by
+// the secret's path, the service, the rotator's name and the architecture;
+// lambdaEnvironment and ecsEnvironment are what a service needs for its cache,
+// by service.
 func New(options Options) pulumi.RunFunc {
 	return func(ctx *pulumi.Context) error {
 		stack, err := readStack(ctx)
@@ -46,22 +49,22 @@ func New(options Options) pulumi.RunFunc {
 		if err != nil {
 			return err
 		}
-		masters, err := findMasters(ctx, stack, account)
+		credentials, err := findCredentials(ctx, stack, account)
 		if err != nil {
 			return err
 		}
-		d := &deployment{ctx: ctx, stack: stack, account: account, archives: archives, masters: masters}
+		d := &deployment{ctx: ctx, stack: stack, account: account, archives: archives, credentials: credentials}
 		return d.run()
 	}
 }
 
 // deployment is one run of the program.
 type deployment struct {
-	ctx      *pulumi.Context
-	stack    catalogue.Stack
-	account  account
-	archives archives
-	masters  map[string]master // by the name of their server
+	ctx         *pulumi.Context
+	stack       catalogue.Stack
+	account     account
+	archives    archives
+	credentials map[string]credential // by the path of their key in the configuration
 
 	deployed
 }
@@ -71,6 +74,8 @@ func (d *deployment) run() error {
 		d.deployKey,
 		d.deployReaders,
 		d.deploySecrets,
+		d.deployEvents,
+		d.deployCache,
 		d.deployRotators,
 		d.deployRotations,
 	} {
@@ -90,14 +95,23 @@ func (d *deployment) export() {
 	for service, role := range d.readers {
 		readers[service] = role.arn
 	}
-	for kind, function := range d.rotators {
-		rotators[kind.String()] = function.ARN
+	for name, function := range d.rotators {
+		rotators[name] = function.ARN
+	}
+	lambda, ecs := pulumi.Map{}, pulumi.Map{}
+	for service := range d.cache.Lambda {
+		lambda[service], ecs[service] = d.cache.Lambda[service], d.cache.ECS[service]
 	}
 	d.ctx.Export("keyArn", d.key.ARN)
 	d.ctx.Export("replicaKeyArn", d.key.ReplicaARN)
 	d.ctx.Export("secrets", secrets)
 	d.ctx.Export("readerRoles", readers)
 	d.ctx.Export("rotators", rotators)
+	d.ctx.Export("feedTable", d.events.FeedTableName)
+	d.ctx.Export("alertsTopicArn", d.events.TopicARN)
+	d.ctx.Export("layers", d.cache.LayerARNs)
+	d.ctx.Export("lambdaEnvironment", lambda)
+	d.ctx.Export("ecsEnvironment", ecs)
 }
 
 // administrators returns the ARNs of those who may manage keys and secrets.

@@ -45,7 +45,8 @@ func TestNothingIsDeployed(t *testing.T) {
 		},
 		"no archive": {
 			artifacts: t.TempDir(),
-			want:      []string{"rotate-database_linux_arm64.zip", "go tool mage build"},
+			want: []string{"rotate-database_linux_arm64.zip", "rotate-api-key_linux_arm64.zip", "rotate-custom_linux_arm64.zip", "rotation-feed_linux_arm64.zip",
+				"secrets-extension-layer_linux_arm64.zip", "secrets-extension-layer_linux_amd64.zip", "go tool mage build"},
 		},
 		"no master": {
 			cloud: paper{caller: root},
@@ -111,7 +112,9 @@ func TestDeployers(t *testing.T) {
 func TestSeed(t *testing.T) {
 	record := deployOnPaper(t, "dev")
 	seeds := record.named("aws:lambda/invocation:Invocation")
-	require.Len(t, seeds, 1)
+	require.Len(t, seeds, 3)
+	assert.JSONEq(t, `{"Step": "seedSecret", "SecretId": "arn:aws:service:region:123456789012:Secret/inference-gateway-key"}`,
+		seeds["inference-gateway-key-seed"].Inputs["input"].StringValue())
 	var request spec.SeedRequest
 	require.NoError(t, json.Unmarshal([]byte(seeds["orders-database-seed"].Inputs["input"].StringValue()), &request))
 	assert.NoError(t, request.Validate())
@@ -130,7 +133,7 @@ func TestEntries(t *testing.T) {
 	config := stackConfig(t, "dev")
 	config[catalogue.KeyRotators] = `{"database": {"architecture": "x86_64", "memoryMb": 512, "timeoutSeconds": 30, "reservedConcurrency": 3,
 		"logLevel": "debug", "caFile": "/opt/rds.pem", "layers": ["arn:aws:lambda:us-east-1:123456789012:layer:rds:1"],
-		"subnetIds": ["subnet-1"], "securityGroupIds": ["sg-1"]}}`
+		"vpc": {"subnetIds": ["subnet-1"], "securityGroupIds": ["sg-1"]}}}`
 	entry := func(more string) string {
 		return `{"kind": "database", "owner": "o", "dataClassification": "c", "database": {"server": "main", "username": "u"}` + more + `}`
 	}
@@ -164,7 +167,9 @@ func TestEntries(t *testing.T) {
 	assert.InEpsilon(t, 30, function["timeout"], 0)
 	assert.InEpsilon(t, 3, function["reservedConcurrentExecutions"], 0)
 	assert.Equal(t, map[string]any{"mode": "Active"}, function["tracingConfig"])
-	assert.Equal(t, map[string]any{"variables": map[string]any{spec.EnvLogLevel: "debug", spec.EnvDatabaseCAFile: "/opt/rds.pem"}}, function["environment"])
+	assert.Equal(t, map[string]any{"variables": map[string]any{
+		spec.EnvLogLevel: "debug", spec.EnvDatabaseCAFile: "/opt/rds.pem", spec.EnvFeedTable: "aistudio-dev-rotation-feed",
+	}}, function["environment"])
 	assert.Equal(t, map[string]any{"subnetIds": []any{"subnet-1"}, "securityGroupIds": []any{"sg-1"}}, function["vpcConfig"])
 
 	permission := record.named("aws:lambda/permission:Permission")["rotate-database"].Inputs

@@ -65,6 +65,7 @@ func (paper) NewResource(args pulumi.MockResourceArgs) (string, resource.Propert
 	kind := args.TypeToken[strings.LastIndexByte(args.TypeToken, ':')+1:]
 	state["arn"] = resource.NewProperty(fmt.Sprintf("arn:aws:service:region:%s:%s/%s", accountID, kind, args.Name))
 	state["keyId"] = resource.NewProperty("id-of-" + args.Name)
+	state["version"] = resource.NewProperty("1") // of a layer
 	return args.Name + "-id", state, nil
 }
 
@@ -99,12 +100,17 @@ func stackConfig(t *testing.T, stack string) map[string]string {
 	return config
 }
 
-// artifacts is a folder with empty archives of the rotation functions.
+// commands are what becomes an archive, which a stack may need.
+var commands = []string{"rotate-database", "rotate-api-key", "rotate-oauth", "rotate-custom", "rotation-feed", "secrets-extension-layer"}
+
+// artifacts is a folder with empty archives.
 func artifacts(t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()
-	for _, architecture := range []string{"arm64", "amd64"} {
-		writeFile(t, filepath.Join(folder, "rotate-database_linux_"+architecture+".zip"), nil)
+	for _, command := range commands {
+		for _, architecture := range []string{"arm64", "amd64"} {
+			writeFile(t, filepath.Join(folder, command+"_linux_"+architecture+".zip"), nil)
+		}
 	}
 	return folder
 }

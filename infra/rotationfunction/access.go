@@ -15,11 +15,14 @@ type Access struct {
 	KeyARN        pulumi.StringInput   // key of those
 	ReplicaRegion string               // where those are replicated to; "": nowhere
 	ReplicaKeyARN pulumi.StringInput   // key of the replicas
-	Masters       []Master             // whom it asks to create and alter users
+	Credentials   []Credential         // by which it changes other systems
+	ApplierARN    string               // function that applies values on its behalf; "": none
+	FeedTableARN  pulumi.StringInput   // rotation feed that it tells; nil: none
 }
 
-// Master is a secret that the function only reads.
-type Master struct {
+// Credential is a secret that the function only reads: the user who makes other
+// users of a database, the administrator of an API, the key that signs requests.
+type Credential struct {
 	ARN    string
 	KeyARN string // "": AWS's own key for Secrets Manager, which needs no permission
 }
@@ -35,23 +38,25 @@ func (a Access) validate() []error {
 	if a.ReplicaRegion != "" && a.ReplicaKeyARN == nil {
 		errs = append(errs, errors.New("Access.ReplicaKeyARN is missing"))
 	}
-	for _, master := range a.Masters {
-		if master.ARN == "" {
-			errs = append(errs, fmt.Errorf("master %+v: ARN is missing", master))
+	for _, credential := range a.Credentials {
+		if credential.ARN == "" {
+			errs = append(errs, fmt.Errorf("credential %+v: ARN is missing", credential))
 		}
 	}
 	return errs
 }
 
-func rolePolicy(args Args, logsARN pulumi.StringOutput) pulumi.StringOutput {
-	access := args.Access
-	replicaKey := access.ReplicaKeyARN
+// statements is the policy.Document of the function's role.
+func (a Access) statements(region string) pulumi.Output {
+	none := pulumi.String("")
+	replicaKey, table := a.ReplicaKeyARN, a.FeedTableARN
 	if replicaKey == nil {
-		replicaKey = pulumi.String("")
+		replicaKey = none
 	}
-	secrets := pulumi.StringArray(access.Secrets)
-	return pulumi.All(logsARN, access.KeyARN, replicaKey, secrets).ApplyT(func(all []any) (string, error) {
-		logs, key, replicaKey, secrets := all[0].(string), all[1].(string), all[2].(string), all[3].([]string)
+	if table == nil {
+		table = none
+	}
+	return pulumi.All(pulumi.StringArray(a.Secrets), a.KeyARN, replicaKey, table).ApplyT(func(all []any) policy.Document {
 		document := policy.Document{
 			{
 				Sid:    "Rotate",
@@ -60,74 +65,70 @@ func rolePolicy(args Args, logsARN pulumi.StringOutput) pulumi.StringOutput {
 					"secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue",
 					"secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage",
 				},
-				Resource: secrets,
+				Resource: all[0].([]string),
 			},
 			{
 				Sid:       "Encrypt",
 				Effect:    policy.Allow,
 				Action:    []string{"kms:Decrypt", "kms:GenerateDataKey"},
-				Resource:  []string{key},
-				Condition: policy.ThroughSecretsManager(args.Region),
-			},
-			{
-				// The streams of the function's own group: a stream's name isn't
-				// known beforehand (Service Authorization Reference, CloudWatch
-				// Logs, resource type log-stream).
-				Sid:      "Log",
-				Effect:   policy.Allow,
-				Action:   []string{"logs:CreateLogStream", "logs:PutLogEvents"},
-				Resource: []string{logs + ":*"},
-			},
-			{
-				// X-Ray has no resources for these (Service Authorization
-				// Reference, AWS X-Ray).
-				Sid:      "Trace",
-				Effect:   policy.Allow,
-				Action:   []string{"xray:PutTelemetryRecords", "xray:PutTraceSegments"},
-				Resource: []string{"*"},
+				Resource:  []string{all[1].(string)},
+				Condition: policy.ThroughSecretsManager(region),
 			},
 		}
-		if access.ReplicaRegion != "" {
+		if a.ReplicaRegion != "" {
 			document = append(document, policy.Statement{
 				// Secrets Manager writes the replica on behalf of who writes the
 				// secret (user guide, "Troubleshoot replication").
 				Sid:       "EncryptReplica",
 				Effect:    policy.Allow,
 				Action:    []string{"kms:Encrypt", "kms:GenerateDataKey"},
-				Resource:  []string{replicaKey},
-				Condition: policy.ThroughSecretsManager(args.Region, access.ReplicaRegion),
+				Resource:  []string{all[2].(string)},
+				Condition: policy.ThroughSecretsManager(region, a.ReplicaRegion),
 			})
 		}
-		document = append(document, readMasters(args)...)
-		if args.VPC != nil {
-			document = append(document, networkInterfaces)
+		document = append(document, a.readCredentials(region)...)
+		if a.ApplierARN != "" {
+			document = append(document, policy.Statement{
+				Sid:      "Apply",
+				Effect:   policy.Allow,
+				Action:   []string{"lambda:InvokeFunction"},
+				Resource: []string{a.ApplierARN},
+			})
 		}
-		return document.JSON()
-	}).(pulumi.StringOutput)
+		if arn := all[3].(string); arn != "" {
+			document = append(document, policy.Statement{
+				Sid:      "TellFeed",
+				Effect:   policy.Allow,
+				Action:   []string{"dynamodb:PutItem"},
+				Resource: []string{arn},
+			})
+		}
+		return document
+	})
 }
 
-func readMasters(args Args) policy.Document {
+func (a Access) readCredentials(region string) policy.Document {
 	var secrets, keys []string
-	for _, master := range args.Access.Masters {
-		secrets = append(secrets, master.ARN)
-		if master.KeyARN != "" {
-			keys = append(keys, master.KeyARN)
+	for _, credential := range a.Credentials {
+		secrets = append(secrets, credential.ARN)
+		if credential.KeyARN != "" {
+			keys = append(keys, credential.KeyARN)
 		}
 	}
 	var document policy.Document
 	if len(secrets) > 0 {
 		document = append(document, policy.Statement{
-			Sid:      "ReadMasters",
+			Sid:      "ReadCredentials",
 			Effect:   policy.Allow,
 			Action:   []string{"secretsmanager:GetSecretValue"},
 			Resource: secrets,
 		})
 	}
 	if len(keys) > 0 {
-		decrypt := policy.ThroughSecretsManager(args.Region)
+		decrypt := policy.ThroughSecretsManager(region)
 		decrypt["StringEquals"]["kms:EncryptionContext:SecretARN"] = secrets
 		document = append(document, policy.Statement{
-			Sid:       "DecryptMasters",
+			Sid:       "DecryptCredentials",
 			Effect:    policy.Allow,
 			Action:    []string{"kms:Decrypt"},
 			Resource:  keys,
@@ -135,18 +136,4 @@ func readMasters(args Args) policy.Document {
 		})
 	}
 	return document
-}
-
-// networkInterfaces is what Lambda does in a VPC with the function's role. It
-// refuses a role that has less, and two of the actions know no resources
-// (Lambda developer guide, "Giving Lambda functions access to resources in an
-// Amazon VPC").
-var networkInterfaces = policy.Statement{
-	Sid:    "NetworkInterfaces",
-	Effect: policy.Allow,
-	Action: []string{
-		"ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface",
-		"ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses",
-	},
-	Resource: []string{"*"},
 }

@@ -1,0 +1,206 @@
+// Package cachelayer holds the component CacheLayer: the Lambda layer with the
+// cache of secrets, who else may use it, and what the services that read secrets
+// need for their caches, in a layer or in the SDK.
+package cachelayer
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/lambda"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/aistudio/secrets/infra/policy"
+)
+
+const typeToken = "aistudio:secrets:CacheLayer"
+
+// Args describes a CacheLayer.
+type Args struct {
+	LayerName    string            // of the layers, followed by a hyphen and the architecture
+	Archives     map[string]string // zips of the layer, by Lambda's name of their architecture: arm64, x86_64
+	Accounts     []string          // IDs of other accounts that may use the layers
+	Organization string            // ID of the AWS organization whose accounts may; "": none
+	Cache        Cache
+	FeedTable    Table
+	Readers      []Reader
+	Tags         map[string]string
+}
+
+// Table is the table of the rotation feed.
+type Table struct {
+	Name pulumi.StringInput
+	ARN  pulumi.StringInput
+}
+
+// Reader is a service that reads secrets, with its role.
+type Reader struct {
+	Service  string
+	RoleName pulumi.StringInput
+	Secrets  []string // names of the secrets that it reads and that have a value: the layer reads them ahead
+}
+
+var (
+	accountPattern      = regexp.MustCompile(`^[0-9]{12}$`)
+	organizationPattern = regexp.MustCompile(`^o-[a-z0-9]{10,32}$`)
+)
+
+func (a Args) validate() error {
+	var errs []error
+	if a.LayerName == "" {
+		errs = append(errs, errors.New("LayerName is missing"))
+	}
+	if len(a.Archives) == 0 {
+		errs = append(errs, errors.New("Archives is missing: there would be no layer"))
+	}
+	for _, architecture := range slices.Sorted(maps.Keys(a.Archives)) {
+		if architecture != "arm64" && architecture != "x86_64" {
+			errs = append(errs, fmt.Errorf("Archives has the architecture %q: Lambda takes arm64 or x86_64", architecture))
+		}
+	}
+	for _, account := range a.Accounts {
+		if !accountPattern.MatchString(account) {
+			errs = append(errs, fmt.Errorf("Accounts has %q, which is no account's ID", account))
+		}
+	}
+	if a.Organization != "" && !organizationPattern.MatchString(a.Organization) {
+		errs = append(errs, fmt.Errorf("Organization is %q, which is no organization's ID", a.Organization))
+	}
+	if a.FeedTable.Name == nil || a.FeedTable.ARN == nil {
+		errs = append(errs, errors.New("FeedTable needs Name and ARN"))
+	}
+	services := map[string]bool{}
+	for _, reader := range a.Readers {
+		if reader.Service == "" || reader.RoleName == nil {
+			errs = append(errs, fmt.Errorf("reader %q: Service and RoleName are needed", reader.Service))
+		}
+		if services[reader.Service] {
+			errs = append(errs, fmt.Errorf("reader %q is there twice", reader.Service))
+		}
+		services[reader.Service] = true
+	}
+	if len(a.Tags) == 0 {
+		errs = append(errs, errors.New("Tags is missing"))
+	}
+	return errors.Join(errs...)
+}
+
+// CacheLayer is a layer for each architecture. Versions that were published stay
+// when there is a new one, because functions may use them.
+type CacheLayer struct {
+	pulumi.ResourceState
+
+	LayerARNs pulumi.StringMap // of the newest versions, by architecture
+
+	// The environments of the services, by the service's name.
+	Lambda map[string]pulumi.StringMap // variables of a function
+	ECS    map[string]pulumi.Array     // "environment" of a container definition
+}
+
+// New registers a CacheLayer.
+func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOption) (*CacheLayer, error) {
+	if err := args.validate(); err != nil {
+		return nil, fmt.Errorf("cache layer %s: %w", name, err)
+	}
+	component := &CacheLayer{LayerARNs: pulumi.StringMap{}, Lambda: map[string]pulumi.StringMap{}, ECS: map[string]pulumi.Array{}}
+	if err := ctx.RegisterComponentResource(typeToken, name, component, opts...); err != nil {
+		return nil, err
+	}
+	for _, architecture := range slices.Sorted(maps.Keys(args.Archives)) {
+		if err := component.publish(ctx, name+"-"+architecture, args, architecture); err != nil {
+			return nil, err
+		}
+	}
+	for _, reader := range args.Readers {
+		if err := component.allow(ctx, name+"-"+reader.Service, args, reader); err != nil {
+			return nil, err
+		}
+		component.Lambda[reader.Service] = args.lambdaEnvironment(reader)
+		component.ECS[reader.Service] = args.ecsEnvironment()
+	}
+	return component, ctx.RegisterResourceOutputs(component, pulumi.Map{"layerArns": component.LayerARNs})
+}
+
+// publish registers a version of an architecture's layer and lets others use it.
+func (l *CacheLayer) publish(ctx *pulumi.Context, name string, args Args, architecture string) error {
+	layer, err := lambda.NewLayerVersion(ctx, name, &lambda.LayerVersionArgs{
+		LayerName:               pulumi.String(args.LayerName + "-" + architecture),
+		Description:             pulumi.String("Caches secrets for functions in any language; takes the place of the AWS Parameters and Secrets Lambda Extension"),
+		Code:                    pulumi.NewFileArchive(args.Archives[architecture]),
+		CompatibleArchitectures: pulumi.ToStringArray([]string{architecture}),
+		// A change publishes a new version. The old one would be deleted, and
+		// functions that use it could be updated no more.
+		SkipDestroy: pulumi.Bool(true),
+	}, pulumi.Parent(l))
+	if err != nil {
+		return err
+	}
+	l.LayerARNs[architecture] = layer.Arn
+	version := layer.Version.ApplyT(versionNumber).(pulumi.IntOutput)
+	share := func(who string, permission lambda.LayerVersionPermissionArgs) error {
+		permission.LayerName = layer.LayerArn
+		permission.VersionNumber = version
+		permission.StatementId = pulumi.String("Use-" + who)
+		permission.Action = pulumi.String("lambda:GetLayerVersion")
+		permission.SkipDestroy = pulumi.Bool(true) // it belongs to the version, which stays
+		_, err := lambda.NewLayerVersionPermission(ctx, name+"-"+who, &permission, pulumi.Parent(l))
+		return err
+	}
+	for _, account := range args.Accounts {
+		if err := share(account, lambda.LayerVersionPermissionArgs{Principal: pulumi.String(account)}); err != nil {
+			return err
+		}
+	}
+	if args.Organization != "" {
+		return share(args.Organization, lambda.LayerVersionPermissionArgs{
+			Principal:      pulumi.String(policy.Everyone), // of the organization
+			OrganizationId: pulumi.String(args.Organization),
+		})
+	}
+	return nil
+}
+
+// versionNumber reads a layer's version, which Pulumi has as text and wants as a
+// number.
+func versionNumber(version string) (int, error) {
+	number, err := strconv.Atoi(version)
+	if err != nil {
+		return 0, fmt.Errorf("the version of a layer is no number: %w", err)
+	}
+	return number, nil
+}
+
+// allow lets a service's role do what its cache does beside reading the
+// service's secrets, for which each secret has a policy.
+func (l *CacheLayer) allow(ctx *pulumi.Context, name string, args Args, reader Reader) error {
+	document := args.FeedTable.ARN.ToStringOutput().ApplyT(func(arn string) (string, error) {
+		return policy.Document{
+			{
+				Sid:      "AskFeed",
+				Effect:   policy.Allow,
+				Action:   []string{"dynamodb:Query"},
+				Resource: []string{arn},
+			},
+			{
+				// It knows no resources, and returns only secrets that the role
+				// may read one by one (Secrets Manager API reference,
+				// BatchGetSecretValue).
+				Sid:      "ReadInBatches",
+				Effect:   policy.Allow,
+				Action:   []string{"secretsmanager:BatchGetSecretValue"},
+				Resource: []string{"*"},
+			},
+		}.JSON()
+	}).(pulumi.StringOutput)
+	_, err := iam.NewRolePolicy(ctx, name, &iam.RolePolicyArgs{
+		Name:   pulumi.String(args.LayerName),
+		Role:   reader.RoleName,
+		Policy: document,
+	}, pulumi.Parent(l))
+	return err
+}

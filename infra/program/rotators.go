@@ -1,0 +1,181 @@
+package program
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/aistudio/secrets/infra/catalogue"
+	"github.com/aistudio/secrets/infra/function"
+	"github.com/aistudio/secrets/infra/rotation"
+	"github.com/aistudio/secrets/infra/rotationfunction"
+	"github.com/aistudio/secrets/sdk/spec"
+)
+
+// deployRotators makes each rotation function that has something to do.
+func (d *deployment) deployRotators() error {
+	d.rotators = map[string]*rotationfunction.RotationFunction{}
+	for _, name := range sorted(d.archives.rotators) {
+		settings, config := d.stack.Settings, d.stack.Rotators[name]
+		environment, err := d.environment(name)
+		if err != nil {
+			return err
+		}
+		args := rotationfunction.Args{
+			Function: function.Args{
+				Name:                d.functionName(name),
+				Description:         fmt.Sprintf("Rotates %s secrets of %s in %s", config.Kind, settings.Organization, settings.Environment),
+				ArchivePath:         d.archives.rotators[name],
+				Architecture:        config.Architecture,
+				MemoryMB:            config.MemoryMB,
+				TimeoutSeconds:      config.TimeoutSeconds,
+				ReservedConcurrency: config.ReservedConcurrency,
+				LogRetentionDays:    settings.LogRetentionDays,
+				Environment:         environment,
+				Layers:              pulumi.ToStringArray(config.Layers),
+				Tags:                settings.Tags(platform),
+			},
+			AccountID: d.account.id,
+			Region:    d.stack.Region,
+			Access:    d.access(name),
+		}
+		if vpc := config.VPC; vpc != nil {
+			args.Function.VPC = &function.VPC{SubnetIDs: vpc.SubnetIDs, SecurityGroupIDs: pulumi.ToStringArray(vpc.SecurityGroupIDs)}
+		}
+		d.rotators[name], err = rotationfunction.New(d.ctx, "rotate-"+name, args)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// worksOn returns the secrets that a rotation function works on.
+func (d *deployment) worksOn(rotator string) []catalogue.Secret {
+	var secrets []catalogue.Secret
+	for _, secret := range d.stack.Secrets {
+		if secret.Rotator == rotator && secret.NeedsRotator() {
+			secrets = append(secrets, secret)
+		}
+	}
+	return secrets
+}
+
+// access returns what a function reaches: its secrets, their key, the systems
+// that hold their values, and the feed.
+func (d *deployment) access(rotator string) rotationfunction.Access {
+	access := rotationfunction.Access{
+		KeyARN:        d.key.ARN,
+		ReplicaRegion: d.stack.Settings.ReplicaRegion,
+		ReplicaKeyARN: d.key.ReplicaARN,
+		ApplierARN:    d.stack.Rotators[rotator].Applier,
+		FeedTableARN:  d.events.FeedTableARN,
+	}
+	credentials := map[string]credential{}
+	for _, secret := range d.worksOn(rotator) {
+		access.Secrets = append(access.Secrets, d.secrets[secret.Path()].ARN)
+		for _, path := range credentialPaths(d.stack, secret) {
+			credentials[path] = d.credentials[path]
+		}
+	}
+	for _, path := range sorted(credentials) {
+		access.Credentials = append(access.Credentials, credentials[path])
+	}
+	return access
+}
+
+// environment returns the variables that configure a function.
+func (d *deployment) environment(rotator string) (pulumi.StringMap, error) {
+	config := d.stack.Rotators[rotator]
+	variables := pulumi.StringMap{
+		spec.EnvLogLevel:  pulumi.String(config.LogLevel),
+		spec.EnvFeedTable: d.events.FeedTableName,
+	}
+	serverNames := map[string]string{}
+	for _, secret := range d.worksOn(rotator) {
+		if server := d.stack.Databases[secret.Database.Server]; server.ServerName != "" {
+			serverNames[server.Host] = server.ServerName
+		}
+	}
+	for name, text := range map[string]string{
+		spec.EnvDatabaseCAFile: config.CAFile,
+		spec.EnvAPIKeyPrefix:   config.KeyPrefix,
+		spec.EnvApplier:        config.Applier,
+	} {
+		if text != "" {
+			variables[name] = pulumi.String(text)
+		}
+	}
+	for name, value := range map[string]any{
+		spec.EnvDatabaseServerNames: serverNames,
+		spec.EnvAPIKeyIssuer:        config.Issuer,
+		spec.EnvPasswordOptions:     config.Password,
+		spec.EnvWebhook:             config.Webhook,
+	} {
+		text, err := json.Marshal(value)
+		if err != nil {
+			return nil, fmt.Errorf("write %s of %s.%s: %w", name, catalogue.KeyRotators, rotator, err)
+		}
+		if string(text) != "null" && string(text) != "{}" {
+			variables[name] = pulumi.String(text)
+		}
+	}
+	return variables, nil
+}
+
+func (d *deployment) functionName(rotator string) string {
+	return d.stack.Settings.Prefix() + "-rotate-" + rotator
+}
+
+func (d *deployment) deployRotations() error {
+	for _, secret := range d.stack.Secrets {
+		if secret.Schedule != nil && secret.Value == catalogue.ValueAwaited {
+			if err := d.ctx.Log.Warn(awaiting(secret), nil); err != nil {
+				return err
+			}
+		}
+		if !secret.NeedsRotator() {
+			continue
+		}
+		function, managed := d.rotators[secret.Rotator], d.secrets[secret.Path()]
+		args := rotation.Args{
+			SecretARN:    managed.ARN,
+			FunctionARN:  function.ARN,
+			FunctionName: function.Name,
+			Permission:   function.Permission,
+		}
+		if secret.Value == catalogue.ValueSeeded {
+			args.Seed = d.seed(secret)
+		}
+		if secret.Rotates() {
+			args.Schedule = &rotation.Schedule{Expression: secret.Schedule.Expression, Duration: secret.Schedule.Duration()}
+		}
+		// After the secret's policy is there: no value is ever without it.
+		if _, err := rotation.New(d.ctx, secret.ID(), args, pulumi.DependsOn([]pulumi.Resource{managed})); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// awaiting tells what to do so that a secret is rotated.
+func awaiting(secret catalogue.Secret) string {
+	return fmt.Sprintf("%s isn't rotated before it has a value: put one with `aws secretsmanager put-secret-value --secret-id %s --secret-string file://<file>`, then write `value: present` at %s.%s and deploy again",
+		secret.Path(), secret.Name, catalogue.KeyCatalogue, secret.Path())
+}
+
+func (d *deployment) seed(secret catalogue.Secret) *spec.SeedRequest {
+	if secret.Kind != spec.KindDatabase {
+		return &spec.SeedRequest{}
+	}
+	server := d.stack.Databases[secret.Database.Server]
+	return &spec.SeedRequest{Database: &spec.DatabaseSeed{
+		Engine:          server.Engine,
+		Host:            server.Host,
+		Port:            server.Port,
+		DBName:          secret.Database.DBName,
+		Username:        secret.Database.Username,
+		MasterSecretARN: d.credentials[masterPath(secret.Database.Server)].ARN,
+	}}
+}

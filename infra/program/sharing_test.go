@@ -1,0 +1,166 @@
+package program_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/aistudio/secrets/infra/cachelayer"
+	"github.com/aistudio/secrets/infra/catalogue"
+	"github.com/aistudio/secrets/infra/policy"
+	"github.com/aistudio/secrets/sdk/spec"
+)
+
+func statements(t *testing.T, text resource.PropertyValue) map[string]policy.Statement {
+	t.Helper()
+	var document struct{ Statement []policy.Statement }
+	require.NoError(t, json.Unmarshal([]byte(text.StringValue()), &document))
+	bySid := map[string]policy.Statement{}
+	for _, statement := range document.Statement {
+		bySid[statement.Sid] = statement
+	}
+	return bySid
+}
+
+// The layer of both architectures keeps its old versions, and nobody else may
+// use it unless the configuration says so.
+func TestLayers(t *testing.T) {
+	const versionToken, permissionToken = "aws:lambda/layerVersion:LayerVersion", "aws:lambda/layerVersionPermission:LayerVersionPermission"
+	record := deployOnPaper(t, "dev")
+	layers := record.named(versionToken)
+	require.Len(t, layers, 2)
+	assert.Empty(t, record.named(permissionToken))
+	for _, architecture := range []string{"arm64", "x86_64"} {
+		inputs := layers["cache-"+architecture].Inputs
+		assert.Equal(t, "aistudio-dev-secrets-cache-"+architecture, inputs["layerName"].StringValue())
+		assert.Equal(t, []any{architecture}, inputs["compatibleArchitectures"].Mappable())
+		assert.True(t, inputs["skipDestroy"].BoolValue())
+	}
+
+	config := stackConfig(t, "dev")
+	config[catalogue.KeyCache] = `{"architectures": ["arm64"], "sharedWith": {"accounts": ["210987654321"], "organization": "o-a1b2c3d4e5"}}`
+	record = &recorder{next: paperFor("dev")}
+	require.NoError(t, deploy(record, config, artifacts(t)))
+	require.Len(t, record.named(versionToken), 1)
+	permissions := record.named(permissionToken)
+	require.Len(t, permissions, 2)
+	account := permissions["cache-arm64-210987654321"].Inputs
+	assert.Equal(t, "210987654321", account["principal"].StringValue())
+	assert.NotContains(t, account, "organizationId")
+	organization := permissions["cache-arm64-o-a1b2c3d4e5"].Inputs
+	assert.Equal(t, "*", organization["principal"].StringValue())
+	assert.Equal(t, "o-a1b2c3d4e5", organization["organizationId"].StringValue())
+	for _, permission := range permissions {
+		assert.Equal(t, "lambda:GetLayerVersion", permission.Inputs["action"].StringValue())
+		assert.InDelta(t, 1, permission.Inputs["versionNumber"].NumberValue(), 0)
+		assert.True(t, permission.Inputs["skipDestroy"].BoolValue())
+	}
+}
+
+// The cache of each service may ask the feed, whoever made its role.
+func TestReadersMayAskTheFeed(t *testing.T) {
+	config := stackConfig(t, "prod")
+	config[catalogue.KeyServices] = `{"orders": {"assumedBy": ["lambda.amazonaws.com"]}, "billing": {"role": "role/apps/billing"}}`
+	config[catalogue.KeyCatalogue] = `{"orders/key": {"kind": "api-key", "owner": "o", "dataClassification": "c", "readers": ["orders", "billing"]}}`
+	record := &recorder{next: paperFor("prod")}
+	require.NoError(t, deploy(record, config, artifacts(t)))
+	policies := record.named("aws:iam/rolePolicy:RolePolicy")
+	for name, role := range map[string]string{"cache-orders": "aistudio-prod-orders-reader", "cache-billing": "billing"} {
+		inputs := policies[name].Inputs
+		assert.Equal(t, role, inputs["role"].StringValue())
+		allowed := statements(t, inputs["policy"])
+		assert.Equal(t, []string{"dynamodb:Query"}, allowed["AskFeed"].Action)
+		assert.Equal(t, []string{"arn:aws:service:region:123456789012:Table/rotation-feed"}, allowed["AskFeed"].Resource)
+		assert.Equal(t, []string{"secretsmanager:BatchGetSecretValue"}, allowed["ReadInBatches"].Action)
+		assert.Len(t, allowed, 2)
+	}
+}
+
+func TestFeed(t *testing.T) {
+	record := deployOnPaper(t, "dev")
+	table := record.named("aws:dynamodb/table:Table")["rotation-feed"].Inputs.Mappable()
+	assert.Equal(t, spec.FeedKey, table["hashKey"])
+	assert.Equal(t, spec.FeedTime, table["rangeKey"])
+	assert.Equal(t, map[string]any{"attributeName": spec.FeedExpiry, "enabled": true}, table["ttl"])
+	assert.Equal(t, map[string]any{"enabled": true}, table["serverSideEncryption"])
+	assert.Equal(t, map[string]any{"enabled": true}, table["pointInTimeRecovery"])
+
+	function := record.named("aws:lambda/function:Function")["rotation-feed"].Inputs.Mappable()
+	assert.Equal(t, map[string]any{"variables": map[string]any{spec.EnvFeedTable: "aistudio-dev-rotation-feed"}}, function["environment"])
+	allowed := statements(t, record.named("aws:iam/rolePolicy:RolePolicy")["rotation-feed"].Inputs["policy"])
+	assert.Len(t, allowed, 4)
+	assert.Equal(t, []string{"dynamodb:PutItem"}, allowed["TellFeed"].Action)
+	assert.Equal(t, []string{"sqs:SendMessage"}, allowed["KeepFailures"].Action)
+
+	permission := record.named("aws:lambda/permission:Permission")["rotation-feed"].Inputs
+	assert.Equal(t, "events.amazonaws.com", permission["principal"].StringValue())
+	assert.Contains(t, permission["sourceArn"].StringValue(), "EventRule/rotation-feed")
+	queue := record.named("aws:sqs/queue:Queue")["rotation-feed"].Inputs
+	assert.True(t, queue["sqsManagedSseEnabled"].BoolValue())
+}
+
+// Only the stack's rule and alarms may tell the topic, and use its key for that.
+func TestAlerts(t *testing.T) {
+	record := deployOnPaper(t, "prod")
+	fromRule := statements(t, record.named("aws:sns/topicPolicy:TopicPolicy")["rotation-alerts"].Inputs["policy"])
+	require.Len(t, fromRule, 3)
+	assert.Equal(t, []string{"events.amazonaws.com"}, fromRule["FromTheRule"].Principal.Service)
+	assert.Equal(t, policy.Condition{"ArnEquals": {"aws:SourceArn": {"arn:aws:events:us-east-1:123456789012:rule/aistudio-prod-rotation-failed"}}}, fromRule["FromTheRule"].Condition)
+	assert.Equal(t, []string{"cloudwatch.amazonaws.com"}, fromRule["FromAlarms"].Principal.Service)
+	assert.Equal(t, policy.Deny, fromRule["WithoutTLS"].Effect)
+
+	key := statements(t, record.named("aws:kms/key:Key")["rotation-alerts"].Inputs["policy"])
+	assert.Equal(t, policy.Condition{"StringEquals": {"kms:EncryptionContext:aws:sns:topicArn": {"arn:aws:sns:us-east-1:123456789012:aistudio-prod-secrets-alerts"}}}, key["EncryptAlerts"].Condition)
+	assert.Contains(t, record.named("aws:sns/topic:Topic")["rotation-alerts"].Inputs["kmsMasterKeyId"].StringValue(), "Key/rotation-alerts")
+
+	subscriptions := record.named("aws:sns/topicSubscription:TopicSubscription")
+	require.Len(t, subscriptions, 1)
+	for _, subscription := range subscriptions {
+		assert.Equal(t, "email", subscription.Inputs["protocol"].StringValue())
+		assert.Equal(t, "team-platform@aistudio.example", subscription.Inputs["endpoint"].StringValue())
+	}
+	alarms := record.named("aws:cloudwatch/metricAlarm:MetricAlarm")
+	require.Len(t, alarms, 2)
+	for _, alarm := range alarms {
+		assert.Len(t, alarm.Inputs["alarmActions"].ArrayValue(), 1)
+		assert.Equal(t, "notBreaching", alarm.Inputs["treatMissingData"].StringValue())
+	}
+}
+
+// What a service's cache needs, as a function's and as a container's
+// environment.
+func TestEnvironments(t *testing.T) {
+	var lambda map[string]string
+	var ecs []any
+	require.NoError(t, pulumi.RunErr(func(ctx *pulumi.Context) error {
+		layer, err := cachelayer.New(ctx, "x", cachelayer.Args{
+			LayerName: "layer", Archives: map[string]string{"arm64": "layer.zip"}, Tags: map[string]string{"a": "b"},
+			Cache:     cachelayer.Cache{TTL: time.Hour, MaxStale: 12 * time.Hour, FailoverRegions: []string{"us-west-2", "eu-west-1"}},
+			FeedTable: cachelayer.Table{Name: pulumi.String("feed"), ARN: pulumi.String("arn:feed")},
+			Readers:   []cachelayer.Reader{{Service: "orders", RoleName: pulumi.String("r"), Secrets: []string{"a/b/orders/one", "a/b/orders/two"}}},
+		})
+		if err != nil {
+			return err
+		}
+		ctx.Export("both", pulumi.All(layer.Lambda["orders"], layer.ECS["orders"]).ApplyT(func(all []any) string {
+			lambda, ecs = all[0].(map[string]string), all[1].([]any)
+			return "done"
+		}))
+		return nil
+	}, pulumi.WithMocks("p", "s", paperFor("dev"))))
+	assert.Equal(t, map[string]string{
+		spec.EnvFeedTable: "feed", spec.EnvCacheTTL: "1h0m0s", spec.EnvCacheMaxStale: "12h0m0s", spec.EnvFailoverRegions: "us-west-2,eu-west-1",
+		spec.EnvPrefetch: "a/b/orders/one,a/b/orders/two",
+	}, lambda)
+	assert.Equal(t, []any{
+		map[string]string{"name": spec.EnvCacheMaxStale, "value": "12h0m0s"},
+		map[string]string{"name": spec.EnvCacheTTL, "value": "1h0m0s"},
+		map[string]string{"name": spec.EnvFailoverRegions, "value": "us-west-2,eu-west-1"},
+		map[string]string{"name": spec.EnvFeedTable, "value": "feed"},
+	}, ecs)
+}

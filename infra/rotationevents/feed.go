@@ -1,0 +1,151 @@
+package rotationevents
+
+import (
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudwatch"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/dynamodb"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/lambda"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/sqs"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/aistudio/secrets/infra/function"
+	"github.com/aistudio/secrets/infra/policy"
+	"github.com/aistudio/secrets/sdk/spec"
+)
+
+const (
+	feedMemoryMB      = 128
+	feedTimeout       = 30          // seconds
+	eventAge          = 3600        // seconds after which an event is no news: caches have a TTL of an hour
+	deadLetterSeconds = 14 * 86_400 // the longest that SQS takes
+)
+
+// deployFeed registers the table, the function that writes it, the rule that
+// invokes the function, and the queue of what it couldn't write.
+func (e *RotationEvents) deployFeed(ctx *pulumi.Context, name string, args Args) error {
+	table, err := dynamodb.NewTable(ctx, name, &dynamodb.TableArgs{
+		Name:        pulumi.String(args.Prefix + "-rotation-feed"),
+		BillingMode: pulumi.String("PAY_PER_REQUEST"),
+		HashKey:     pulumi.String(spec.FeedKey),
+		RangeKey:    pulumi.String(spec.FeedTime),
+		Attributes: dynamodb.TableAttributeArray{
+			dynamodb.TableAttributeArgs{Name: pulumi.String(spec.FeedKey), Type: pulumi.String("S")},
+			dynamodb.TableAttributeArgs{Name: pulumi.String(spec.FeedTime), Type: pulumi.String("S")},
+		},
+		Ttl: dynamodb.TableTtlArgs{AttributeName: pulumi.String(spec.FeedExpiry), Enabled: pulumi.Bool(true)},
+		// With the key that AWS manages for DynamoDB, which all who may use the
+		// table may use through it: readers need no permission for a key.
+		ServerSideEncryption: dynamodb.TableServerSideEncryptionArgs{Enabled: pulumi.Bool(true)},
+		PointInTimeRecovery:  dynamodb.TablePointInTimeRecoveryArgs{Enabled: pulumi.Bool(true)},
+		Tags:                 pulumi.ToStringMap(args.Tags),
+	}, pulumi.Parent(e), pulumi.DeleteBeforeReplace(true))
+	if err != nil {
+		return err
+	}
+	e.FeedTableName, e.FeedTableARN = table.Name, table.Arn
+
+	queue, err := e.deployDeadLetters(ctx, name, args)
+	if err != nil {
+		return err
+	}
+	writer, err := function.New(ctx, name, function.Args{
+		Name:             args.Prefix + "-rotation-feed",
+		Description:      "Writes the rotation feed of " + args.SecretPrefix + "*",
+		ArchivePath:      args.ArchivePath,
+		Architecture:     args.Architecture,
+		MemoryMB:         feedMemoryMB,
+		TimeoutSeconds:   feedTimeout,
+		LogRetentionDays: args.LogRetentionDays,
+		Environment:      pulumi.StringMap{spec.EnvFeedTable: table.Name},
+		DeadLetters:      queue.Arn,
+		Allow: table.Arn.ApplyT(func(arn string) policy.Document {
+			return policy.Document{{
+				Sid:      "TellFeed",
+				Effect:   policy.Allow,
+				Action:   []string{"dynamodb:PutItem"},
+				Resource: []string{arn},
+			}}
+		}),
+		Tags: args.Tags,
+	}, pulumi.Parent(e))
+	if err != nil {
+		return err
+	}
+	return e.invoke(ctx, name, args, writer, queue)
+}
+
+// deployDeadLetters registers the queue of changes that didn't get into the
+// feed, and an alarm that tells when there is one.
+func (e *RotationEvents) deployDeadLetters(ctx *pulumi.Context, name string, args Args) (*sqs.Queue, error) {
+	queue, err := sqs.NewQueue(ctx, name, &sqs.QueueArgs{
+		Name:                    pulumi.String(args.Prefix + "-rotation-feed-failures"),
+		MessageRetentionSeconds: pulumi.Int(deadLetterSeconds),
+		SqsManagedSseEnabled:    pulumi.Bool(true),
+		Tags:                    pulumi.ToStringMap(args.Tags),
+	}, pulumi.Parent(e), pulumi.DeleteBeforeReplace(true))
+	if err != nil {
+		return nil, err
+	}
+	document := queue.Arn.ApplyT(func(arn string) (string, error) {
+		return policy.Document{
+			{
+				Sid:       "FromTheRule",
+				Effect:    policy.Allow,
+				Principal: &policy.Principal{Service: []string{"events.amazonaws.com"}},
+				Action:    []string{"sqs:SendMessage"},
+				Resource:  []string{arn},
+				Condition: policy.Condition{"ArnEquals": {"aws:SourceArn": {args.arn("events", "rule/"+changedRule(args))}}},
+			},
+			policy.WithoutTLS("sqs:*", arn),
+		}.JSON()
+	}).(pulumi.StringOutput)
+	if _, err := sqs.NewQueuePolicy(ctx, name, &sqs.QueuePolicyArgs{QueueUrl: queue.Url, Policy: document}, pulumi.Parent(e)); err != nil {
+		return nil, err
+	}
+	return queue, e.alarm(ctx, name+"-failures", args, cloudwatch.MetricAlarmArgs{
+		Name:             pulumi.String(feedAlarm(args)),
+		AlarmDescription: pulumi.String("A changed secret didn't get into the rotation feed: caches notice it when their time is over. The queue holds the events, the function's log the reason."),
+		Namespace:        pulumi.String("AWS/SQS"),
+		MetricName:       pulumi.String("ApproximateNumberOfMessagesVisible"),
+		Dimensions:       pulumi.StringMap{"QueueName": queue.Name},
+		Statistic:        pulumi.String("Maximum"),
+	})
+}
+
+// invoke registers the rule and lets it invoke the function.
+func (e *RotationEvents) invoke(ctx *pulumi.Context, name string, args Args, writer *function.Function, queue *sqs.Queue) error {
+	text, err := changed(args).json()
+	if err != nil {
+		return err
+	}
+	rule, err := cloudwatch.NewEventRule(ctx, name, &cloudwatch.EventRuleArgs{
+		Name:         pulumi.String(changedRule(args)),
+		Description:  pulumi.String("A secret of " + args.SecretPrefix + "* got a new value"),
+		EventPattern: pulumi.String(text),
+		Tags:         pulumi.ToStringMap(args.Tags),
+	}, pulumi.Parent(e), pulumi.DeleteBeforeReplace(true))
+	if err != nil {
+		return err
+	}
+	permission, err := lambda.NewPermission(ctx, name, &lambda.PermissionArgs{
+		StatementId: pulumi.String("EventBridge"),
+		Action:      pulumi.String("lambda:InvokeFunction"),
+		Function:    writer.Name,
+		Principal:   pulumi.String("events.amazonaws.com"),
+		SourceArn:   rule.Arn,
+	}, pulumi.Parent(e), pulumi.DeleteBeforeReplace(true))
+	if err != nil {
+		return err
+	}
+	_, err = cloudwatch.NewEventTarget(ctx, name, &cloudwatch.EventTargetArgs{
+		Rule:             rule.Name,
+		TargetId:         pulumi.String("feed"),
+		Arn:              writer.ARN,
+		DeadLetterConfig: cloudwatch.EventTargetDeadLetterConfigArgs{Arn: queue.Arn},
+		RetryPolicy:      cloudwatch.EventTargetRetryPolicyArgs{MaximumEventAgeInSeconds: pulumi.Int(eventAge)},
+	}, pulumi.Parent(e), pulumi.DependsOn([]pulumi.Resource{permission}), pulumi.DeleteBeforeReplace(true))
+	return err
+}
+
+func changedRule(args Args) string { return args.Prefix + "-secret-changed" }
+
+func feedAlarm(args Args) string { return args.Prefix + "-rotation-feed-failures" }
