@@ -52,7 +52,7 @@ func newBackend(c *Cloud) (*backend, error) {
 	queue := sqs.New(b.env)
 	logGroups := logs.New(b.env)
 	traces := xray.New(b.env)
-	b.lambda = lambda.New(b.env, b.iam, logGroups, traces, workDir)
+	b.lambda = lambda.New(b.env, b.iam, logGroups, traces, queue, workDir)
 	bus := events.New(b.env, b.lambda, queue)
 	trail := cloudtrail.New(b.env, bus)
 	b.env.Trail = trail

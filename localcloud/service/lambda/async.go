@@ -2,9 +2,12 @@ package lambda
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/aistudio/secrets/localcloud/api"
 )
 
 const (
@@ -71,6 +74,42 @@ func (s *Service) handle(q *queued) {
 	}
 }
 
+// drop gives an event up. It goes to the function's dead-letter queue, by the
+// function's role; the attributes that AWS adds to the message are left out:
+// https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html.
 func (s *Service) drop(q *queued, why string) {
 	s.env.Log.Warn("an asynchronous event is dropped", "function", q.ref.arn(), "request", q.id, "why", why)
+	s.mu.Lock()
+	_, v, err := s.find(q.ref)
+	var queue, role string
+	if err == nil {
+		queue, role = v.deadLetters, v.role
+	}
+	s.mu.Unlock()
+	if queue == "" {
+		return
+	}
+	if err := s.queues.Send(context.Background(), asRole(role, q.ref.name), queue, q.payload); err != nil {
+		s.env.Log.Error("a dead letter is lost", "function", q.ref.arn(), "queue", queue, "error", err)
+	}
+}
+
+// asRole is a caller that has taken a role on.
+func asRole(role, session string) api.Caller {
+	account := strings.Split(role, ":")[4]
+	return api.Caller{
+		Account: account, Role: role, Session: session,
+		ARN: "arn:aws:sts::" + account + ":assumed-role/" + role[strings.LastIndex(role, "/")+1:] + "/" + session,
+	}
+}
+
+// mayKeep refuses a role that couldn't send to the dead-letter queue.
+func (s *Service) mayKeep(ctx context.Context, region string, set settings) error {
+	if set.deadLetters == "" {
+		return nil
+	}
+	if s.env.IAM.Authorize(ctx, asRole(set.role, "lambda"), region, api.Check{Action: "sqs:SendMessage", Resource: set.deadLetters}) != nil {
+		return invalid("The provided execution role does not have permissions to call SendMessage on SQS")
+	}
+	return nil
 }

@@ -116,6 +116,9 @@ func (s *Service) createFunction(ctx context.Context, r *api.Request, in *create
 	if err := s.passRole(ctx, r, set.role); err != nil {
 		return nil, err
 	}
+	if err := s.mayKeep(ctx, ref.region, set); err != nil {
+		return nil, err
+	}
 	code, err := s.packages.add(in.Code.ZipFile)
 	if err != nil {
 		return nil, err

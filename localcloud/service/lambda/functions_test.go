@@ -36,7 +36,10 @@ func TestCreateErrors(t *testing.T) {
 		}, "LocalCloudUnsupportedMember", "code from S3"},
 		"dead letters": {func(in *lambda.CreateFunctionInput) {
 			in.DeadLetterConfig = &types.DeadLetterConfig{TargetArn: aws.String("arn:aws:sqs:us-east-1:123456789012:q")}
-		}, "LocalCloudUnsupportedMember", "dead-letter"},
+		}, "InvalidParameterValueException", "does not have permissions to call SendMessage on SQS"},
+		"dead letters to a topic": {func(in *lambda.CreateFunctionInput) {
+			in.DeadLetterConfig = &types.DeadLetterConfig{TargetArn: aws.String("arn:aws:sns:us-east-1:123456789012:t")}
+		}, "LocalCloudUnsupportedMember", "dead letters"},
 		"file system": {func(in *lambda.CreateFunctionInput) {
 			in.FileSystemConfigs = []types.FileSystemConfig{{Arn: aws.String("arn:aws:elasticfilesystem:us-east-1:123456789012:access-point/fsap-01234567890123456"), LocalMountPath: aws.String("/mnt/a")}}
 		}, "LocalCloudUnsupportedMember", "FileSystemConfigs"},

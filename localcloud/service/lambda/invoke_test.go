@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -47,6 +48,26 @@ func TestAsyncEventsAreRetried(t *testing.T) {
 	}
 	starts := w.logLines(t, "/aws/lambda/worker", "START")
 	assert.Equal(t, starts[0], starts[2], "all attempts have one request ID")
+}
+
+func TestWhatAFunctionFailsOnIsKept(t *testing.T) {
+	w := newWorld(t)
+	queues := sqs.NewFromConfig(w.Config("us-east-1"))
+	queue, err := queues.CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: aws.String("failures")})
+	require.NoError(t, err)
+	in := w.input("worker")
+	in.Role = aws.String(w.createRole(t, "keeper", `{"Effect":"Allow","Action":["logs:*","sqs:SendMessage"],"Resource":"*"}`))
+	in.DeadLetterConfig = &types.DeadLetterConfig{TargetArn: aws.String("arn:aws:sqs:us-east-1:123456789012:failures")}
+	assert.Equal(t, *in.DeadLetterConfig.TargetArn, *w.create(t, in).DeadLetterConfig.TargetArn)
+	for _, payload := range []string{`{"Do":"error","Value":"no"}`, `{"Do":"print","Value":"well"}`} {
+		_, err = w.lambda.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: aws.String("worker"), InvocationType: types.InvocationTypeEvent, Payload: []byte(payload)})
+		require.NoError(t, err)
+	}
+	require.NoError(t, w.Advance(t.Context(), time.Hour))
+	received, err := queues.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: queue.QueueUrl, MaxNumberOfMessages: 10})
+	require.NoError(t, err)
+	require.Len(t, received.Messages, 1)
+	assert.JSONEq(t, `{"Do":"error","Value":"no"}`, *received.Messages[0].Body)
 }
 
 func TestAsyncEventsWaitForRoom(t *testing.T) {

@@ -32,6 +32,7 @@ type Service struct {
 	roles    roles
 	logs     logSink
 	traces   traceSink
+	queues   queues
 	packages *packages
 	executor *executor.Executor
 	handlers map[string]api.Handler
@@ -66,10 +67,15 @@ type logSink interface {
 	Put(ctx context.Context, account, region, group, stream string, lines []string)
 }
 
+// queues is where events go that a function failed on.
+type queues interface {
+	Send(ctx context.Context, caller api.Caller, queueARN string, body []byte) error
+}
+
 // New makes a Lambda without functions, which unpacks them below workDir.
-func New(env *api.Env, r roles, l logSink, t traceSink, workDir string) *Service {
+func New(env *api.Env, r roles, l logSink, t traceSink, q queues, workDir string) *Service {
 	s := &Service{
-		env: env, roles: r, logs: l, traces: t, settleTime: settleTime,
+		env: env, roles: r, logs: l, traces: t, queues: q, settleTime: settleTime,
 		packages:  newPackages(workDir),
 		functions: map[functionKey]*function{},
 		layers:    map[functionKey]*layer{},

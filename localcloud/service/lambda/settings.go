@@ -17,6 +17,7 @@ type settings struct {
 	variables        map[string]string
 	ephemeralStorage int // MB
 	handler          string
+	deadLetters      string // ARN of a queue; "": none
 	kmsKeyARN        string
 	layers           []string // ARNs of layer versions
 	logging          loggingConfig
@@ -117,8 +118,11 @@ func (s settings) with(in settingsInput) (settings, error) {
 			s.vpc = nil
 		}
 	}
-	if in.DeadLetterConfig != nil && in.DeadLetterConfig.TargetArn != "" {
-		return s, unsupported("dead-letter queues of functions")
+	if in.DeadLetterConfig != nil {
+		s.deadLetters = in.DeadLetterConfig.TargetArn
+		if s.deadLetters != "" && !strings.Contains(s.deadLetters, ":sqs:") {
+			return s, unsupported("dead letters to anything but an SQS queue")
+		}
 	}
 	if in.SnapStart != nil && in.SnapStart.ApplyOn != "None" {
 		return s, unsupported("SnapStart")
@@ -228,8 +232,11 @@ type configuration struct {
 	Timeout          int
 	TracingConfig    struct{ Mode string }
 	Version          string
-	VpcConfig        *vpcConfig `json:",omitempty"`
+	VpcConfig        *vpcConfig        `json:",omitempty"`
+	DeadLetterConfig *deadLetterOutput `json:",omitempty"`
 }
+
+type deadLetterOutput struct{ TargetArn string }
 
 type environmentOutput struct{ Variables map[string]string }
 
@@ -259,6 +266,9 @@ func (v *version) show(arn string) configuration {
 	c.EphemeralStorage.Size = v.ephemeralStorage
 	c.SnapStart.ApplyOn, c.SnapStart.OptimizationStatus = "None", "Off"
 	c.TracingConfig.Mode = v.tracing
+	if v.deadLetters != "" {
+		c.DeadLetterConfig = &deadLetterOutput{v.deadLetters}
+	}
 	if len(v.variables) > 0 {
 		c.Environment = &environmentOutput{v.variables}
 	}

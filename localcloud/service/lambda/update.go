@@ -29,6 +29,9 @@ func (s *Service) updateFunctionConfiguration(ctx context.Context, r *api.Reques
 			return nil, err
 		}
 	}
+	if err := s.mayKeep(ctx, ref.region, next.settings); err != nil {
+		return nil, err
+	}
 	if in.Layers != nil {
 		if next.layerCode, err = s.resolveLayers(ctx, r, next.layers); err != nil {
 			return nil, err
