@@ -42,11 +42,15 @@ type VPC struct {
 	SubnetIDs        []string `mapstructure:"subnetIds"`
 	SecurityGroupIDs []string `mapstructure:"securityGroupIds"` // none: the stack makes one that reaches the databases and HTTPS
 	Endpoints        []string `mapstructure:"endpoints"`        // services of AWS for which the stack makes an endpoint, such as secretsmanager
+	RouteTableIDs    []string `mapstructure:"routeTableIds"`    // of the subnets, for the endpoint of dynamodb
 }
 
-// Endpoints are the services of AWS that a rotation function may want an
-// endpoint for: those that it calls.
-var endpoints = []string{"dynamodb", "lambda", "secretsmanager"}
+// MakesParts reports whether the stack makes something in the VPC.
+func (v VPC) MakesParts() bool { return len(v.SecurityGroupIDs) == 0 || len(v.Endpoints) > 0 }
+
+// endpoints are the services of AWS that a rotation function calls. Logs and
+// traces leave it by Lambda itself, and Secrets Manager uses the key.
+var endpoints = []string{"dynamodb", "lambda", "rds", "secretsmanager"}
 
 // Credentials returns the secrets beside the databases' masters that the
 // function reads, by the path of their key in the rotator.
@@ -76,6 +80,7 @@ func defaultTimeout(kind spec.Kind) time.Duration {
 
 func (s *Stack) readRotators(rotators map[string]Rotator, mistakes *MistakesError) {
 	s.Rotators = make(map[string]Rotator, len(rotators))
+	served := map[[2]string]string{} // who has the endpoint of a service in a VPC
 	for _, name := range slices.Sorted(maps.Keys(rotators)) {
 		rotator, path := rotators[name], KeyRotators+"."+name
 		if rotator.Kind == "" {
@@ -102,6 +107,15 @@ func (s *Stack) readRotators(rotators map[string]Rotator, mistakes *MistakesErro
 		}
 		rotator.validate(path, mistakes)
 		rotator.validateKind(path, mistakes)
+		if rotator.VPC != nil {
+			for _, service := range rotator.VPC.Endpoints {
+				endpoint := [2]string{rotator.VPC.ID, service}
+				if other := served[endpoint]; other != "" && other != name {
+					mistakes.add(path+".vpc.endpoints", "%s has the endpoint of %s in %s already: a VPC takes one", other, service, rotator.VPC.ID)
+				}
+				served[endpoint] = name
+			}
+		}
 		s.Rotators[name] = rotator
 	}
 }
@@ -112,6 +126,7 @@ var (
 	functionPattern = regexp.MustCompile(`^arn:[a-z-]+:lambda:[a-z0-9-]+:[0-9]{12}:function:[\w-]{1,64}$`)
 	subnetPattern   = regexp.MustCompile(`^subnet-[0-9a-f]+$`)
 	groupPattern    = regexp.MustCompile(`^sg-[0-9a-f]+$`)
+	routesPattern   = regexp.MustCompile(`^rtb-[0-9a-f]+$`)
 	vpcPattern      = regexp.MustCompile(`^vpc-[0-9a-f]+$`)
 )
 
@@ -168,7 +183,15 @@ func (v VPC) validate(path string, mistakes *MistakesError) {
 			mistakes.add(path+".securityGroupIds", "%q is no ID of a security group", id)
 		}
 	}
-	if made := len(v.SecurityGroupIDs) == 0 || len(v.Endpoints) > 0; made && !vpcPattern.MatchString(v.ID) {
+	for _, id := range v.RouteTableIDs {
+		if !routesPattern.MatchString(id) {
+			mistakes.add(path+".routeTableIds", "%q is no ID of a route table", id)
+		}
+	}
+	if slices.Contains(v.Endpoints, "dynamodb") && len(v.RouteTableIDs) == 0 {
+		mistakes.add(path+".routeTableIds", "is missing: the endpoint of dynamodb is an entry in the subnets' route tables")
+	}
+	if v.MakesParts() && !vpcPattern.MatchString(v.ID) {
 		mistakes.add(path+".id", "%q is no ID of a VPC: it is needed to make a security group or endpoints in it", v.ID)
 	}
 	for i, service := range v.Endpoints {

@@ -1,6 +1,7 @@
 package program
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -12,14 +13,16 @@ import (
 // archives are the zips that the stack needs.
 type archives struct {
 	rotators map[string]string // by the rotator's name; those with nothing to do have none
+	bundles  map[string]string // certificates of authorities, by the rotator's name
 	layers   map[string]string // by Lambda's name of the architecture
 	feed     string
 }
 
 // findArchives looks for the zips, so that one that isn't built is reported
-// before anything is deployed.
-func findArchives(stack catalogue.Stack, folder string) (archives, error) {
-	found := archives{rotators: map[string]string{}, layers: map[string]string{}}
+// before anything is deployed. Files that the configuration names are below
+// root.
+func findArchives(stack catalogue.Stack, root, folder string) (archives, error) {
+	found := archives{rotators: map[string]string{}, bundles: map[string]string{}, layers: map[string]string{}}
 	var errs []error
 	find := func(command, architecture string) string {
 		path := filepath.Join(folder, fmt.Sprintf("%s_linux_%s.zip", command, goArchitecture(architecture)))
@@ -34,6 +37,13 @@ func findArchives(stack catalogue.Stack, folder string) (archives, error) {
 		}
 		rotator := stack.Rotators[secret.Rotator]
 		found.rotators[secret.Rotator] = find("rotate-"+rotator.Kind.String(), rotator.Architecture)
+		if rotator.CABundle != "" {
+			path := below(root, rotator.CABundle)
+			if err := checkBundle(path); err != nil {
+				errs = append(errs, fmt.Errorf("%s.%s.caBundle: %w", catalogue.KeyRotators, secret.Rotator, err))
+			}
+			found.bundles[secret.Rotator] = path
+		}
 	}
 	for _, architecture := range stack.Cache.Architectures {
 		found.layers[architecture] = find("secrets-extension-layer", architecture)
@@ -48,4 +58,24 @@ func goArchitecture(architecture string) string {
 		return "amd64"
 	}
 	return architecture
+}
+
+// below returns where a path is that starts at a folder unless it is absolute.
+func below(folder, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(folder, path)
+}
+
+// checkBundle looks for certificates in a file.
+func checkBundle(path string) error {
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("read the authorities' certificates: %w", err)
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+		return fmt.Errorf("%s holds no certificate in PEM", path)
+	}
+	return nil
 }

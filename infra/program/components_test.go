@@ -11,6 +11,7 @@ import (
 	"github.com/aistudio/secrets/infra/encryptionkey"
 	"github.com/aistudio/secrets/infra/function"
 	"github.com/aistudio/secrets/infra/managedsecret"
+	"github.com/aistudio/secrets/infra/network"
 	"github.com/aistudio/secrets/infra/rotation"
 	"github.com/aistudio/secrets/infra/rotationevents"
 	"github.com/aistudio/secrets/infra/rotationfunction"
@@ -68,6 +69,13 @@ func TestComponentsValidate(t *testing.T) {
 				return err
 			},
 			[]string{"function x: ", "ArchivePath", "Architecture", "MemoryMB", "TimeoutSeconds", "LogRetentionDays", "Tags"},
+		},
+		"Network": {
+			func(ctx *pulumi.Context) error {
+				_, err := network.New(ctx, "x", network.Args{Endpoints: []string{"dynamodb"}})
+				return err
+			},
+			[]string{"network x: ", "VPCID", "Region", "SubnetIDs", "RouteTableIDs", "Tags"},
 		},
 		"RotationEvents": {
 			func(ctx *pulumi.Context) error {

@@ -87,7 +87,7 @@ func checkTags(t *testing.T, args pulumi.MockResourceArgs) {
 
 // wildcards are the statements that AWS leaves no other way; the code names the
 // source of each.
-var wildcards = map[string]bool{"Trace": true, "NetworkInterfaces": true, "ReadInBatches": true}
+var wildcards = map[string]bool{"Trace": true, "NetworkInterfaces": true, "ReadInBatches": true, "FindServers": true}
 
 // named are the resources whose own policies name them, and not policy.This.
 var named = map[string]string{

@@ -75,5 +75,16 @@ func findCredential(ctx *pulumi.Context, id, region string, account account) (cr
 	case key != "" && !strings.HasPrefix(key, "arn:"):
 		key = fmt.Sprintf("arn:%s:kms:%s:%s:key/%s", account.partition, region, account.id, key)
 	}
-	return credential{ARN: found.Arn, KeyARN: key}, nil
+	return credential{ARN: found.Arn, KeyARN: key, ServersARN: managedServers(found.Arn, region, account)}, nil
+}
+
+// managedServers matches the database servers among which the one is whose
+// master secret RDS manages. RDS names such secrets by an ID that is in no ARN.
+func managedServers(secretARN, region string, account account) string {
+	for prefix, kind := range map[string]string{":secret:rds!cluster-": "cluster", ":secret:rds!db-": "db"} {
+		if strings.Contains(secretARN, prefix) {
+			return strings.Join([]string{"arn", account.partition, "rds", region, account.id, kind, "*"}, ":")
+		}
+	}
+	return ""
 }

@@ -4,7 +4,6 @@ package program
 
 import (
 	"maps"
-	"path/filepath"
 	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -41,11 +40,8 @@ func New(options Options) pulumi.RunFunc {
 		if err := account.checkDeployer(stack.Settings.Administrators); err != nil {
 			return err
 		}
-		artifacts := options.Artifacts
-		if !filepath.IsAbs(artifacts) {
-			artifacts = filepath.Join(ctx.RootDirectory(), artifacts)
-		}
-		archives, err := findArchives(stack, artifacts)
+		root := ctx.RootDirectory()
+		archives, err := findArchives(stack, root, below(root, options.Artifacts))
 		if err != nil {
 			return err
 		}

@@ -2,7 +2,9 @@ package program_test
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -141,3 +143,5 @@ func paperFor(stack string) paper {
 	}
 	return paper{caller: caller, masters: masters}
 }
+
+func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

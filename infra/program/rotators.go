@@ -1,13 +1,17 @@
 package program
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/aistudio/secrets/infra/catalogue"
 	"github.com/aistudio/secrets/infra/function"
+	"github.com/aistudio/secrets/infra/network"
 	"github.com/aistudio/secrets/infra/rotation"
 	"github.com/aistudio/secrets/infra/rotationfunction"
 	"github.com/aistudio/secrets/sdk/spec"
@@ -36,12 +40,13 @@ func (d *deployment) deployRotators() error {
 				Layers:              pulumi.ToStringArray(config.Layers),
 				Tags:                settings.Tags(platform),
 			},
+			CABundle:  d.archives.bundles[name],
 			AccountID: d.account.id,
 			Region:    d.stack.Region,
 			Access:    d.access(name),
 		}
-		if vpc := config.VPC; vpc != nil {
-			args.Function.VPC = &function.VPC{SubnetIDs: vpc.SubnetIDs, SecurityGroupIDs: pulumi.ToStringArray(vpc.SecurityGroupIDs)}
+		if args.Function.VPC, err = d.network(name); err != nil {
+			return err
 		}
 		d.rotators[name], err = rotationfunction.New(d.ctx, "rotate-"+name, args)
 		if err != nil {
@@ -49,6 +54,40 @@ func (d *deployment) deployRotators() error {
 		}
 	}
 	return nil
+}
+
+// network returns where a function runs, nil for outside of any VPC, and makes
+// what it needs there.
+func (d *deployment) network(rotator string) (*function.VPC, error) {
+	vpc := d.stack.Rotators[rotator].VPC
+	if vpc == nil {
+		return nil, nil
+	}
+	place := &function.VPC{SubnetIDs: vpc.SubnetIDs, SecurityGroupIDs: pulumi.ToStringArray(vpc.SecurityGroupIDs)}
+	if !vpc.MakesParts() {
+		return place, nil
+	}
+	ports := map[int]bool{}
+	for _, secret := range d.worksOn(rotator) {
+		if server, there := d.stack.Databases[secret.Database.Server]; there {
+			ports[cmp.Or(server.Port, spec.DefaultPort(server.Engine))] = true
+		}
+	}
+	made, err := network.New(d.ctx, "rotate-"+rotator, network.Args{
+		VPCID:            vpc.ID,
+		SubnetIDs:        vpc.SubnetIDs,
+		Region:           d.stack.Region,
+		SecurityGroupIDs: vpc.SecurityGroupIDs,
+		DatabasePorts:    slices.Sorted(maps.Keys(ports)),
+		Endpoints:        vpc.Endpoints,
+		RouteTableIDs:    vpc.RouteTableIDs,
+		Tags:             d.stack.Settings.Tags(platform),
+	})
+	if err != nil {
+		return nil, err
+	}
+	place.SecurityGroupIDs = made.SecurityGroupIDs
+	return place, nil
 }
 
 // worksOn returns the secrets that a rotation function works on.
@@ -91,6 +130,9 @@ func (d *deployment) environment(rotator string) (pulumi.StringMap, error) {
 	variables := pulumi.StringMap{
 		spec.EnvLogLevel:  pulumi.String(config.LogLevel),
 		spec.EnvFeedTable: d.events.FeedTableName,
+	}
+	if config.CABundle != "" {
+		variables[spec.EnvDatabaseCAFile] = pulumi.String(rotationfunction.CAFile)
 	}
 	serverNames := map[string]string{}
 	for _, secret := range d.worksOn(rotator) {

@@ -3,6 +3,7 @@ package rotationfunction
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -25,6 +26,10 @@ type Access struct {
 type Credential struct {
 	ARN    string
 	KeyARN string // "": AWS's own key for Secrets Manager, which needs no permission
+
+	// ServersARN matches the database servers one of which the secret's tags
+	// name, because RDS manages it; "": RDS doesn't.
+	ServersARN string
 }
 
 func (a Access) validate() []error {
@@ -135,5 +140,35 @@ func (a Access) readCredentials(region string) policy.Document {
 			Condition: decrypt,
 		})
 	}
-	return document
+	return append(document, a.findServers()...)
+}
+
+// findServers lets the function look up whose user a secret is for, which one
+// that RDS manages tells by its tags only (RDS user guide, "Password management
+// with Amazon RDS and AWS Secrets Manager").
+func (a Access) findServers() policy.Document {
+	var secrets, servers []string
+	for _, credential := range a.Credentials {
+		if credential.ServersARN != "" {
+			secrets = append(secrets, credential.ARN)
+			servers = append(servers, credential.ServersARN)
+		}
+	}
+	if len(secrets) == 0 {
+		return nil
+	}
+	return policy.Document{
+		{
+			Sid:      "ReadTags",
+			Effect:   policy.Allow,
+			Action:   []string{"secretsmanager:DescribeSecret"},
+			Resource: secrets,
+		},
+		{
+			Sid:      "FindServers",
+			Effect:   policy.Allow,
+			Action:   []string{"rds:DescribeDBClusters", "rds:DescribeDBInstances"},
+			Resource: slices.Compact(slices.Sorted(slices.Values(servers))),
+		},
+	}
 }

@@ -5,6 +5,7 @@ package rotationfunction
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/lambda"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -17,10 +18,16 @@ const typeToken = "aistudio:secrets:RotationFunction"
 // Args describes a RotationFunction.
 type Args struct {
 	Function  function.Args // without Allow, which Access tells
+	CABundle  string        // file with the authorities of what it connects to, deployed as CAFile; "": none
 	AccountID string
 	Region    string
 	Access    Access
 }
+
+// CAFile is where a function finds its CABundle: Lambda unpacks layers to /opt.
+const CAFile = "/opt/" + caName
+
+const caName = "ca.pem"
 
 func (a Args) validate() error {
 	errs := []error{a.Function.Validate()}
@@ -58,6 +65,17 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 		return nil, err
 	}
 	args.Function.Allow = args.Access.statements(args.Region)
+	if args.CABundle != "" {
+		bundle, err := lambda.NewLayerVersion(ctx, name+"-authorities", &lambda.LayerVersionArgs{
+			LayerName:   pulumi.String(args.Function.Name + "-authorities"),
+			Description: pulumi.String("The authorities that " + args.Function.Name + " trusts"),
+			Code:        pulumi.NewAssetArchive(map[string]any{caName: pulumi.NewFileAsset(args.CABundle)}),
+		}, pulumi.Parent(component))
+		if err != nil {
+			return nil, err
+		}
+		args.Function.Layers = append(slices.Clone(args.Function.Layers), bundle.Arn)
+	}
 	rotator, err := function.New(ctx, name, args.Function, pulumi.Parent(component))
 	if err != nil {
 		return nil, err
