@@ -160,9 +160,9 @@ func (e *estate) rotator(k *killer) *rotation.Rotator {
 	}
 	client := secretsmanager.NewFromConfig(config)
 	log := slog.New(slog.NewJSONHandler(e.logs, nil))
-	target := New(client, Options{RootCAs: roots(e.TB, postgres), Logger: log})
+	target := New(client, Options{RootCAs: roots(e.TB, postgres.CAFile), Logger: log})
 	if k != nil {
-		target.servers.dial = k.dial
+		target.network.dial = k.dial
 	}
 	return rotation.New(client, target, rotation.Options{Logger: log})
 }

@@ -38,7 +38,7 @@ func TestReport9TLSIsNeverGivenUp(t *testing.T) {
 		}
 	}
 	login := func(options Options, d spec.Database) error {
-		return f.newTarget(options).servers.login(t.Context(), d)
+		return postgresOf(f.newTarget(options)).login(t.Context(), d)
 	}
 
 	for name, ssl := range map[string]*bool{"absent": nil, "true": new(true)} {
@@ -57,14 +57,14 @@ func TestReport9TLSIsNeverGivenUp(t *testing.T) {
 	alias := value(postgres, nil)
 	alias.Host = "127.0.0.2" // reaches nobody, but is verified as any name is
 	target := f.newTarget(Options{})
-	target.servers.dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+	target.network.dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, fmt.Sprintf("%s:%d", postgres.Host, postgres.Port))
 	}
-	err = target.servers.login(t.Context(), alias)
+	err = postgresOf(target).login(t.Context(), alias)
 	require.ErrorIs(t, err, rotation.ErrDefinite)
 	require.ErrorContains(t, err, "server's certificate")
-	target.servers.serverName = "localhost"
-	require.NoError(t, target.servers.login(t.Context(), alias), "the server name is configurable")
+	target.network.names = map[string]string{"127.0.0.2": "localhost"}
+	require.NoError(t, postgresOf(target).login(t.Context(), alias), "the server name is configurable")
 }
 
 // The environment of a function must not decide where a password is sent.
@@ -129,7 +129,7 @@ func TestReport13TheFirstErrorIsShown(t *testing.T) {
 	pending, err := f.generate()
 	require.NoError(t, err)
 	calls := 0
-	f.target.servers.dial = func(context.Context, string, string) (net.Conn, error) {
+	f.target.network.dial = func(context.Context, string, string) (net.Conn, error) {
 		calls++
 		return nil, errors.New("no route to host")
 	}
@@ -188,7 +188,7 @@ func TestAServerThatAsksForNoPasswordIsRefused(t *testing.T) {
 		Username: trusting.AdminUser, Password: spec.ValueString("anything"),
 	}
 	f := newFixture(t)
-	err = f.newTarget(Options{RootCAs: roots(t, trusting)}).servers.login(t.Context(), value)
+	err = postgresOf(f.newTarget(Options{RootCAs: roots(t, trusting.CAFile)})).login(t.Context(), value)
 	require.ErrorContains(t, err, "must ask for a password")
 	require.ErrorIs(t, err, rotation.ErrDefinite)
 }
@@ -204,7 +204,7 @@ func TestSingleUser(t *testing.T) {
 		assert.Equal(t, f.base, f.parse(f.current).Username)
 		conn := f.client(f.current)
 		assert.Equal(t, f.base, query[string](f, conn, "select current_user"))
-		require.True(t, refused(f.target.servers.login(t.Context(), f.parse(f.previous))))
+		require.True(t, refused(postgresOf(f.target).login(t.Context(), f.parse(f.previous))))
 	}
 
 	// Somebody has changed the secret but not the database.

@@ -145,7 +145,7 @@ type client struct {
 func (e *estate) startClient() *client {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &client{failures: make(chan error, 1), stop: cancel, done: make(chan struct{})}
-	server := servers{roots: roots(e.TB, postgres), timeout: 30 * time.Second}
+	server := postgresFor(e.TB, 30*time.Second)
 	read := func(stage string) (*secretsmanager.GetSecretValueOutput, error) {
 		return e.client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &e.arn, VersionStage: &stage})
 	}
@@ -221,7 +221,7 @@ func TestARotationThatIsKilledAnywhereEndsWell(t *testing.T) {
 		died := k.died()
 		if died {
 			current, _ := e.staged("AWSCURRENT")
-			require.NoError(t, (servers{roots: roots(t, postgres), timeout: 30 * time.Second}).login(t.Context(), e.parse(current)), "killed at point %d", point)
+			require.NoError(t, postgresFor(t, 30*time.Second).login(t.Context(), e.parse(current)), "killed at point %d", point)
 			require.NoError(t, e.cloud.Advance(t.Context(), 90*time.Second))
 			require.NoError(t, e.cloud.Settle(t.Context()))
 		}
@@ -259,7 +259,7 @@ func (e *estate) settled(when string) {
 	}
 	for _, stage := range []string{"AWSCURRENT", "AWSPREVIOUS"} {
 		value, _ := e.staged(stage)
-		conn, err := servers{roots: roots(e.TB, postgres), timeout: 30 * time.Second}.connect(e.Context(), e.parse(value))
+		conn, err := postgresFor(e.TB, 30*time.Second).connect(e.Context(), e.parse(value))
 		require.NoError(e, err, "%s: %s doesn't log in", when, stage)
 		var role string
 		require.NoError(e, conn.QueryRow(e.Context(), "select current_user").Scan(&role))
@@ -286,7 +286,7 @@ func TestASeedThatIsKilledAnywhereEndsWell(t *testing.T) {
 		}
 		require.NoError(t, err, "killed at point %d", point)
 		value, _ := e.staged("AWSCURRENT")
-		require.NoError(t, (servers{roots: roots(t, postgres), timeout: 30 * time.Second}).login(t.Context(), e.parse(value)), "killed at point %d", point)
+		require.NoError(t, postgresFor(t, 30*time.Second).login(t.Context(), e.parse(value)), "killed at point %d", point)
 		if !died {
 			break
 		}

@@ -1,10 +1,25 @@
-// Package database rotates the credentials of PostgreSQL databases, with the
-// secrets of AWS's own rotation functions (spec.Database).
+// Package database rotates the credentials of PostgreSQL, MySQL and MariaDB
+// databases, and of Aurora's of both kinds, with the secrets of AWS's own
+// rotation functions (spec.Database).
+//
+// # Strategies
 //
 // A secret that names a master secret (masterarn) alternates between two users,
 // as in AWS's alternating-users strategy: <user> and <user>_clone. The one that
 // isn't current gets the next password, so the current one goes on working
 // until the rotation after that. Open connections are left alone.
+//
+// A secret without a master secret has a single user, who changes its own
+// password: clients that read the old one fail to log in until the rotation
+// has ended. With a master secret and the key "rotationstrategy":
+// "single-user" the master user changes it.
+//
+// A user that the server doesn't know is made where there is a master secret
+// for it. One that it knows is only ever changed after the secret's value has
+// logged in, or where the server itself says whose it is: whoever can write a
+// secret could take over another's account otherwise.
+//
+// # PostgreSQL
 //
 // Both users are members of a third role, <user>_owner, which can't log in. In
 // the secret's database their sessions act as it (ALTER ROLE … IN DATABASE …
@@ -15,20 +30,39 @@
 // three. What isn't copied: rights and objects in other databases, rights to
 // configuration parameters, and user mappings of foreign servers.
 //
-// A secret without a master secret has a single user, who changes its own
-// password: clients that read the old one fail to log in until the rotation
-// has ended.
+// # MySQL and MariaDB
 //
-// Passwords reach the server as SCRAM-SHA-256 verifiers (RFC 5802, RFC 7677),
-// so no statement log holds one. Connections are TLS with a verified
-// certificate unless the secret says "ssl": false; there is no way from one to
-// the other by itself.
+// Rights are granted to <user>, and taken away from it: at every rotation the
+// clone gets what <user> has, with its roles, its TLS requirement and limits,
+// for each host part, and what <user> has lost is revoked from it. What only the
+// clone was granted is revoked when it's the clone's turn, with one exception:
+// rights to single routines, which a server gives to whoever creates one, are
+// shared both ways. Nothing is ever revoked from the user that is current.
+//
+// Tables have no owners there. Views, routines, triggers and events run as
+// their DEFINER, who may be either user; that keeps working, since both stay and
+// have the same rights. CREATE OR REPLACE is open to both; ALTER VIEW asks for
+// the definer itself.
+//
+// MySQL 8.0 and newer and MariaDB 10.4 and newer are served. Users keep their
+// authentication plugin: caching_sha2_password, mysql_native_password (which
+// MySQL 9 no longer has) or MariaDB's ed25519.
+//
+// # What reaches the server
+//
+// Passwords reach the server as SCRAM-SHA-256 verifiers (RFC 5802, RFC 7677)
+// or as the hash of the authentication plugin, so no statement log holds one.
+// There are two exceptions, both over the connection's TLS: a MySQL user who
+// changes its own password, which MySQL keeps out of its logs itself, and a
+// MariaDB server whose password policy must see the password.
+//
+// Connections are TLS with a verified certificate unless the secret says "ssl":
+// false; there is no way from one to the other by itself.
 package database
 
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -47,12 +81,17 @@ type Options struct {
 	// RootCAs are the authorities that may sign a server's certificate. Nil:
 	// the system's.
 	RootCAs *x509.CertPool
-	// ServerName is expected in every server's certificate instead of the
-	// secret's host, for hosts that are an alias (CNAME). Empty: the host.
-	ServerName string
+	// ServerNames are the names to expect in a certificate instead of the
+	// secret's host, by host, for hosts that are an alias (CNAME). See
+	// ParseServerNames. Nil: the host is verified.
+	ServerNames map[string]string
 	// DialTimeout bounds the start of a connection, with name resolution, TLS
 	// and login. 0: 5 s.
 	DialTimeout time.Duration
+	// RDS tells where the server of a master secret that RDS manages is, and
+	// which MySQL instance is a replica of which; usually an *rds.Client. Nil:
+	// such secrets are refused.
+	RDS rdsReader
 	// Logger is told what was changed in a database beside the password. Nil:
 	// slog.Default.
 	Logger *slog.Logger
@@ -61,7 +100,8 @@ type Options struct {
 // Target rotates database credentials. It is safe for concurrent use.
 type Target struct {
 	masters secretReader
-	servers servers
+	network *network
+	rds     rdsReader
 	log     *slog.Logger
 }
 
@@ -78,7 +118,8 @@ func New(client secretReader, options Options) *Target {
 	}
 	return &Target{
 		masters: client,
-		servers: servers{roots: options.RootCAs, serverName: options.ServerName, timeout: options.DialTimeout},
+		network: &network{roots: options.RootCAs, names: options.ServerNames, timeout: options.DialTimeout},
+		rds:     options.RDS,
 		log:     options.Logger,
 	}
 }
@@ -87,7 +128,7 @@ func New(client secretReader, options Options) *Target {
 // alternate, the other user. It changes nothing anywhere. Other keys of the
 // secret stay as they are.
 func (t *Target) Generate(_ context.Context, request rotation.GenerateRequest) (rotation.GenerateResponse, error) {
-	next, err := successor(request)
+	next, err := t.successor(request)
 	if err != nil {
 		return rotation.GenerateResponse{}, err
 	}
@@ -99,40 +140,42 @@ func (t *Target) Generate(_ context.Context, request rotation.GenerateRequest) (
 }
 
 // successor is the next value but for the password.
-func successor(request rotation.GenerateRequest) (spec.Database, error) {
+func (t *Target) successor(request rotation.GenerateRequest) (spec.Database, error) {
 	if request.Seed != nil {
-		return first(request.Seed.Database)
+		return t.first(request.Seed.Database)
 	}
-	next, err := read("current", request.Current)
+	next, engine, err := t.read("current", request.Current)
 	if err != nil {
 		return spec.Database{}, err
 	}
-	users, err := usersOf(next.Username)
+	users, err := usersOf(next.Username, engine)
 	switch {
+	case next.strategy == strategySingle:
 	case err != nil:
 		return spec.Database{}, err
-	case next.MasterARN != "":
+	case next.alternates():
 		next.Username = users.other(next.Username)
 	case next.Username == users.clone:
 		return spec.Database{}, fmt.Errorf(`the secret lacks the key "masterarn", although its user %q is one of two that alternate: add the ARN of the master secret (%w)`,
 			next.Username, rotation.ErrDefinite)
 	}
-	return next, nil
+	return next.Database, nil
 }
 
-func first(seed *spec.DatabaseSeed) (spec.Database, error) {
+func (t *Target) first(seed *spec.DatabaseSeed) (spec.Database, error) {
 	if seed == nil {
 		return spec.Database{}, fmt.Errorf("the seed request has no Database: say which engine, host, username and masterarn (%w)", rotation.ErrDefinite)
 	}
-	users, err := usersOf(seed.Username)
+	engine, err := t.engineFor(seed.Engine)
+	if err != nil {
+		return spec.Database{}, err
+	}
+	users, err := usersOf(seed.Username, engine)
 	if err != nil {
 		return spec.Database{}, err
 	}
 	if seed.Username != users.base {
 		return spec.Database{}, fmt.Errorf("user %q: seed the name without %s, which is added at every second rotation (%w)", seed.Username, cloneSuffix, rotation.ErrDefinite)
-	}
-	if err := supported(seed.Engine); err != nil {
-		return spec.Database{}, err
 	}
 	next := spec.Database{
 		Engine: seed.Engine, Host: seed.Host, Port: seed.Port, Username: seed.Username,
@@ -148,66 +191,59 @@ func first(seed *spec.DatabaseSeed) (spec.Database, error) {
 // changed. The current value must log in: otherwise whoever can write the
 // secret could name another user in it and take over that account.
 func (t *Target) Apply(ctx context.Context, request rotation.ApplyRequest) (rotation.ApplyResponse, error) {
-	pending, err := read("pending", request.Pending)
-	if err != nil {
-		return rotation.ApplyResponse{}, err
-	}
-	if err := t.servers.login(ctx, pending); err == nil || !refused(err) {
-		return rotation.ApplyResponse{}, wrap(err, "logging in with the pending value")
-	}
-	if request.Seeding() {
-		return rotation.ApplyResponse{}, t.seed(ctx, request.SecretARN, pending)
-	}
-	current, err := read("current", request.Current)
-	if err != nil {
-		return rotation.ApplyResponse{}, err
-	}
-	if err := sameDatabase(current, pending); err != nil {
-		return rotation.ApplyResponse{}, err
-	}
-	if pending.MasterARN == "" {
-		return rotation.ApplyResponse{}, t.single(ctx, current, pending, request.Previous)
-	}
-	return rotation.ApplyResponse{}, t.alternate(ctx, request.SecretARN, current, pending)
+	return rotation.ApplyResponse{}, t.apply(ctx, request)
 }
 
-// Verify logs in with the pending value and, when users alternate, sees that
-// the session acts as their shared role.
-func (t *Target) Verify(ctx context.Context, request rotation.VerifyRequest) (rotation.VerifyResponse, error) {
-	pending, err := read("pending", request.Pending)
-	if err != nil {
-		return rotation.VerifyResponse{}, err
-	}
-	return rotation.VerifyResponse{}, t.verify(ctx, pending)
-}
-
-func (t *Target) verify(ctx context.Context, pending spec.Database) error {
-	conn, err := t.servers.connect(ctx, pending)
-	if refused(err) {
-		// Not a definite answer: a replica may not know the password yet, and
-		// otherwise setSecret sets it when the rotation is tried again.
-		return fmt.Errorf("the pending value doesn't log in (yet): %s", err) //nolint:errorlint // the answer is no longer definite
-	}
-	if err != nil {
-		return wrap(err, "logging in with the pending value")
-	}
-	defer hangUp(conn)
-	var role string
-	if err := conn.QueryRow(ctx, "select current_user").Scan(&role); err != nil {
-		return wrap(err, "asking the database who the pending value's user is")
-	}
-	if pending.MasterARN == "" {
-		return nil
-	}
-	users, err := usersOf(pending.Username)
+func (t *Target) apply(ctx context.Context, request rotation.ApplyRequest) error {
+	pending, engine, err := t.read("pending", request.Pending)
 	if err != nil {
 		return err
 	}
-	if role != users.owner {
-		return fmt.Errorf("sessions of user %q act as %q, not as the shared role: run ALTER ROLE %s IN DATABASE %s SET role TO %s (%w)",
-			pending.Username, role, quote(pending.Username), quote(dbname(pending)), quote(users.owner), rotation.ErrDefinite)
+	if err := engine.login(ctx, pending.Database); err == nil || !refused(err) {
+		return wrap(err, "logging in with the pending value")
 	}
-	return nil
+	if request.Seeding() {
+		return t.seed(ctx, engine, request.SecretARN, pending)
+	}
+	current, _, err := t.read("current", request.Current)
+	if err != nil {
+		return err
+	}
+	expected := current.Username
+	if current.alternates() {
+		users, err := usersOf(current.Username, engine)
+		if err != nil {
+			return err
+		}
+		expected = users.other(current.Username)
+	}
+	if err := sameDatabase(current, pending, expected); err != nil {
+		return err
+	}
+	switch {
+	case pending.alternates():
+		return t.alternate(ctx, engine, request.SecretARN, current, pending)
+	case pending.MasterARN != "":
+		return t.singleByMaster(ctx, engine, request.SecretARN, current, pending, request.Previous)
+	}
+	return t.single(ctx, engine, current, pending, request.Previous)
+}
+
+// Verify logs in with the pending value. On PostgreSQL it also sees that the
+// session of a user who alternates acts as the shared role.
+func (t *Target) Verify(ctx context.Context, request rotation.VerifyRequest) (rotation.VerifyResponse, error) {
+	pending, engine, err := t.read("pending", request.Pending)
+	if err != nil {
+		return rotation.VerifyResponse{}, err
+	}
+	err = engine.verify(ctx, pending.Database, pending.alternates())
+	if refused(err) {
+		// Not a definite answer: a replica may not know the password yet, and
+		// otherwise setSecret sets it when the rotation is tried again.
+		err = fmt.Errorf("the pending value doesn't log in (yet): %s", err) //nolint:errorlint // the answer is no longer definite
+		return rotation.VerifyResponse{}, err
+	}
+	return rotation.VerifyResponse{}, wrap(err, "logging in with the pending value")
 }
 
 // Retire does nothing: a user has one password, so the next Apply for it has
@@ -217,49 +253,48 @@ func (t *Target) Retire(context.Context, rotation.RetireRequest) (rotation.Retir
 }
 
 // read parses a value and refuses what can't be rotated, naming the key.
-func read(stage string, value spec.Value) (spec.Database, error) {
-	d, err := spec.ParseDatabase(value)
+func (t *Target) read(stage string, v spec.Value) (value, engine, error) {
+	refuse := func(err error) (value, engine, error) {
+		return value{}, nil, fmt.Errorf("the %s value: %w (%w)", stage, err, rotation.ErrDefinite)
+	}
+	d, err := spec.ParseDatabase(v)
 	if err == nil {
-		err = errors.Join(d.Validate(), supported(d.Engine))
+		err = d.Validate()
 	}
 	if err != nil {
-		return spec.Database{}, fmt.Errorf("the %s value: %w (%w)", stage, err, rotation.ErrDefinite)
+		return refuse(err)
 	}
-	return d, nil
-}
-
-func supported(engine string) error {
-	switch engine {
-	case spec.EnginePostgres, spec.EngineAuroraPostgres:
-		return nil
+	strategy, err := readStrategy(v, d.MasterARN != "")
+	if err != nil {
+		return refuse(err)
 	}
-	return fmt.Errorf("engine %q: this function rotates %s and %s only (%w)", engine, spec.EnginePostgres, spec.EngineAuroraPostgres, rotation.ErrDefinite)
+	e, err := t.engineFor(d.Engine)
+	if err == nil {
+		err = e.checkName(d.Username)
+	}
+	if err != nil {
+		return refuse(err)
+	}
+	return value{Database: d, strategy: strategy}, e, nil
 }
 
 // sameDatabase refuses a pending value that wasn't made from the current one:
 // somebody has changed the secret in between, and a login proven in one place
 // must not change a password in another. That value never works, so it's
 // withdrawn and the next rotation starts from the secret as it is.
-func sameDatabase(current, pending spec.Database) error {
-	users, err := usersOf(current.Username)
-	if err != nil {
-		return err
-	}
-	expected := current.Username
-	if current.MasterARN != "" {
-		expected = users.other(current.Username)
-	}
+func sameDatabase(current, pending value, user string) error {
 	for _, field := range []struct {
 		key  string
 		same bool
 	}{
 		{"engine", current.Engine == pending.Engine},
 		{"host", sameHost(current.Host, pending.Host)},
-		{"port", port(current) == port(pending)},
-		{"dbname", dbname(current) == dbname(pending)},
+		{"port", port(current.Database) == port(pending.Database)},
+		{"dbname", current.DBName == pending.DBName},
 		{"masterarn", current.MasterARN == pending.MasterARN},
-		{"ssl", plaintext(current) == plaintext(pending)},
-		{"username", pending.Username == expected},
+		{"ssl", plaintext(current.Database) == plaintext(pending.Database)},
+		{strategyKey, current.alternates() == pending.alternates()},
+		{"username", pending.Username == user},
 	} {
 		if !field.same {
 			return fmt.Errorf("the key %q of the pending value doesn't fit the current one, which has changed since: %w", field.key, rotation.ErrRejected)

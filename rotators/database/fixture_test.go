@@ -10,12 +10,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/aistudio/secrets/localcloud/localdb"
 	"github.com/aistudio/secrets/rotators/rotation"
@@ -27,31 +29,56 @@ const (
 	secretARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:aistudio/dev/orders/postgres-a1B2c3"
 )
 
-// postgres is one server for all tests of the package, which logs all
-// statements.
-var postgres *localdb.Postgres
+// postgres and mariadb are one server each for all tests of the package, which
+// log all statements.
+var (
+	postgres *localdb.Postgres
+	mariadb  *localdb.MariaDB
+)
 
 func TestMain(m *testing.M) {
 	if os.Getenv("AWS_LAMBDA_RUNTIME_API") != "" {
 		forward() // doesn't return
 	}
 	os.Exit(func() int {
-		var err error
-		postgres, err = localdb.StartPostgres(context.Background(), localdb.Options{
-			Progress: func(line string) { fmt.Fprintln(os.Stderr, line) },
-			Settings: map[string]string{"log_statement": "all", "log_connections": "on"},
-		})
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
+		stop, err := startServers(context.Background())
+		if err == nil {
+			defer stop()
+			return m.Run()
 		}
-		code := m.Run()
-		if err := postgres.Close(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		return code
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}())
+}
+
+func startServers(ctx context.Context) (stop func(), err error) {
+	progress := func(line string) { fmt.Fprintln(os.Stderr, line) }
+	var group errgroup.Group
+	group.Go(func() (err error) {
+		postgres, err = localdb.StartPostgres(ctx, localdb.Options{
+			Progress: progress, Settings: map[string]string{"log_statement": "all", "log_connections": "on"},
+		})
+		return err
+	})
+	group.Go(func() (err error) {
+		mariadb, err = localdb.StartMariaDB(ctx, localdb.Options{
+			Progress: progress, Settings: map[string]string{"general_log": "on", "plugin_load_add": "auth_ed25519"},
+		})
+		return err
+	})
+	err = group.Wait()
+	stop = func() {
+		if postgres != nil {
+			_ = postgres.Close()
+		}
+		if mariadb != nil {
+			_ = mariadb.Close()
+		}
+	}
+	if err != nil {
+		stop()
+	}
+	return stop, err
 }
 
 // secrets are the master secrets that a test's function can read, by ARN.
@@ -63,6 +90,11 @@ func (s secrets) GetSecretValue(_ context.Context, in *secretsmanager.GetSecretV
 		return nil, &types.ResourceNotFoundException{Message: aws.String("Secrets Manager can't find the specified secret.")}
 	}
 	return &secretsmanager.GetSecretValueOutput{SecretString: aws.String(value.RevealString())}, nil
+}
+
+// DescribeSecret answers without tags: no master secret here is RDS's.
+func (s secrets) DescribeSecret(context.Context, *secretsmanager.DescribeSecretInput, ...func(*secretsmanager.Options)) (*secretsmanager.DescribeSecretOutput, error) {
+	return &secretsmanager.DescribeSecretOutput{}, nil
 }
 
 // fixture is a database of a test's own, a secret for it, and the target. It
@@ -79,6 +111,7 @@ type fixture struct {
 	master   string // ARN of the master secret
 	current  spec.Value
 	previous spec.Value
+	seedOf   spec.DatabaseSeed
 	rotation int
 	made     []spec.Value // all values that the target has generated
 }
@@ -114,6 +147,9 @@ func newFixture(t testing.TB) *fixture {
 		TB: t, masters: secrets{}, logs: &lockedBuffer{},
 		database: fmt.Sprintf("test%d", n), base: fmt.Sprintf("app%d", n), arn: fmt.Sprintf("%s-%d", secretARN, n), master: masterARN,
 	}
+	f.seedOf = spec.DatabaseSeed{
+		Engine: spec.EnginePostgres, Host: postgres.Host, Port: postgres.Port, DBName: f.database, MasterSecretARN: masterARN,
+	}
 	first := f.connect(f.adminValue("postgres"))
 	_, err := first.Exec(t.Context(), "CREATE DATABASE "+quote(f.database))
 	require.NoError(t, err)
@@ -125,18 +161,20 @@ func newFixture(t testing.TB) *fixture {
 
 func (f *fixture) newTarget(options Options) *Target {
 	if options.RootCAs == nil {
-		options.RootCAs = roots(f.TB, postgres)
+		options.RootCAs = roots(f.TB, postgres.CAFile, mariadb.CAFile)
 	}
 	options.Logger = slog.New(slog.NewJSONHandler(f.logs, nil))
 	return New(f.masters, options)
 }
 
-func roots(t testing.TB, server *localdb.Postgres) *x509.CertPool {
+func roots(t testing.TB, files ...string) *x509.CertPool {
 	t.Helper()
-	bundle, err := os.ReadFile(server.CAFile)
-	require.NoError(t, err)
 	pool := x509.NewCertPool()
-	require.True(t, pool.AppendCertsFromPEM(bundle))
+	for _, file := range files {
+		bundle, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.True(t, pool.AppendCertsFromPEM(bundle))
+	}
 	return pool
 }
 
@@ -164,7 +202,7 @@ func (f *fixture) parse(value spec.Value) spec.Database {
 // connect logs in as a client does, until the test ends.
 func (f *fixture) connect(d spec.Database) *pgx.Conn {
 	f.Helper()
-	conn, err := servers{roots: roots(f.TB, postgres), timeout: defaultDialTimeout}.connect(f.Context(), d)
+	conn, err := postgresFor(f.TB, defaultDialTimeout).connect(f.Context(), d)
 	require.NoError(f, err)
 	f.Cleanup(func() { hangUp(conn) })
 	return conn
@@ -174,6 +212,15 @@ func (f *fixture) connect(d spec.Database) *pgx.Conn {
 func (f *fixture) client(value spec.Value) *pgx.Conn {
 	f.Helper()
 	return f.connect(f.parse(value))
+}
+
+func postgresFor(t testing.TB, timeout time.Duration) postgresEngine {
+	t.Helper()
+	return postgresEngine{network: &network{roots: roots(t, postgres.CAFile), timeout: timeout}, log: slog.Default()}
+}
+
+func postgresOf(target *Target) postgresEngine {
+	return postgresEngine{network: target.network, log: target.log}
 }
 
 // exec runs statements as the administrator; %s is the user's quoted name.
@@ -186,10 +233,9 @@ func (f *fixture) exec(statements ...string) {
 }
 
 func (f *fixture) seedRequest() *spec.SeedRequest {
-	return &spec.SeedRequest{Step: spec.StepSeed, SecretID: f.arn, Database: &spec.DatabaseSeed{
-		Engine: spec.EnginePostgres, Host: postgres.Host, Port: postgres.Port, DBName: f.database,
-		Username: f.base, MasterSecretARN: masterARN,
-	}}
+	seed := f.seedOf
+	seed.Username, seed.DBName = f.base, f.database
+	return &spec.SeedRequest{Step: spec.StepSeed, SecretID: f.arn, Database: &seed}
 }
 
 // clean fails the test when an error or the log holds a password.

@@ -69,7 +69,7 @@ func TestAReplicasUsersAreChangedAtItsPrimary(t *testing.T) {
 	f.current = f.encode(value)
 	for range 3 {
 		require.Eventually(t, func() bool {
-			return f.target.servers.login(t.Context(), f.parse(f.current)) == nil
+			return postgresOf(f.target).login(t.Context(), f.parse(f.current)) == nil
 		}, time.Minute, 10*time.Millisecond)
 		pending, err := f.generate()
 		require.NoError(t, err)
@@ -93,7 +93,7 @@ func TestAReplicasUsersAreChangedAtItsPrimary(t *testing.T) {
 		return query[string](f, f.connect(admin), "select pg_get_wal_replay_pause_state()") == "paused"
 	}, time.Minute, 10*time.Millisecond)
 	f.exec("ALTER ROLE " + quote(f.parse(f.current).Username) + " PASSWORD 'somebody else''s'")
-	require.NoError(t, f.target.servers.login(t.Context(), f.parse(f.current)), "the replica still knows the old password")
+	require.NoError(t, postgresOf(f.target).login(t.Context(), f.parse(f.current)), "the replica still knows the old password")
 	f.refused(f.tryRotate, "the current value must log in at the primary")
 }
 
@@ -102,7 +102,7 @@ func TestTheMasterIsNoneOfTheUsers(t *testing.T) {
 	f.seed()
 	f.rotate()
 	f.masters[masterARN] = f.previous
-	f.refused(f.tryRotate, "can't be one of the users that alternate")
+	f.refused(f.tryRotate, "can't be one of the users that are rotated")
 }
 
 func TestAMissingMasterSecretIsNamed(t *testing.T) {
@@ -237,7 +237,7 @@ func TestReport10MissingKeysAreNamed(t *testing.T) {
 		`{"engine":"postgres","host":"h","password":"p"}`:                              `"username"`,
 		`{"engine":"postgres","host":"h","username":"app"}`:                            `"password"`,
 		`{"host":"h","username":"app","password":"p"}`:                                 `"engine"`,
-		`{"engine":"mysql","host":"h","username":"app","password":"p"}`:                `"mysql"`,
+		`{"engine":"oracle","host":"h","username":"app","password":"p"}`:               `"oracle"`,
 		`{"engine":"postgres","host":"h","username":"app","password":"p","ssl":"yes"}`: `"ssl"`,
 		`{"engine":"postgres","host":"h","username":"app","password":"canary`:          "isn't JSON",
 	} {
@@ -260,7 +260,7 @@ func TestSeedsAreChecked(t *testing.T) {
 	for message, change := range map[string]func(*spec.SeedRequest){
 		"no Database":    func(r *spec.SeedRequest) { r.Database = nil },
 		"without _clone": func(r *spec.SeedRequest) { r.Database.Username += "_clone" },
-		`"mysql"`:        func(r *spec.SeedRequest) { r.Database.Engine = "mysql" },
+		`"oracle"`:       func(r *spec.SeedRequest) { r.Database.Engine = "oracle" },
 		"too long":       func(r *spec.SeedRequest) { r.Database.Username = strings.Repeat("x", 58) },
 		"no name":        func(r *spec.SeedRequest) { r.Database.Username = "_clone" },
 		"twice":          func(r *spec.SeedRequest) { r.Database.Username = "a_clone_clone" },

@@ -2,6 +2,8 @@ package database
 
 import (
 	"crypto/x509"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -26,4 +28,21 @@ func LoadRoots(folder, path string) (*x509.CertPool, error) {
 		return nil, fmt.Errorf("reading the database authorities: no PEM certificate in %s", path)
 	}
 	return roots, nil
+}
+
+// ParseServerNames reads what spec.EnvDatabaseServerNames holds. Empty: none.
+func ParseServerNames(text string) (map[string]string, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var names map[string]string
+	if err := json.Unmarshal([]byte(text), &names); err != nil {
+		return nil, fmt.Errorf("reading the server names: %w: write a JSON object from hosts to names", err)
+	}
+	for host, name := range names {
+		if host == "" || name == "" {
+			return nil, errors.New("reading the server names: a host or a name is empty")
+		}
+	}
+	return names, nil
 }

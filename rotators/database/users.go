@@ -10,16 +10,14 @@ import (
 const (
 	cloneSuffix = "_clone"
 	ownerSuffix = "_owner"
-
-	// nameLimit is PostgreSQL's, in bytes; longer names are cut off silently.
-	nameLimit = 63
 )
 
-// users are the two that alternate and the role that they share.
+// users are the two that alternate and, on PostgreSQL, the role that they
+// share.
 type users struct{ base, clone, owner string }
 
 // usersOf derives them from either user.
-func usersOf(user string) (users, error) {
+func usersOf(user string, e engine) (users, error) {
 	base := strings.TrimSuffix(user, cloneSuffix)
 	refuse := func(why string) (users, error) {
 		return users{}, fmt.Errorf("user %q: %s (%w)", user, why, rotation.ErrDefinite)
@@ -29,10 +27,11 @@ func usersOf(user string) (users, error) {
 		return refuse("no name is left without " + cloneSuffix)
 	case strings.HasSuffix(base, cloneSuffix):
 		return refuse("a name that ends in " + cloneSuffix + " twice doesn't tell which user is the other one")
-	case len(base)+len(cloneSuffix) > nameLimit:
-		return refuse(fmt.Sprintf("too long: with %s a name has at most %d bytes", cloneSuffix, nameLimit))
-	case strings.ContainsRune(base, 0):
-		return refuse("a name can't hold a zero byte")
+	}
+	for _, name := range []string{base, base + cloneSuffix} {
+		if err := e.checkName(name); err != nil {
+			return refuse(err.Error())
+		}
 	}
 	return users{base: base, clone: base + cloneSuffix, owner: base + ownerSuffix}, nil
 }

@@ -1,6 +1,7 @@
 // Command rotate-database is the Lambda function that rotates and seeds the
 // secrets of databases. The environment variables that it reads are those of
-// package spec: EnvLogLevel, EnvDatabaseCAFile and EnvFeedTable.
+// package spec: EnvLogLevel, EnvDatabaseCAFile, EnvDatabaseServerNames and
+// EnvFeedTable.
 package main
 
 import (
@@ -12,6 +13,7 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/aistudio/secrets/rotators/database"
@@ -41,6 +43,10 @@ func wire(ctx context.Context) (*rotation.Rotator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading what %s names: %w", spec.EnvDatabaseCAFile, err)
 	}
+	names, err := database.ParseServerNames(os.Getenv(spec.EnvDatabaseServerNames))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", spec.EnvDatabaseServerNames, err)
+	}
 	aws, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("loading the AWS configuration: %w", err)
@@ -50,6 +56,6 @@ func wire(ctx context.Context) (*rotation.Rotator, error) {
 		options.Feed = feed.NewTable(dynamodb.NewFromConfig(aws), table)
 	}
 	client := secretsmanager.NewFromConfig(aws)
-	target := database.New(client, database.Options{RootCAs: roots, Logger: log})
+	target := database.New(client, database.Options{RootCAs: roots, ServerNames: names, RDS: rds.NewFromConfig(aws), Logger: log})
 	return rotation.New(client, target, options), nil
 }

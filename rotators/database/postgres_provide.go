@@ -11,16 +11,6 @@ import (
 	"github.com/aistudio/secrets/rotators/rotation"
 )
 
-// plan is what a transaction of the master user brings about.
-type plan struct {
-	users
-	target   string // the user that gets the verifier: base or clone
-	current  string // the other one, whose value is current; "" for a seed
-	verifier string
-	database string
-	mark     string // the comment on the shared role that says whose it is
-}
-
 // preparation of the transaction: names mean what PostgreSQL says they mean,
 // locks aren't waited for so long that others queue up behind, and changes to
 // the same roles come one after the other (the number is this package's own).
@@ -32,103 +22,139 @@ const preparation = `
 // provide brings about that the target user logs in with the new password, and
 // that it and the current user have the same rights, settings and objects,
 // through the shared role. What is so already isn't touched.
-func (s session) provide(ctx context.Context, p plan) error {
+func (s session) provide(ctx context.Context, c change) error {
 	if _, err := s.tx.Conn().PgConn().Exec(ctx, preparation).ReadAll(); err != nil {
 		return wrap(err, "waiting for other rotations in the database")
 	}
-	roles, err := s.roles(ctx, p.base, p.clone, p.owner)
+	roles, err := s.roles(ctx, c.base, c.clone, c.owner)
 	if err != nil {
 		return err
 	}
-	if err := s.check(ctx, p, roles); err != nil {
+	if c.alone {
+		return s.provideAlone(ctx, c, roles)
+	}
+	if err := s.check(ctx, c, roles); err != nil {
 		return err
 	}
-	if err := s.createRoles(ctx, p, roles); err != nil {
+	if err := s.mayChange(ctx, roles, c.owner, c.target, c.current); err != nil {
 		return err
 	}
-	if err := s.setPassword(ctx, p.target, p.verifier); err != nil {
+	if err := s.createRoles(ctx, c, roles); err != nil {
 		return err
 	}
-	give, err := s.borrow(ctx, p)
+	if err := s.setPassword(ctx, c.target, c.password); err != nil {
+		return err
+	}
+	give, err := s.borrow(ctx, c)
 	if err != nil {
 		return err
 	}
-	if err := s.reconcile(ctx, p); err != nil {
+	if err := s.reconcile(ctx, c); err != nil {
 		return err
 	}
 	return s.run(ctx, give)
+}
+
+// provideAlone brings about that a user who doesn't alternate logs in with the
+// new password. One that isn't there is made, with a comment that says whose it
+// is.
+func (s session) provideAlone(ctx context.Context, c change, roles map[string]role) error {
+	comment := mark(c.secretARN)
+	user, exists := roles[c.target]
+	if exists && user.Comment != comment {
+		if err := c.mayTouch(c.target); err != nil {
+			return fmt.Errorf("%w; if the user is this secret's, let an administrator run COMMENT ON ROLE %s IS '%s'", err, quote(c.target), comment)
+		}
+	}
+	if err := s.mayChange(ctx, roles, c.target); err != nil {
+		return err
+	}
+	if !exists {
+		if err := s.exec(ctx, "CREATE ROLE %I LOGIN", c.target); err != nil {
+			return err
+		}
+		if err := s.exec(ctx, "COMMENT ON ROLE %I IS %L", c.target, comment); err != nil {
+			return err
+		}
+	}
+	return s.setPassword(ctx, c.target, c.password)
 }
 
 // check refuses to touch roles that aren't this secret's: whoever can seed or
 // write a secret could take over somebody's account otherwise. The mark on the
 // shared role and the membership in it can only be given by an administrator
 // or by an earlier run of this function.
-func (s session) check(ctx context.Context, p plan, roles map[string]role) error {
+func (s session) check(ctx context.Context, c change, roles map[string]role) error {
 	foreign := func(name, why, remedy string) error {
 		return fmt.Errorf("role %q wasn't made for this secret: %s; if it's meant for it, let an administrator run %s (%w)", name, why, remedy, rotation.ErrDefinite)
 	}
-	comment := fmt.Sprintf("COMMENT ON ROLE %s IS '%s'", quote(p.owner), p.mark)
-	owner, hasOwner := roles[p.owner]
-	if hasOwner && owner.Comment != p.mark {
-		return foreign(p.owner, "its comment doesn't say so", comment)
+	comment := fmt.Sprintf("COMMENT ON ROLE %s IS '%s'", quote(c.owner), mark(c.secretARN))
+	owner, hasOwner := roles[c.owner]
+	if hasOwner && owner.Comment != mark(c.secretARN) {
+		return foreign(c.owner, "its comment doesn't say so", comment)
 	}
-	for _, name := range []string{p.base, p.clone} {
+	for _, name := range []string{c.base, c.clone} {
+		if _, exists := roles[name]; exists {
+			if err := c.mayTouch(name); err != nil {
+				return err
+			}
+		}
 		if roles[name].Superuser {
 			return fmt.Errorf("user %q is a superuser, whose rights can't be shared: rotate it as a single user, without masterarn (%w)", name, rotation.ErrDefinite)
 		}
 	}
-	if _, exists := roles[p.target]; !exists {
+	if _, exists := roles[c.target]; !exists {
 		return nil
 	}
 	if hasOwner {
-		if member, err := s.member(ctx, p.target, p.owner); err != nil || member {
+		if member, err := s.member(ctx, c.target, c.owner); err != nil || member {
 			return err
 		}
 	}
 	// AWS's own function makes the clone a member of the user.
-	if p.current != "" {
-		if member, err := s.member(ctx, p.clone, p.base); err != nil || member {
+	if c.current != "" {
+		if member, err := s.member(ctx, c.clone, c.base); err != nil || member {
 			return err
 		}
 	}
-	remedy := fmt.Sprintf("GRANT %s TO %s", quote(p.owner), quote(p.target))
+	remedy := fmt.Sprintf("GRANT %s TO %s", quote(c.owner), quote(c.target))
 	if !hasOwner {
-		remedy = fmt.Sprintf("CREATE ROLE %s; %s; %s", quote(p.owner), comment, remedy)
+		remedy = fmt.Sprintf("CREATE ROLE %s; %s; %s", quote(c.owner), comment, remedy)
 	}
-	return foreign(p.target, fmt.Sprintf("it isn't a member of %q", p.owner), remedy)
+	return foreign(c.target, fmt.Sprintf("it isn't a member of %q", c.owner), remedy)
 }
 
 // createRoles makes the roles that aren't there, and the users members of the
 // shared one.
-func (s session) createRoles(ctx context.Context, p plan, roles map[string]role) error {
-	if p.current != "" {
-		if _, ok := roles[p.current]; !ok {
-			return fmt.Errorf("user %q logs in but isn't a role of the database: rotate through PostgreSQL itself, not through a proxy with users of its own (%w)", p.current, rotation.ErrDefinite)
+func (s session) createRoles(ctx context.Context, c change, roles map[string]role) error {
+	if c.current != "" {
+		if _, ok := roles[c.current]; !ok {
+			return fmt.Errorf("user %q logs in but isn't a role of the database: rotate through PostgreSQL itself, not through a proxy with users of its own (%w)", c.current, rotation.ErrDefinite)
 		}
 	}
-	if _, ok := roles[p.owner]; !ok {
-		if err := s.exec(ctx, "CREATE ROLE %I NOLOGIN", p.owner); err != nil {
+	if _, ok := roles[c.owner]; !ok {
+		if err := s.exec(ctx, "CREATE ROLE %I NOLOGIN", c.owner); err != nil {
 			return err
 		}
-		if err := s.exec(ctx, "COMMENT ON ROLE %I IS %L", p.owner, p.mark); err != nil {
-			return err
-		}
-	}
-	if _, ok := roles[p.target]; !ok {
-		if err := s.exec(ctx, "CREATE ROLE %I LOGIN", p.target); err != nil {
+		if err := s.exec(ctx, "COMMENT ON ROLE %I IS %L", c.owner, mark(c.secretARN)); err != nil {
 			return err
 		}
 	}
-	for _, user := range []string{p.target, p.current} {
+	if _, ok := roles[c.target]; !ok {
+		if err := s.exec(ctx, "CREATE ROLE %I LOGIN", c.target); err != nil {
+			return err
+		}
+	}
+	for _, user := range []string{c.target, c.current} {
 		if user == "" {
 			continue
 		}
-		member, err := s.member(ctx, user, p.owner)
+		member, err := s.member(ctx, user, c.owner)
 		if err != nil {
 			return err
 		}
 		if !member {
-			if err := s.exec(ctx, "GRANT %I TO %I", p.owner, user); err != nil {
+			if err := s.exec(ctx, "GRANT %I TO %I", c.owner, user); err != nil {
 				return err
 			}
 		}
@@ -139,10 +165,10 @@ func (s session) createRoles(ctx context.Context, p plan, roles map[string]role)
 // borrow gives a master user who isn't a superuser, for the length of the
 // transaction, the rights of the roles whose objects it has to hand over. It
 // returns the statements that give them back.
-func (s session) borrow(ctx context.Context, p plan) ([]string, error) {
-	names := []string{p.owner, p.target}
-	if p.current != "" {
-		names = append(names, p.current)
+func (s session) borrow(ctx context.Context, c change) ([]string, error) {
+	names := []string{c.owner, c.target}
+	if c.current != "" {
+		names = append(names, c.current)
 	}
 	lend, err := s.statements(ctx, `
 		select format('GRANT %I TO %I%s', rolname, current_user,
@@ -161,25 +187,25 @@ func (s session) borrow(ctx context.Context, p plan) ([]string, error) {
 	return give, s.run(ctx, lend)
 }
 
-//go:embed ownership.sql
+//go:embed postgres/ownership.sql
 var ownershipQuery string
 
-//go:embed attributes.sql
+//go:embed postgres/attributes.sql
 var attributesQuery string
 
-//go:embed grants.sql
+//go:embed postgres/grants.sql
 var grantsQuery string
 
-//go:embed settings.sql
+//go:embed postgres/settings.sql
 var settingsQuery string
 
 // reconcile makes the statements that are missing, each kind after the one
 // before it was run, because one changes what the next one finds: objects come
 // first, then rights on what others own, then settings.
-func (s session) reconcile(ctx context.Context, p plan) error {
+func (s session) reconcile(ctx context.Context, c change) error {
 	arguments := pgx.NamedArgs{
-		"base": p.base, "clone": p.clone, "owner": p.owner,
-		"target": p.target, "current": p.current, "database": p.database,
+		"base": c.base, "clone": c.clone, "owner": c.owner,
+		"target": c.target, "current": c.current, "database": c.database,
 	}
 	for _, query := range []string{ownershipQuery, attributesQuery, grantsQuery, settingsQuery} {
 		missing, err := s.statements(ctx, query, arguments)

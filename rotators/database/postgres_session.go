@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/aistudio/secrets/rotators/rotation"
+	"github.com/aistudio/secrets/sdk/spec"
 )
 
 // session is one transaction in which roles are changed.
@@ -43,7 +44,7 @@ func (s session) run(ctx context.Context, statements []string) error {
 		if err != nil {
 			return wrap(err, "running "+statement)
 		}
-		s.log.InfoContext(ctx, "database reconciled", "statement", statement)
+		reconciled(ctx, s.log, statement)
 	}
 	return nil
 }
@@ -60,9 +61,13 @@ func (s session) statements(ctx context.Context, query string, arguments pgx.Nam
 
 // setPassword makes a user log in with a password, of which the server gets
 // the verifier only.
-func (s session) setPassword(ctx context.Context, user, verifier string) error {
+func (s session) setPassword(ctx context.Context, user string, password spec.Value) error {
+	verifier, err := scramVerifier(password)
+	if err != nil {
+		return err
+	}
 	var statement string
-	err := s.tx.QueryRow(ctx, "select pg_catalog.format('ALTER ROLE %I PASSWORD %L', $1::text, $2::text)", user, verifier).Scan(&statement)
+	err = s.tx.QueryRow(ctx, "select pg_catalog.format('ALTER ROLE %I PASSWORD %L', $1::text, $2::text)", user, verifier).Scan(&statement)
 	if err == nil {
 		_, err = s.tx.Exec(ctx, statement)
 	}
