@@ -28,6 +28,8 @@ type (
 	TEST mg.Namespace
 	// LINT holds the slower checks of the code.
 	LINT mg.Namespace
+	// Audit holds what concerns the audit of secrets.
+	Audit mg.Namespace
 	// Local holds what concerns the local cloud.
 	Local mg.Namespace
 	// Tools holds what concerns the pinned tools.
@@ -111,6 +113,37 @@ func Demo(ctx context.Context) error {
 	return run(ctx, func(w *tasks.Workspace, ctx context.Context) error { return w.Demo(ctx) })
 }
 
+// Run audits the secrets of a stack and writes the reports to dist/audit/<stack>.
+//
+// It uses the AWS credentials and endpoint of the environment, and compares with
+// the catalogue in Pulumi.<stack>.yaml. It exits with 0 if no finding reaches the
+// policy's threshold, with 1 if one does, and with 2 if the audit couldn't be
+// made. "bin/audit run --help" has more.
+func (Audit) Run(ctx context.Context,
+	stack *string, // whose catalogue (default dev)
+) error {
+	return run(ctx, func(w *tasks.Workspace, ctx context.Context) error { return w.AuditRun(ctx, or(stack, "dev")) })
+}
+
+// Report fetches the newest reports of a stack's daily audit to dist/audit/<stack>.
+func (Audit) Report(ctx context.Context, stack, bucket string) error {
+	return run(ctx, func(w *tasks.Workspace, ctx context.Context) error { return w.AuditReport(ctx, stack, bucket) })
+}
+
+// Access shows who accessed a secret, when, from where, and what is unusual about it.
+func (Audit) Access(ctx context.Context, secret string,
+	since *string, // how far back: 7d, 12h or a date (default 7d)
+) error {
+	return run(ctx, func(w *tasks.Workspace, ctx context.Context) error {
+		return w.AuditAccess(ctx, secret, or(since, "7d"))
+	})
+}
+
+// Rules prints the catalogue of the audit's rules and controls.
+func (Audit) Rules(ctx context.Context) error {
+	return run(ctx, (*tasks.Workspace).AuditRules)
+}
+
 // Start runs the local cloud as a server, by default on port 4566, until Ctrl-C.
 //
 // It prints the environment variables that point the AWS CLI and the SDKs of any
@@ -132,6 +165,14 @@ func (Local) Start(ctx context.Context,
 // nothing take about a quarter of an hour on two cores.
 func (Tools) Install(ctx context.Context) error {
 	return run(ctx, (*tasks.Workspace).InstallTools)
+}
+
+// or returns what was given, or the default.
+func or(given *string, otherwise string) string {
+	if given == nil {
+		return otherwise
+	}
+	return *given
 }
 
 func run(ctx context.Context, task func(*tasks.Workspace, context.Context) error) error {

@@ -50,6 +50,7 @@ var programKinds = []struct {
 	{"rotate-*", LambdaFunction},
 	{"rotation-feed", LambdaFunction},
 	{"auditor", LambdaFunction},
+	{"audit", HostProgram},
 	{"secrets-extension", LambdaLayer},
 	{"localcloud", HostProgram},
 	{"pulumi-resource-aws", HostProgram},

@@ -45,7 +45,7 @@ type AuditSecret struct {
 	Kind               Kind     `json:"kind"`
 	Owner              string   `json:"owner"`
 	DataClassification string   `json:"dataClassification"`
-	Readers            []string `json:"readers"`                    // ARNs of the roles that may read
+	Readers            []string `json:"readers"`                    // ARNs of the roles that may read; null: unknown
 	Rotator            string   `json:"rotator,omitempty"`          // ARN of the role of its rotation function
 	Schedule           string   `json:"schedule,omitempty"`         // rate(…) or cron(…); empty: not rotated
 	RotationDisabled   string   `json:"rotationDisabled,omitempty"` // why it isn't

@@ -1,0 +1,24 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/aistudio/secrets/auditor/report"
+)
+
+func newRules() *cobra.Command {
+	var html bool
+	c := &cobra.Command{
+		Use:   "rules",
+		Short: "Print the catalogue of rules and the controls that they are evidence for",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if html {
+				return report.RulesHTML(c.OutOrStdout())
+			}
+			return report.RulesMarkdown(c.OutOrStdout())
+		},
+	}
+	c.Flags().BoolVar(&html, "html", false, "as a page for a browser")
+	return c
+}

@@ -1,0 +1,78 @@
+package inventory
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail/types"
+
+	"github.com/aistudio/secrets/auditor/facts"
+	"github.com/aistudio/secrets/auditor/trail"
+)
+
+const failurePages = 20
+
+// readFailures finds the newest failed rotation of each secret of the region,
+// by name.
+func (r *Region) readFailures(ctx context.Context, now time.Time) facts.Fact[map[string]time.Time] {
+	failures := map[string]time.Time{}
+	complete, err := trail.Lookup(ctx, r.clients.trail, r.throttle.lookups,
+		trail.Query{Key: types.LookupAttributeKeyEventName, Value: "RotationFailed", From: now.Add(-trail.Keeps), To: now, Pages: failurePages},
+		func(e *trail.Event) {
+			name := e.Secret()
+			if e.EventTime.After(failures[name]) {
+				failures[strings.Clone(name)] = e.EventTime.UTC()
+			}
+		})
+	switch {
+	case err != nil:
+		return facts.Unknown[map[string]time.Time](reason(err))
+	case !complete:
+		return facts.Fact[map[string]time.Time]{Value: failures, Unknown: fmt.Sprintf("more than %d rotations failed in the last 90 days, and older ones were not looked at", failurePages*50)}
+	}
+	return facts.Known(failures)
+}
+
+// reads gathers who read which secret, in all regions.
+type reads struct {
+	opts Options
+
+	mu      sync.Mutex
+	byName  map[string][]facts.Access
+	unknown []string
+}
+
+func newReads(opts Options) *reads { return &reads{opts: opts, byName: map[string][]facts.Access{}} }
+
+func (x *reads) lookup(ctx context.Context, r *Region, region string) {
+	window, pages := x.opts.Policy.Access.Window, x.opts.Policy.Access.Pages
+	// AWS notes a read of a batch as a read of each secret (Secrets Manager user
+	// guide, "Log events with CloudTrail").
+	complete, err := trail.Lookup(ctx, r.clients.trail, r.throttle.lookups,
+		trail.Query{Key: types.LookupAttributeKeyEventName, Value: "GetSecretValue", From: x.opts.Now.Add(-window), To: x.opts.Now, Pages: pages},
+		func(e *trail.Event) {
+			x.mu.Lock()
+			defer x.mu.Unlock()
+			name := strings.Clone(e.Secret())
+			x.byName[name] = append(x.byName[name], e.Access())
+		})
+	why := ""
+	switch {
+	case err != nil:
+		why = reason(err)
+	case !complete:
+		why = fmt.Sprintf("the trail of %s holds more than %d reads in the last %s; access.pages of the policy reads more", region, pages*50, window)
+	}
+	if why != "" {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.unknown = append(x.unknown, why)
+	}
+}
+
+func (x *reads) fact() facts.Fact[map[string][]facts.Access] {
+	return facts.Fact[map[string][]facts.Access]{Value: x.byName, Unknown: joinReasons(x.unknown)}
+}

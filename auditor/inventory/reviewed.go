@@ -1,0 +1,144 @@
+package inventory
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail/types"
+
+	"github.com/aistudio/secrets/auditor/facts"
+	"github.com/aistudio/secrets/auditor/trail"
+)
+
+// Reviewed are the resource policies that were read and found to open nothing.
+// GetResourcePolicy is a call a secret, so a run reads only those that the trail
+// says have changed, those it never read, and those that were found wanting.
+type Reviewed struct {
+	Time  time.Time // of the run up to which changes are known
+	Clean []Review  // sorted by ID
+}
+
+// Review is one of them: 16 bytes.
+type Review struct {
+	ID  uint64 // of the secret and of those expected to read it
+	Day int32  // days since 1970, when it was read
+}
+
+// reviewID is the same in every process, and another one when the catalogue
+// expects other readers.
+func reviewID(arn string, expected []string) uint64 {
+	sum := sha256.Sum256([]byte(arn + "\x00" + strings.Join(expected, "\x00")))
+	return binary.BigEndian.Uint64(sum[:8])
+}
+
+func (r *Reviewed) find(id uint64) (time.Time, bool) {
+	if r == nil {
+		return time.Time{}, false
+	}
+	i, found := slices.BinarySearchFunc(r.Clean, id, func(x Review, id uint64) int { return cmp.Compare(x.ID, id) })
+	if !found {
+		return time.Time{}, false
+	}
+	return time.Unix(int64(r.Clean[i].Day)*86400, 0).UTC(), true
+}
+
+// policyChanges asks the trail whose resource policy has changed since the last
+// run.
+type policyChanges struct {
+	opts Options
+
+	mu      sync.Mutex
+	changed map[string]bool // by name
+	unknown []string
+}
+
+// trailDelay is how late CloudTrail may show an event, with room (CloudTrail
+// user guide: "within an average of about 5 minutes").
+const trailDelay = 2 * time.Hour
+
+func newPolicyChanges(opts Options) *policyChanges {
+	return &policyChanges{opts: opts, changed: map[string]bool{}}
+}
+
+func (x *policyChanges) lookup(ctx context.Context, r *Region, region string) {
+	previous := x.opts.Previous
+	if previous == nil || x.opts.Now.Sub(previous.Time) > trail.Keeps-trailDelay {
+		return // nothing is known from before
+	}
+	for _, name := range []string{"PutResourcePolicy", "DeleteResourcePolicy"} {
+		complete, err := trail.Lookup(ctx, r.clients.trail, r.throttle.lookups,
+			trail.Query{Key: types.LookupAttributeKeyEventName, Value: name, From: previous.Time.Add(-trailDelay), To: x.opts.Now, Pages: failurePages},
+			func(e *trail.Event) {
+				x.mu.Lock()
+				defer x.mu.Unlock()
+				x.changed[e.Secret()] = true
+			})
+		if err != nil || !complete {
+			x.mu.Lock()
+			x.unknown = append(x.unknown, region)
+			x.mu.Unlock()
+			return
+		}
+	}
+}
+
+// policyReads knows which resource policies must be read in this run, and holds
+// what was found.
+type policyReads struct {
+	previous *Reviewed       // nil: nothing is known from before
+	changed  map[string]bool // by name
+	blind    bool            // the trail didn't say what has changed
+
+	mu    sync.Mutex
+	clean []Review
+	found map[string]facts.Fact[facts.ResourcePolicy] // by ARN: those that open something or couldn't be read
+}
+
+func (x *policyChanges) plan() *policyReads {
+	reads := &policyReads{previous: x.opts.Previous, changed: x.changed, blind: len(x.unknown) > 0, found: map[string]facts.Fact[facts.ResourcePolicy]{}}
+	if p := x.opts.Previous; p != nil && x.opts.Now.Sub(p.Time) > trail.Keeps-trailDelay {
+		reads.previous = nil
+	}
+	return reads
+}
+
+// known reports whether the last runs' review of the secret still holds.
+func (p *policyReads) known(s *facts.Secret, id uint64) bool {
+	_, reviewed := p.previous.find(id)
+	switch {
+	case !reviewed || p.changed[s.Name]:
+		return false
+	case p.blind:
+		// Without the trail, any change may have been one of the policy.
+		return s.Changed.Before(p.previous.Time.Add(-trailDelay))
+	}
+	return true
+}
+
+// keep carries a review over to the next run.
+func (p *policyReads) keep(id uint64, day time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clean = append(p.clean, Review{id, int32(day.Unix() / 86400)})
+}
+
+func (p *policyReads) note(arn string, id uint64, now time.Time, policy facts.Fact[facts.ResourcePolicy]) {
+	if opened, known := policy.Get(); known && opened.Empty() {
+		p.keep(id, now)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.found[arn] = policy
+}
+
+func (p *policyReads) reviewed(now time.Time) *Reviewed {
+	slices.SortFunc(p.clean, func(a, b Review) int { return cmp.Compare(a.ID, b.ID) })
+	return &Reviewed{Time: now, Clean: slices.Compact(p.clean)}
+}

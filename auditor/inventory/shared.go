@@ -1,0 +1,198 @@
+package inventory
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
+	trailtypes "github.com/aws/aws-sdk-go-v2/service/cloudtrail/types"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
+	"github.com/aistudio/secrets/auditor/facts"
+)
+
+func sortShared(e *facts.Estate) {
+	slices.SortFunc(e.Keys, func(a, b facts.UsedKey) int { return cmp.Or(cmp.Compare(a.Region, b.Region), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(e.Functions, func(a, b facts.UsedFunction) int { return cmp.Compare(a.ARN, b.ARN) })
+}
+
+// readKeys describes each key that a secret of the region names.
+func (r *Region) readKeys(ctx context.Context, region string) []facts.UsedKey {
+	var keys []facts.UsedKey
+	for _, id := range slices.Sorted(maps.Keys(r.index.keys)) {
+		keys = append(keys, facts.UsedKey{ID: id, Region: region, Facts: r.readKey(ctx, id), Users: *r.index.keys[id]})
+	}
+	return keys
+}
+
+func (r *Region) readKey(ctx context.Context, id string) facts.Fact[facts.Key] {
+	if err := wait(ctx, r.throttle.keys); err != nil {
+		return facts.Unknown[facts.Key](reason(err))
+	}
+	out, err := r.clients.keys.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &id})
+	if err != nil {
+		var gone *kmstypes.NotFoundException
+		if errors.As(err, &gone) {
+			return facts.Known(facts.Key{ARN: id, CustomerManaged: true, State: "does not exist", Rotates: facts.Unknown[bool]("the key does not exist")})
+		}
+		return facts.Unknown[facts.Key](reason(err))
+	}
+	m := out.KeyMetadata
+	key := facts.Key{
+		ARN:             aws.ToString(m.Arn),
+		CustomerManaged: m.KeyManager == kmstypes.KeyManagerTypeCustomer,
+		Usable:          m.KeyState == kmstypes.KeyStateEnabled || m.KeyState == kmstypes.KeyStateUpdating,
+		State:           string(m.KeyState),
+		Deletion:        utc(m.DeletionDate),
+		Rotates:         facts.Known(true),
+	}
+	if key.CustomerManaged {
+		key.Rotates = r.readKeyRotation(ctx, key.ARN)
+	}
+	return facts.Known(key)
+}
+
+func (r *Region) readKeyRotation(ctx context.Context, arn string) facts.Fact[bool] {
+	if err := wait(ctx, r.throttle.keys); err != nil {
+		return facts.Unknown[bool](reason(err))
+	}
+	out, err := r.clients.keys.GetKeyRotationStatus(ctx, &kms.GetKeyRotationStatusInput{KeyId: &arn})
+	if err != nil {
+		return facts.Unknown[bool](reason(err))
+	}
+	return facts.Known(out.KeyRotationEnabled)
+}
+
+// readFunctions describes each function that rotates a secret of the region.
+func (r *Region) readFunctions(ctx context.Context) []facts.UsedFunction {
+	var functions []facts.UsedFunction
+	for _, arn := range slices.Sorted(maps.Keys(r.index.functions)) {
+		functions = append(functions, facts.UsedFunction{
+			ARN: arn, Region: regionOf(arn), Facts: r.readFunction(ctx, arn), Users: *r.index.functions[arn],
+		})
+	}
+	return functions
+}
+
+// readFunction looks at state and runtime only: the function's variables, which
+// come along, are not kept.
+func (r *Region) readFunction(ctx context.Context, arn string) facts.Fact[facts.Function] {
+	if err := wait(ctx, r.throttle.functions); err != nil {
+		return facts.Unknown[facts.Function](reason(err))
+	}
+	out, err := r.clients.functions.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &arn})
+	if err != nil {
+		var gone *lambdatypes.ResourceNotFoundException
+		if errors.As(err, &gone) {
+			return facts.Known(facts.Function{ARN: arn, Missing: true})
+		}
+		return facts.Unknown[facts.Function](reason(err))
+	}
+	function := facts.Function{
+		ARN: arn, Runtime: string(out.Runtime), State: string(out.State),
+		Failed: out.State == lambdatypes.StateFailed || out.LastUpdateStatus == lambdatypes.LastUpdateStatusFailed,
+		Reason: aws.ToString(out.StateReason),
+	}
+	if out.LastUpdateStatus == lambdatypes.LastUpdateStatusFailed {
+		function.Reason = aws.ToString(out.LastUpdateStatusReason)
+	}
+	return facts.Known(function)
+}
+
+func regionOf(arn string) string {
+	if fields := strings.SplitN(arn, ":", 5); len(fields) == 5 {
+		return fields[3]
+	}
+	return ""
+}
+
+// readTrails describes the trails that see the region.
+func (r *Region) readTrails(ctx context.Context) facts.Fact[[]facts.Trail] {
+	if err := wait(ctx, r.throttle.trails); err != nil {
+		return facts.Unknown[[]facts.Trail](reason(err))
+	}
+	out, err := r.clients.trail.DescribeTrails(ctx, &cloudtrail.DescribeTrailsInput{})
+	if err != nil {
+		return facts.Unknown[[]facts.Trail](reason(err))
+	}
+	trails := []facts.Trail{}
+	for i := range out.TrailList {
+		t := &out.TrailList[i]
+		trail := facts.Trail{
+			ARN: aws.ToString(t.TrailARN), MultiRegion: aws.ToBool(t.IsMultiRegionTrail), Validation: aws.ToBool(t.LogFileValidationEnabled),
+		}
+		if err := r.readTrail(ctx, &trail); err != nil {
+			return facts.Unknown[[]facts.Trail](reason(err))
+		}
+		trails = append(trails, trail)
+	}
+	return facts.Known(trails)
+}
+
+func (r *Region) readTrail(ctx context.Context, trail *facts.Trail) error {
+	if err := wait(ctx, r.throttle.trails); err != nil {
+		return err
+	}
+	status, err := r.clients.trail.GetTrailStatus(ctx, &cloudtrail.GetTrailStatusInput{Name: &trail.ARN})
+	if err != nil {
+		return err
+	}
+	trail.Logging = aws.ToBool(status.IsLogging)
+	if err := wait(ctx, r.throttle.trails); err != nil {
+		return err
+	}
+	selectors, err := r.clients.trail.GetEventSelectors(ctx, &cloudtrail.GetEventSelectorsInput{TrailName: &trail.ARN})
+	if err != nil {
+		return err
+	}
+	trail.Management = logsReads(selectors)
+	return nil
+}
+
+const secretsSource = "secretsmanager.amazonaws.com"
+
+// logsReads reports whether a trail logs the reads of secrets, which are
+// management events (CloudTrail user guide, "Logging management events").
+func logsReads(out *cloudtrail.GetEventSelectorsOutput) bool {
+	for _, s := range out.EventSelectors {
+		if (s.IncludeManagementEvents == nil || *s.IncludeManagementEvents) &&
+			s.ReadWriteType != trailtypes.ReadWriteTypeWriteOnly && !slices.Contains(s.ExcludeManagementEventSources, secretsSource) {
+			return true
+		}
+	}
+	for _, s := range out.AdvancedEventSelectors {
+		if slices.ContainsFunc(s.FieldSelectors, func(f trailtypes.AdvancedFieldSelector) bool {
+			return aws.ToString(f.Field) == "eventCategory" && slices.Contains(f.Equals, "Management")
+		}) && !slices.ContainsFunc(s.FieldSelectors, excludesReads) {
+			return true
+		}
+	}
+	return false
+}
+
+// excludesReads reports whether a field of an advanced selector keeps the reads
+// of secrets out. A field that it can't judge keeps them out: a trail that may
+// not log must not pass.
+func excludesReads(f trailtypes.AdvancedFieldSelector) bool {
+	value, known := map[string]string{
+		"eventCategory": "Management", "eventSource": secretsSource, "readOnly": "true", "eventName": "GetSecretValue", "eventType": "AwsApiCall",
+	}[aws.ToString(f.Field)]
+	if !known {
+		return true
+	}
+	any := func(values []string, fits func(value, with string) bool) bool {
+		return slices.ContainsFunc(values, func(with string) bool { return fits(value, with) })
+	}
+	equal := func(a, b string) bool { return a == b }
+	return len(f.Equals) > 0 && !any(f.Equals, equal) || any(f.NotEquals, equal) ||
+		len(f.StartsWith) > 0 && !any(f.StartsWith, strings.HasPrefix) || any(f.NotStartsWith, strings.HasPrefix) ||
+		len(f.EndsWith) > 0 && !any(f.EndsWith, strings.HasSuffix) || any(f.NotEndsWith, strings.HasSuffix)
+}

@@ -1,0 +1,217 @@
+package report
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/aistudio/secrets/auditor/audit"
+	"github.com/aistudio/secrets/auditor/controls"
+	"github.com/aistudio/secrets/auditor/finding"
+	"github.com/aistudio/secrets/auditor/rules"
+)
+
+// ASFF is a finding in the AWS Security Finding Format (Security Hub user guide,
+// "AWS Security Finding Format (ASFF)"), with the attributes that are required
+// and those that help.
+type ASFF struct {
+	SchemaVersion   string
+	ID              string `json:"Id"`
+	ProductARN      string `json:"ProductArn"`
+	GeneratorID     string `json:"GeneratorId"`
+	AWSAccountID    string `json:"AwsAccountId"`
+	Region          string `json:",omitempty"`
+	Types           []string
+	FirstObservedAt string `json:",omitempty"`
+	CreatedAt       string
+	UpdatedAt       string
+	Severity        struct{ Label string }
+	Title           string
+	Description     string
+	Remediation     struct{ Recommendation struct{ Text string } }
+	ProductFields   map[string]string
+	Resources       []ASFFResource
+	Compliance      ASFFCompliance
+	RecordState     string
+}
+
+// ASFFResource is what a finding is about.
+type ASFFResource struct {
+	Type   string
+	ID     string `json:"Id"`
+	Region string `json:",omitempty"`
+}
+
+// ASFFCompliance is the verdict.
+type ASFFCompliance struct {
+	Status              string
+	RelatedRequirements []string           `json:",omitempty"`
+	StatusReasons       []ASFFStatusReason `json:",omitempty"`
+}
+
+// ASFFStatusReason is why a verdict couldn't be given.
+type ASFFStatusReason struct {
+	ReasonCode  string
+	Description string
+}
+
+// The longest texts that ASFF takes.
+const (
+	maxASFFTitle       = 256
+	maxASFFDescription = 1024
+	maxASFFText        = 512
+	maxASFFRelated     = 32
+)
+
+// ToASFF writes findings for a hub in a region.
+type ToASFF struct {
+	result *audit.Result
+	rules  map[string]*audit.RuleResult
+	region string // of the hub
+}
+
+// NewToASFF makes a ToASFF.
+func NewToASFF(r *audit.Result, region string) ToASFF {
+	byID := map[string]*audit.RuleResult{}
+	for _, rule := range r.Rules {
+		byID[rule.ID] = rule
+	}
+	return ToASFF{r, byID, region}
+}
+
+// Finding returns a finding of this run.
+func (t ToASFF) Finding(f finding.Finding) ASFF {
+	a := t.base(f.Rule, f.ID, f.Severity, f.Resource, f.FirstSeen)
+	a.Description = limit(describe(t.rules[f.Rule], f), maxASFFDescription)
+	switch f.Status {
+	case finding.Unknown:
+		a.Compliance.Status = "NOT_AVAILABLE"
+		a.Compliance.StatusReasons = []ASFFStatusReason{{ReasonCode: "FACTS_UNREADABLE", Description: limit(f.Reason, maxASFFDescription)}}
+	case finding.Suppressed:
+		// An import can't change a finding's workflow status once it is there
+		// (API reference, BatchImportFindings), but it can archive it.
+		a.Compliance.Status = "FAILED"
+		a.RecordState = "ARCHIVED"
+		a.Description = limit("Accepted by "+f.Suppression.Owner+" until "+f.Suppression.Expires+": "+f.Suppression.Reason+". "+a.Description, maxASFFDescription)
+	default:
+		a.Compliance.Status = "FAILED"
+	}
+	return a
+}
+
+// Resolved returns a finding of an earlier run that is gone.
+func (t ToASFF) Resolved(rule, id string, severity finding.Severity, resource finding.Resource, firstSeen time.Time) ASFF {
+	a := t.base(rule, id, severity, resource, firstSeen)
+	a.Description = limit(a.Title+": resolved.", maxASFFDescription)
+	a.Compliance.Status = "PASSED"
+	a.RecordState = "ARCHIVED"
+	return a
+}
+
+func (t ToASFF) base(rule, id string, severity finding.Severity, resource finding.Resource, firstSeen time.Time) ASFF {
+	now := t.result.Time.Format(time.RFC3339)
+	a := ASFF{
+		SchemaVersion: "2018-10-08",
+		ID:            "secrets-auditor/" + t.result.Environment + "/" + id,
+		ProductARN:    "arn:aws:securityhub:" + t.region + ":" + t.result.Account + ":product/" + t.result.Account + "/default",
+		GeneratorID:   "secrets-auditor/" + rule,
+		AWSAccountID:  t.result.Account,
+		Region:        t.region,
+		Types:         []string{"Software and Configuration Checks/Industry and Regulatory Standards"},
+		CreatedAt:     now, UpdatedAt: now,
+		Title:         rule,
+		ProductFields: map[string]string{"Rule": rule, "Run": t.result.Run, "Owner": orNobody(resource.Owner)},
+		Resources:     []ASFFResource{{Type: asffType(resource.Type), ID: resource.ARN, Region: resource.Region}},
+		RecordState:   "ACTIVE",
+	}
+	a.Severity.Label = strings.ToUpper(string(severity))
+	if !firstSeen.IsZero() {
+		a.FirstObservedAt = firstSeen.Format(time.RFC3339)
+		a.CreatedAt = a.FirstObservedAt
+	}
+	if known := t.rules[rule]; known != nil {
+		a.Title = limit(known.Title, maxASFFTitle)
+		a.Remediation.Recommendation.Text = limit(known.Remediation, maxASFFText)
+		for _, framework := range rules.Frameworks() {
+			for _, control := range known.Controls[framework] {
+				a.Compliance.RelatedRequirements = append(a.Compliance.RelatedRequirements, string(framework)+" "+control)
+			}
+		}
+		if len(a.Compliance.RelatedRequirements) > maxASFFRelated {
+			a.Compliance.RelatedRequirements = a.Compliance.RelatedRequirements[:maxASFFRelated]
+		}
+	}
+	return a
+}
+
+// asffType is the type as ASFF has it.
+func asffType(cloudFormation string) string {
+	return map[string]string{
+		"AWS::SecretsManager::Secret": "AwsSecretsManagerSecret", "AWS::KMS::Key": "AwsKmsKey", "AWS::Lambda::Function": "AwsLambdaFunction",
+		"AWS::CloudTrail::Trail": "AwsCloudTrailTrail", "AWS::ECS::TaskDefinition": "AwsEcsTaskDefinition", "AWS::SSM::Parameter": "Other", "Other": "Other",
+	}[cloudFormation]
+}
+
+func describe(rule *audit.RuleResult, f finding.Finding) string {
+	text := f.Resource.Name + ": " + rule.Title + "."
+	if summary := f.Summary(); summary != "" {
+		text += " " + summary + "."
+	}
+	return text
+}
+
+func orNobody(owner string) string {
+	if owner == "" {
+		return "nobody"
+	}
+	return owner
+}
+
+// limit cuts a text to n bytes, never within a character.
+func limit(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	const dots = "…"
+	return strings.ToValidUTF8(text[:n-len(dots)], "") + dots
+}
+
+// writeASFF writes one JSON array, as BatchImportFindings takes it, though in
+// calls of 100.
+func writeASFF(w io.Writer, r *audit.Result, _ []controls.Framework) error {
+	region := ""
+	if len(r.Regions) > 0 {
+		region = r.Regions[0].Name
+	}
+	to := NewToASFF(r, region)
+	out := bufio.NewWriter(w)
+	out.WriteByte('[')
+	separator := "\n  "
+	write := func(a ASFF) error {
+		line, err := json.Marshal(a)
+		out.WriteString(separator)
+		out.Write(line)
+		separator = ",\n  "
+		return err
+	}
+	for f, err := range r.Findings() {
+		if err == nil {
+			err = write(to.Finding(f))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for e, err := range r.ResolvedFindings() {
+		if err == nil {
+			err = write(to.Resolved(e.Rule, e.ID, e.Severity, e.Resource, e.FirstSeen))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	out.WriteString("\n]\n")
+	return out.Flush()
+}

@@ -1,0 +1,69 @@
+package report
+
+import (
+	"encoding/csv"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/aistudio/secrets/auditor/audit"
+	"github.com/aistudio/secrets/auditor/controls"
+	"github.com/aistudio/secrets/auditor/finding"
+	"github.com/aistudio/secrets/auditor/rules"
+)
+
+func writeCSV(w io.Writer, r *audit.Result, _ []controls.Framework) error {
+	out := csv.NewWriter(w)
+	header := []string{"severity", "status", "new", "rule", "title", "resource", "arn", "region", "owner", "evidence", "first seen", "remediation", "accepted by", "accepted until"}
+	for _, framework := range rules.Frameworks() {
+		header = append(header, string(framework))
+	}
+	if err := out.Write(header); err != nil {
+		return err
+	}
+	for _, rule := range r.Rules {
+		for f, err := range rule.Findings() {
+			if err != nil {
+				return err
+			}
+			if err := out.Write(row(rule, f)); err != nil {
+				return err
+			}
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+func row(rule *audit.RuleResult, f finding.Finding) []string {
+	isNew, since, by, until := "", "", "", ""
+	if f.New {
+		isNew = "new"
+	}
+	if !f.FirstSeen.IsZero() {
+		since = f.FirstSeen.Format(time.RFC3339)
+	}
+	if f.Suppression != nil {
+		by, until = f.Suppression.Owner, f.Suppression.Expires
+	}
+	cells := []string{
+		string(f.Severity), string(f.Status), isNew, rule.ID, rule.Title, f.Resource.Name, f.Resource.ARN, f.Resource.Region,
+		f.Resource.Owner, f.Summary(), since, rule.Remediation, by, until,
+	}
+	for _, framework := range rules.Frameworks() {
+		cells = append(cells, strings.Join(rule.Controls[framework], " "))
+	}
+	for i := range cells {
+		cells[i] = harmless(cells[i])
+	}
+	return cells
+}
+
+// harmless keeps a spreadsheet from taking a cell for a formula (OWASP, "CSV
+// injection"): names and tags are whatever somebody typed.
+func harmless(cell string) string {
+	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
+		return "'" + cell
+	}
+	return cell
+}

@@ -1,0 +1,49 @@
+package rules
+
+import (
+	"github.com/aistudio/secrets/auditor/facts"
+	"github.com/aistudio/secrets/auditor/finding"
+)
+
+func keyRotationOff() Rule {
+	return Rule{
+		ID:          "key-rotation-off",
+		Title:       "The key's own rotation is off",
+		Rationale:   "KMS makes new key material every year and keeps the old for decryption: it costs nothing and limits what one leaked key opens.",
+		Remediation: "Deploy the stack, which switches it on, or: aws kms enable-key-rotation --key-id <key>.",
+		Severity:    finding.High,
+		Controls:    keyControls([]string{"SC-12", "SC-12(2)"}, []string{"KMS.4"}),
+		Estate: func(_ Context, e *facts.Estate) []Result {
+			return eachKey(e, func(used facts.UsedKey, key facts.Key) finding.Verdict {
+				rotates, known := key.Rotates.Get()
+				switch {
+				case !key.CustomerManaged:
+					return finding.Skipped("AWS manages this key and rotates it")
+				case !known:
+					return finding.Unreadable(key.Rotates.Unknown)
+				case !rotates:
+					return finding.Failed("rotation", "off", "secrets", users(used.Users))
+				}
+				return finding.Passed()
+			})
+		},
+	}
+}
+
+// eachKey judges the keys whose facts are known.
+func eachKey(e *facts.Estate, judge func(facts.UsedKey, facts.Key) finding.Verdict) []Result {
+	var results []Result
+	for _, used := range e.Keys {
+		key, known := used.Facts.Get()
+		resource := finding.Resource{ARN: key.ARN, Name: used.ID, Type: "AWS::KMS::Key", Region: used.Region}
+		if resource.ARN == "" {
+			resource.ARN = used.ID
+		}
+		verdict := finding.Unreadable(used.Facts.Unknown)
+		if known {
+			verdict = judge(used, key)
+		}
+		results = append(results, Result{resource, verdict})
+	}
+	return results
+}

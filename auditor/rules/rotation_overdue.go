@@ -1,0 +1,63 @@
+package rules
+
+import (
+	"strconv"
+
+	"github.com/aistudio/secrets/auditor/facts"
+	"github.com/aistudio/secrets/auditor/finding"
+	"github.com/aistudio/secrets/auditor/schedule"
+)
+
+func rotationOverdue() Rule {
+	return Rule{
+		ID:          "rotation-overdue",
+		Title:       "Rotation is overdue by its own schedule",
+		Rationale:   "The schedule promises a new value by a date, and the date has passed: rotation has stopped and nobody noticed.",
+		Remediation: "Look at the rotation function's log for the reason, mend it, then rotate now: go tool mage rotate:now <stack> <secret>, or aws secretsmanager rotate-secret --secret-id <name>.",
+		Severity:    finding.High,
+		Controls:    failedRotationControls(),
+		Secret: func(c Context, s *facts.Subject) finding.Verdict {
+			if !s.Rotation.Enabled {
+				return finding.Skipped("rotation is not enabled")
+			}
+			rule, err := rotationSchedule(s.Rotation)
+			if err != nil {
+				return finding.Unreadable("its schedule can't be read: " + err.Error())
+			}
+			last := s.Rotation.Last
+			if last.IsZero() {
+				last = s.Created
+			}
+			due := rule.Due(last)
+			switch {
+			case due.IsZero() || !c.Now.After(due.Add(c.Policy.RotationGrace)):
+				return finding.Passed()
+			case s.Rotation.Last.IsZero() && s.Rotation.Next.After(c.Now):
+				// Rotation was switched on when the secret was old already.
+				return finding.Passed()
+			}
+			return finding.Failed(
+				"schedule", scheduleText(s.Rotation), "last rotated", when(s.Rotation.Last),
+				"was due by", when(due), "overdue for", days(c.Now.Sub(due)),
+			)
+		},
+	}
+}
+
+func rotationSchedule(r facts.Rotation) (schedule.Schedule, error) {
+	if r.Schedule != "" {
+		return schedule.Parse(r.Schedule, r.Window)
+	}
+	return schedule.Days(r.AfterDays, r.Window)
+}
+
+func scheduleText(r facts.Rotation) string {
+	text := r.Schedule
+	if text == "" {
+		text = "every " + strconv.Itoa(r.AfterDays) + " days"
+	}
+	if r.Window != "" {
+		text += ", window " + r.Window
+	}
+	return text
+}
