@@ -46,7 +46,7 @@ type roleProvider struct {
 
 // Retrieve implements aws.CredentialsProvider.
 func (p roleProvider) Retrieve(ctx context.Context) (aws.Credentials, error) {
-	out, err := p.sts.AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: &p.arn, RoleSessionName: aws.String("orders-service")})
+	out, err := p.sts.AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: &p.arn, RoleSessionName: aws.String("demo")})
 	if err != nil {
 		return aws.Credentials{}, fmt.Errorf("assume the role %s: %w", p.arn, err)
 	}
@@ -57,17 +57,17 @@ func (p roleProvider) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	}, nil
 }
 
-// ReaderConfig is the AWS configuration of the service that reads the secret.
-func (w *World) ReaderConfig() aws.Config {
+// ReaderConfig is the AWS configuration of a service with that role.
+func (w *World) ReaderConfig(role string) aws.Config {
 	cfg := w.Cloud.Config(Region)
-	cfg.Credentials = roleProvider{sts.NewFromConfig(cfg), "arn:aws:iam::" + w.Cloud.Account() + ":role/" + ReaderRole}
+	cfg.Credentials = roleProvider{sts.NewFromConfig(cfg), "arn:aws:iam::" + w.Cloud.Account() + ":role/" + role}
 	return cfg
 }
 
 // StartClient starts a client with the service's role. Stop ends it.
 func (w *World) StartClient(ctx context.Context) (*Client, error) {
 	// The client lives in the emulator's time, in which its cache gets old.
-	cache, err := secrets.New(ctx, secrets.WithConfig(w.ReaderConfig()), secrets.WithClock(w.Cloud.Clock().Now))
+	cache, err := secrets.New(ctx, secrets.WithConfig(w.ReaderConfig(ReaderRole)), secrets.WithClock(w.Cloud.Clock().Now))
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"runtime"
 
@@ -29,16 +30,8 @@ func (w *World) deploy(ctx context.Context, options Options) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, change := range []struct {
-		key, entry string
-		values     map[string]any
-	}{
-		{"databases", "main", map[string]any{"host": w.Postgres.Host, "port": w.Postgres.Port}},
-		{"rotators", "database", map[string]any{"architecture": architecture(), "caFile": w.Postgres.CAFile}},
-	} {
-		if err := override(config, project+":"+change.key, change.entry, change.values); err != nil {
-			return "", err
-		}
+	if err := w.onThisMachine(config); err != nil {
+		return "", err
 	}
 	artifacts, err := filepath.Abs(options.path(options.Artifacts))
 	if err != nil {
@@ -60,23 +53,57 @@ func (w *World) deploy(ctx context.Context, options Options) (string, error) {
 	return fmt.Sprintf("%d resources by %s", len(monitor.Resources()), w.Engine), nil
 }
 
-// override changes values of one entry of a key that holds a map of entries.
-func override(config map[string]string, key, entry string, values map[string]any) error {
-	entries := map[string]map[string]any{}
-	if err := json.Unmarshal([]byte(config[key]), &entries); err != nil {
-		return fmt.Errorf("read %s of the stack's configuration: %w", key, err)
+// onThisMachine changes the stack's configuration to the server that runs and to
+// functions that this machine can run.
+func (w *World) onThisMachine(config map[string]string) error {
+	for key, changeIt := range map[string]func(object) error{
+		"databases": func(databases object) error {
+			return databases.set("main", object{"host": w.Postgres.Host, "port": w.Postgres.Port})
+		},
+		"rotators": func(rotators object) error {
+			for name := range rotators {
+				if err := rotators.set(name, object{"architecture": architecture()}); err != nil {
+					return err
+				}
+			}
+			return rotators.set("database", object{"caFile": w.Postgres.CAFile})
+		},
+		"cache": func(cache object) error {
+			cache["architectures"] = []string{architecture()}
+			return nil
+		},
+		"events": func(events object) error {
+			events["architecture"] = architecture()
+			return nil
+		},
+	} {
+		key = project + ":" + key
+		value := object{}
+		if err := json.Unmarshal([]byte(config[key]), &value); err != nil {
+			return fmt.Errorf("read %s of the stack's configuration: %w", key, err)
+		}
+		if err := changeIt(value); err != nil {
+			return fmt.Errorf("change %s of the stack's configuration: %w", key, err)
+		}
+		changed, err := json.Marshal(value)
+		if err != nil {
+			return fmt.Errorf("change %s of the stack's configuration: %w", key, err)
+		}
+		config[key] = string(changed)
 	}
-	if entries[entry] == nil {
-		return fmt.Errorf("the stack's configuration has no %s.%s", key, entry)
+	return nil
+}
+
+// object is one of the configuration's.
+type object map[string]any
+
+// set changes values of an entry that is itself an object.
+func (o object) set(entry string, values object) error {
+	inner, ok := o[entry].(map[string]any)
+	if !ok {
+		return fmt.Errorf("there is no %s", entry)
 	}
-	for name, value := range values {
-		entries[entry][name] = value
-	}
-	changed, err := json.Marshal(entries)
-	if err != nil {
-		return fmt.Errorf("change %s of the stack's configuration: %w", key, err)
-	}
-	config[key] = string(changed)
+	maps.Copy(inner, values)
 	return nil
 }
 

@@ -25,32 +25,50 @@ import (
 
 const root = "../.."
 
-// artifacts builds the rotation function as `go tool mage build` does and
-// returns the folder of its zip.
+// artifacts builds what the stack deploys as `go tool mage build` does, for
+// this machine, and returns the folder of the zips.
 func artifacts(t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()
-	binary := filepath.Join(folder, "bootstrap")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/rotate-database")
-	build.Dir = filepath.Join(root, "rotators")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
-	out, err := build.CombinedOutput()
-	require.NoError(t, err, "%s", out)
+	for module, commands := range map[string][]string{
+		"rotators": {"rotate-database", "rotate-api-key", "rotate-custom", "rotation-feed"},
+		"sdk":      {"secrets-extension"},
+	} {
+		arguments := []string{"build", "-o", folder + "/"}
+		for _, command := range commands {
+			arguments = append(arguments, "./cmd/"+command)
+		}
+		build := exec.CommandContext(t.Context(), "go", arguments...)
+		build.Dir = filepath.Join(root, module)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
+		out, err := build.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		for _, command := range commands {
+			archive, entry := command, "bootstrap"
+			if module == "sdk" {
+				archive, entry = command+"-layer", "extensions/"+command
+			}
+			zipProgram(t, filepath.Join(folder, command), entry, filepath.Join(folder, archive+"_linux_"+runtime.GOARCH+".zip"))
+		}
+	}
+	return folder
+}
 
-	archive, err := os.Create(filepath.Join(folder, "rotate-database_linux_"+runtime.GOARCH+".zip"))
+func zipProgram(t *testing.T, binary, entry, path string) {
+	t.Helper()
+	program, err := os.ReadFile(binary)
+	require.NoError(t, err)
+	archive, err := os.Create(path)
 	require.NoError(t, err)
 	defer archive.Close()
 	z := zip.NewWriter(archive)
-	header := &zip.FileHeader{Name: "bootstrap", Method: zip.Deflate}
+	header := &zip.FileHeader{Name: entry, Method: zip.Deflate}
 	header.SetMode(0o755)
 	w, err := z.CreateHeader(header)
-	require.NoError(t, err)
-	program, err := os.ReadFile(binary)
 	require.NoError(t, err)
 	_, err = w.Write(program)
 	require.NoError(t, err)
 	require.NoError(t, z.Close())
-	return folder
 }
 
 func open(t *testing.T) *story.World {
@@ -67,6 +85,7 @@ func TestNoLoginFailsThroughThreeRotations(t *testing.T) {
 	t.Log(out.String())
 	require.NoError(t, err)
 	assert.Contains(t, out.String(), "3 succeeded, 0 failed")
+	assert.Contains(t, out.String(), "the key before and the new one are both accepted")
 }
 
 // rotator drives one rotation at a time and looks at how it ended.

@@ -29,6 +29,7 @@ type Summary struct {
 	Cache     secrets.Stats
 	Versions  []Version
 	Reads     map[Reader]int
+	Key       KeyRotation
 }
 
 // Version is a version of the secret with its staging labels.
@@ -158,6 +159,7 @@ func (s Summary) String() string {
 	row("  failed logins\t%d", len(s.Failures))
 	row("  cache\t%d reads, %d calls to Secrets Manager, %d of them after a refused login",
 		s.Cache.Hits+s.Cache.Misses, s.Cache.Fetches, s.Cache.Refreshes)
+	row("  API key\t%s", s.Key)
 	row("  versions\t%d", len(s.Versions))
 	for _, v := range s.Versions {
 		stages := strings.Join(v.Stages, ", ")

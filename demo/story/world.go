@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/jackc/pgx/v5"
@@ -27,6 +28,11 @@ const (
 
 	databaseName = "orders"
 	ownerRole    = "orders_owner"
+
+	keyName      = "aistudio/dev/inference/gateway-key"
+	keyOwnerRole = "aistudio-dev-inference-reader" // of the service that accepts the key
+	keyUserRole  = "aistudio-dev-studio-reader"    // of the service that presents it
+	feedTable    = "aistudio-dev-rotation-feed"
 )
 
 // World is what the story plays in: a PostgreSQL server and the emulator, with
@@ -50,7 +56,7 @@ func Open(ctx context.Context, options Options, t *Teller) (*World, error) {
 		do   func() (string, error)
 	}{
 		{"Start a private PostgreSQL server", func() (string, error) { return w.startPostgres(ctx, t) }},
-		{"Start the emulator of AWS", w.startCloud},
+		{"Start the emulator of AWS", func() (string, error) { return w.startCloud(ctx) }},
 		{"Put the administrator's credentials into Secrets Manager", func() (string, error) { return MasterName, w.putMaster(ctx) }},
 		{"Deploy the development stack", func() (string, error) { return w.deploy(ctx, options) }},
 		{"Grant the service its rights in the database", func() (string, error) { return w.grant(ctx) }},
@@ -62,12 +68,21 @@ func Open(ctx context.Context, options Options, t *Teller) (*World, error) {
 	return w, nil
 }
 
-func (w *World) startCloud() (string, error) {
+// startCloud starts the emulator with the trail that an account has, without
+// which EventBridge hears nothing of Secrets Manager.
+func (w *World) startCloud(ctx context.Context) (string, error) {
 	var err error
 	if w.Cloud, err = localcloud.New(); err != nil {
 		return "", err
 	}
-	return w.Cloud.URL(), nil
+	trail := cloudtrail.NewFromConfig(w.Cloud.Config(Region))
+	if _, err := trail.CreateTrail(ctx, &cloudtrail.CreateTrailInput{Name: aws.String("management"), S3BucketName: aws.String("trail")}); err != nil {
+		return "", fmt.Errorf("create a trail: %w", err)
+	}
+	if _, err := trail.StartLogging(ctx, &cloudtrail.StartLoggingInput{Name: aws.String("management")}); err != nil {
+		return "", fmt.Errorf("start the trail: %w", err)
+	}
+	return w.Cloud.URL() + ", with a trail of its calls", nil
 }
 
 // Close stops everything that Open started.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
@@ -130,72 +131,95 @@ func (w *world) checkAccess(t *testing.T) {
 	}
 }
 
-// checkRotatorStatements takes away one statement of the rotator's policy after
+// rotator is a deployed rotation function, and what it works on.
+type rotator struct {
+	*world
+	role   string // of the function, whose name it is
+	secret string
+}
+
+// put replaces the policy of the function's role.
+func (r rotator) put(t *testing.T, document string) {
+	t.Helper()
+	_, err := iam.NewFromConfig(r.cloud.Config(region)).PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: &r.role, PolicyName: aws.String("access"), PolicyDocument: &document})
+	require.NoError(t, err)
+}
+
+// rotate asks for a rotation and waits for its first try.
+func (r rotator) rotate(t *testing.T) {
+	t.Helper()
+	_, err := secretsmanager.NewFromConfig(r.cloud.Config(region)).RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{SecretId: &r.secret})
+	require.NoError(t, err)
+	require.NoError(t, r.cloud.Settle(t.Context()))
+}
+
+// marks are what a rotation leaves behind.
+type marks struct {
+	version              string
+	logged, traced, told int // log events, traces, entries in the feed
+}
+
+func (r rotator) look(t *testing.T) marks {
+	t.Helper()
+	config := r.cloud.Config(region)
+	current, err := secretsmanager.NewFromConfig(config).GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: &r.secret})
+	require.NoError(t, err)
+	logged, err := cloudwatchlogs.NewFromConfig(config).FilterLogEvents(t.Context(), &cloudwatchlogs.FilterLogEventsInput{LogGroupName: aws.String("/aws/lambda/" + r.role)})
+	require.NoError(t, err)
+	now := r.cloud.Clock().Now()
+	traced, err := xray.NewFromConfig(config).GetTraceSummaries(t.Context(), &xray.GetTraceSummariesInput{StartTime: aws.Time(now.Add(-365 * 24 * time.Hour)), EndTime: &now})
+	require.NoError(t, err)
+	return marks{*current.VersionId, len(logged.Events), len(traced.TraceSummaries), r.told(t)}
+}
+
+// checkRotatorStatements takes away one statement of a rotator's policy after
 // the other: what it is for fails, and works when it is back.
-func (w *world) checkRotatorStatements(t *testing.T) {
-	const role, name = "aistudio-dev-rotate-database", "aistudio/dev/orders/database"
-	client := iam.NewFromConfig(w.cloud.Config(region))
-	secrets := secretsmanager.NewFromConfig(w.cloud.Config(region))
-	whole := w.record.named("aws:iam/rolePolicy:RolePolicy")["rotate-database"].Inputs["policy"].StringValue()
-	put := func(document string) {
-		_, err := client.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: aws.String(role), PolicyName: aws.String("rotate"), PolicyDocument: &document})
+func (w *world) checkRotatorStatements(t *testing.T, name, secret string, sids ...string) {
+	r := rotator{w, "aistudio-" + w.stack + "-rotate-" + name, "aistudio/" + w.stack + "/" + secret}
+	whole := w.record.named("aws:iam/rolePolicy:RolePolicy")["rotate-"+name].Inputs["policy"].StringValue()
+	// The feed's own function hears of rotations too.
+	rule := aws.String("aistudio-" + w.stack + "-secret-changed")
+	rules := eventbridge.NewFromConfig(w.cloud.Config(region))
+	_, err := rules.DisableRule(t.Context(), &eventbridge.DisableRuleInput{Name: rule})
+	require.NoError(t, err)
+	defer func() {
+		_, err := rules.EnableRule(t.Context(), &eventbridge.EnableRuleInput{Name: rule})
 		require.NoError(t, err)
-	}
-	current := func() string {
-		output, err := secrets.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String(name)})
-		require.NoError(t, err)
-		return *output.VersionId
-	}
-	logged := func() int {
-		output, err := cloudwatchlogs.NewFromConfig(w.cloud.Config(region)).FilterLogEvents(t.Context(), &cloudwatchlogs.FilterLogEventsInput{LogGroupName: aws.String("/aws/lambda/" + role)})
-		require.NoError(t, err)
-		return len(output.Events)
-	}
-	traced := func() int {
-		output, err := xray.NewFromConfig(w.cloud.Config(region)).GetTraceSummaries(t.Context(), &xray.GetTraceSummariesInput{
-			StartTime: aws.Time(w.cloud.Clock().Now().Add(-365 * 24 * time.Hour)), EndTime: aws.Time(w.cloud.Clock().Now()),
-		})
-		require.NoError(t, err)
-		return len(output.TraceSummaries)
-	}
-	rotate := func() {
-		_, err := secrets.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{SecretId: aws.String(name)})
-		require.NoError(t, err)
-		require.NoError(t, w.cloud.Settle(t.Context()))
-	}
+	}()
 
 	var document struct{ Statement []policy.Statement }
 	require.NoError(t, json.Unmarshal([]byte(whole), &document))
-	var sids []string
+	var found []string
 	for i, removed := range document.Statement {
-		sids = append(sids, removed.Sid)
+		found = append(found, removed.Sid)
 		rest, err := policy.Document(slices.Delete(slices.Clone(document.Statement), i, i+1)).JSON()
 		require.NoError(t, err)
 		t.Run(removed.Sid, func(t *testing.T) {
-			version, events, traces := current(), logged(), traced()
-			put(rest)
-			rotate()
+			before := r.look(t)
+			r.put(t, rest)
+			r.rotate(t)
+			without := r.look(t)
+			r.put(t, whole)
 			switch removed.Sid {
-			case "Rotate", "Encrypt", "ReadMasters":
-				assert.Equal(t, version, current(), "it rotates without the statement")
-				put(whole)
-				require.NoError(t, w.cloud.Advance(t.Context(), time.Hour)) // Secrets Manager tries again
+			case "TellFeed":
+				assert.Equal(t, before.told, without.told, "it tells the feed without the statement")
+				r.rotate(t)
 			case "Log":
-				assert.Equal(t, events, logged(), "it logs without the statement")
-				put(whole)
-				version = current()
-				rotate()
+				assert.Equal(t, before.logged, without.logged, "it logs without the statement")
+				r.rotate(t)
 			case "Trace":
-				assert.Equal(t, traces, traced(), "it is traced without the statement")
-				put(whole)
-				version = current()
-				rotate()
+				assert.Equal(t, before.traced, without.traced, "it is traced without the statement")
+				r.rotate(t)
+			default:
+				assert.Equal(t, before.version, without.version, "it rotates without the statement")
+				require.NoError(t, w.cloud.Advance(t.Context(), time.Hour)) // Secrets Manager tries again
 			}
-			put(whole)
-			assert.NotEqual(t, version, current(), "it doesn't rotate")
-			assert.Greater(t, logged(), events, "it doesn't log")
-			assert.Greater(t, traced(), traces, "it isn't traced")
+			after := r.look(t)
+			assert.NotEqual(t, before.version, after.version, "it doesn't rotate")
+			assert.Greater(t, after.logged, before.logged, "it doesn't log")
+			assert.Greater(t, after.traced, before.traced, "it isn't traced")
+			assert.Greater(t, after.told, before.told, "it doesn't tell the feed")
 		})
 	}
-	assert.Equal(t, []string{"Rotate", "Encrypt", "Log", "Trace", "ReadMasters"}, sids)
+	assert.Equal(t, sids, found)
 }

@@ -28,7 +28,22 @@ func TestDev(t *testing.T) {
 	t.Run("key", w.checkDevKey)
 	t.Run("function", w.checkDevFunction)
 	t.Run("no value in what Pulumi keeps", w.checkNoValues)
-	t.Run("every statement of the rotator is needed", w.checkRotatorStatements)
+	t.Run("layer", w.checkDevLayer)
+	t.Run("feed", w.checkFeed)
+	t.Run("every statement of the feed's function is needed", w.checkFeedStatements)
+	t.Run("every statement of a cache is needed", w.checkCacheStatements)
+	t.Run("every statement of a rotator is needed", func(t *testing.T) {
+		t.Run("database", func(t *testing.T) {
+			w.checkRotatorStatements(t, "database", "orders/database", "Rotate", "Encrypt", "ReadCredentials", "TellFeed", "Log", "Trace")
+		})
+		t.Run("api-key", func(t *testing.T) {
+			w.checkRotatorStatements(t, "api-key", "inference/gateway-key", "Rotate", "Encrypt", "TellFeed", "Log", "Trace")
+		})
+		t.Run("custom", func(t *testing.T) {
+			w.checkRotatorStatements(t, "custom", "studio/webhook-signing", "Rotate", "Encrypt", "TellFeed", "Log", "Trace")
+		})
+	})
+	t.Run("alerts", w.checkAlerts)
 	t.Run("destroy", func(t *testing.T) {
 		require.NoError(t, w.monitor.Destroy(t.Context()))
 		assert.Empty(t, w.monitor.Resources())
@@ -45,14 +60,21 @@ func describe(t *testing.T, config aws.Config, name string) *secretsmanager.Desc
 	return secret
 }
 
+func currentVersion(t *testing.T, config aws.Config, name string) string {
+	t.Helper()
+	output, err := secretsmanager.NewFromConfig(config).GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: &name})
+	require.NoError(t, err)
+	return *output.VersionId
+}
+
 func (w *world) checkDevSecrets(t *testing.T) {
 	config := w.cloud.Config(region)
 	key := w.keyARN(t, config)
 	for name, rotates := range map[string]bool{
 		"aistudio/dev/orders/database":        true,
-		"aistudio/dev/inference/gateway-key":  false,
-		"aistudio/dev/studio/google-oauth":    false,
-		"aistudio/dev/studio/webhook-signing": false,
+		"aistudio/dev/inference/gateway-key":  true,
+		"aistudio/dev/studio/google-oauth":    false, // awaits its value
+		"aistudio/dev/studio/webhook-signing": true,
 	} {
 		secret := describe(t, config, name)
 		assert.Equal(t, key, aws.ToString(secret.KmsKeyId))
@@ -74,7 +96,7 @@ func (w *world) checkDevSecrets(t *testing.T) {
 	}
 
 	database := describe(t, config, "aistudio/dev/orders/database")
-	assert.Equal(t, "rate(30 days)", aws.ToString(database.RotationRules.ScheduleExpression))
+	assert.Equal(t, "rate(29 days)", aws.ToString(database.RotationRules.ScheduleExpression))
 	assert.Equal(t, "arn:aws:lambda:us-east-1:123456789012:function:aistudio-dev-rotate-database", aws.ToString(database.RotationLambdaARN))
 	assert.Nil(t, database.LastRotatedDate, "a deployment rotates nothing")
 }
@@ -106,7 +128,9 @@ func (w *world) checkDevFunction(t *testing.T) {
 	assert.Equal(t, lambdatypes.RuntimeProvidedal2023, function.Runtime)
 	assert.Equal(t, "bootstrap", aws.ToString(function.Handler))
 	assert.Equal(t, lambdatypes.TracingModeActive, function.TracingConfig.Mode)
-	assert.Equal(t, map[string]string{spec.EnvLogLevel: "info", spec.EnvDatabaseCAFile: w.postgres.CAFile}, function.Environment.Variables)
+	assert.Equal(t, map[string]string{
+		spec.EnvLogLevel: "info", spec.EnvDatabaseCAFile: w.postgres.CAFile, spec.EnvFeedTable: "aistudio-dev-rotation-feed",
+	}, function.Environment.Variables)
 
 	attached, err := client.GetPolicy(t.Context(), &lambda.GetPolicyInput{FunctionName: aws.String(name)})
 	require.NoError(t, err)
@@ -127,15 +151,47 @@ func (w *world) checkDevFunction(t *testing.T) {
 	assert.Equal(t, int32(14), aws.ToInt32(groups.LogGroups[0].RetentionInDays))
 }
 
-// checkNoValues looks for the passwords that there are by now in all that the
-// program gave Pulumi and all that came back.
-func (w *world) checkNoValues(t *testing.T) {
-	current, err := secretsmanager.NewFromConfig(w.cloud.Config(region)).GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("aistudio/dev/orders/database")})
-	require.NoError(t, err)
-	database, err := spec.ParseDatabase(spec.ValueString(*current.SecretString))
-	require.NoError(t, err)
-	require.NotZero(t, database.Password.Len())
+// planted returns the secret values that a stack has by now, by what they are.
+func (w *world) planted(t *testing.T) map[string]string {
+	t.Helper()
+	values := map[string]string{"the master's password": w.postgres.AdminPassword}
+	read := func(name string, take func(spec.Value) (spec.Value, error)) {
+		for _, stage := range []string{"AWSCURRENT", "AWSPREVIOUS"} {
+			output, err := secretsmanager.NewFromConfig(w.cloud.Config(region)).GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: &name, VersionStage: &stage})
+			if stage == "AWSPREVIOUS" && err != nil {
+				continue // it was never rotated
+			}
+			require.NoError(t, err)
+			value, err := take(spec.ValueString(*output.SecretString))
+			require.NoError(t, err)
+			require.NotZero(t, value.Len())
+			values["the value of "+name+" with "+stage] = value.RevealString()
+		}
+	}
+	prefix := "aistudio/" + w.stack + "/"
+	read(prefix+"orders/database", func(v spec.Value) (spec.Value, error) {
+		database, err := spec.ParseDatabase(v)
+		return database.Password, err
+	})
+	read(prefix+"inference/gateway-key", func(v spec.Value) (spec.Value, error) {
+		key, err := spec.ParseAPIKey(v)
+		return key.Key, err
+	})
+	read(prefix+"studio/webhook-signing", func(v spec.Value) (spec.Value, error) { return v, nil })
+	return values
+}
 
+// requireNoValues looks for the stack's secret values in a text.
+func (w *world) requireNoValues(t *testing.T, text string) {
+	t.Helper()
+	for what, value := range w.planted(t) {
+		assert.False(t, strings.Contains(text, value), "%s is in what Pulumi keeps", what)
+	}
+}
+
+// checkNoValues looks for values in all that the program gave Pulumi and all
+// that came back.
+func (w *world) checkNoValues(t *testing.T) {
 	var kept strings.Builder
 	for _, args := range w.record.resources {
 		require.NoError(t, json.NewEncoder(&kept).Encode(args.Inputs.Mappable()))
@@ -144,9 +200,7 @@ func (w *world) checkNoValues(t *testing.T) {
 		require.NoError(t, json.NewEncoder(&kept).Encode(resource.State.Mappable()))
 	}
 	require.Contains(t, kept.String(), "seedSecret", "the seed's request and answer are among it")
-	for _, planted := range []string{database.Password.RevealString(), w.postgres.AdminPassword} {
-		assert.False(t, strings.Contains(kept.String(), planted), "a password is in what Pulumi keeps")
-	}
+	w.requireNoValues(t, kept.String())
 }
 
 // The prod stack, deployed by an administrator's role and not by root: keys and

@@ -15,8 +15,10 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/aws-sdk-go-v2/service/sts/types"
 	"github.com/jackc/pgx/v5"
@@ -57,6 +59,8 @@ func newWorld(t *testing.T, databases, masters []string) *world {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, w.cloud.Close()) })
 
+	w.createTrail(t)
+	w.createOnCall(t)
 	for _, name := range databases {
 		w.createDatabase(t, name)
 	}
@@ -74,6 +78,51 @@ func newWorld(t *testing.T, databases, masters []string) *world {
 	return w
 }
 
+// createTrail starts the trail that an account has, without which EventBridge
+// hears nothing of Secrets Manager.
+func (w *world) createTrail(t *testing.T) {
+	t.Helper()
+	client := cloudtrail.NewFromConfig(w.cloud.Config(region))
+	_, err := client.CreateTrail(t.Context(), &cloudtrail.CreateTrailInput{Name: aws.String("management"), S3BucketName: aws.String("trail"), IsMultiRegionTrail: aws.Bool(true)})
+	require.NoError(t, err)
+	_, err = client.StartLogging(t.Context(), &cloudtrail.StartLoggingInput{Name: aws.String("management")})
+	require.NoError(t, err)
+}
+
+// onCallARN is a queue that stands for the people who are told of failures.
+const onCallARN = "arn:aws:sqs:" + region + ":" + accountID + ":on-call"
+
+func (w *world) createOnCall(t *testing.T) {
+	t.Helper()
+	_, err := sqs.NewFromConfig(w.cloud.Config(region)).CreateQueue(t.Context(), &sqs.CreateQueueInput{
+		QueueName: aws.String("on-call"),
+		Attributes: map[string]string{"Policy": `{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"},
+			"Action": "sqs:SendMessage", "Resource": "` + onCallARN + `"}]}`},
+	})
+	require.NoError(t, err)
+}
+
+// receive takes all messages out of a queue.
+func (w *world) receive(t *testing.T, queue string) []string {
+	t.Helper()
+	client := sqs.NewFromConfig(w.cloud.Config(region))
+	url, err := client.GetQueueUrl(t.Context(), &sqs.GetQueueUrlInput{QueueName: &queue})
+	require.NoError(t, err)
+	var bodies []string
+	for {
+		received, err := client.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: url.QueueUrl, MaxNumberOfMessages: 10})
+		require.NoError(t, err)
+		if len(received.Messages) == 0 {
+			return bodies
+		}
+		for _, message := range received.Messages {
+			bodies = append(bodies, *message.Body)
+			_, err := client.DeleteMessage(t.Context(), &sqs.DeleteMessageInput{QueueUrl: url.QueueUrl, ReceiptHandle: message.ReceiptHandle})
+			require.NoError(t, err)
+		}
+	}
+}
+
 func (w *world) createDatabase(t *testing.T, name string) {
 	t.Helper()
 	config, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d dbname=postgres sslmode=verify-full sslrootcert=%s",
@@ -87,14 +136,22 @@ func (w *world) createDatabase(t *testing.T, name string) {
 	require.NoError(t, err)
 }
 
-// config returns a stack's configuration with its servers and its function on
+// config returns a stack's configuration with its servers and its functions on
 // this machine.
 func (w *world) config(t *testing.T, stack string) map[string]string {
 	t.Helper()
 	w.stack = stack
 	config := stackConfig(t, stack)
 	override(t, config, catalogue.KeyDatabases, map[string]any{"host": w.postgres.Host, "port": w.postgres.Port})
-	override(t, config, catalogue.KeyRotators, map[string]any{"architecture": lambdaArchitecture(), "caFile": w.postgres.CAFile})
+	override(t, config, catalogue.KeyRotators, map[string]any{"architecture": lambdaArchitecture()})
+	change(t, config, catalogue.KeyRotators, func(rotators map[string]any) {
+		rotators["database"].(map[string]any)["caFile"] = w.postgres.CAFile
+	})
+	change(t, config, catalogue.KeyCache, func(cache map[string]any) { cache["architectures"] = []string{lambdaArchitecture()} })
+	change(t, config, catalogue.KeyEvents, func(events map[string]any) {
+		events["architecture"] = lambdaArchitecture()
+		events["subscriptions"] = []map[string]string{{"protocol": "sqs", "endpoint": onCallARN}}
+	})
 	return config
 }
 
@@ -109,7 +166,7 @@ func (w *world) deploy(t *testing.T, stack string, caller aws.Config) {
 	})
 	require.NoError(t, err)
 	w.record = &recorder{next: w.monitor}
-	require.NoError(t, deploy(w.record, w.config(t, stack), rotatorArchive(t)))
+	require.NoError(t, deploy(w.record, w.config(t, stack), builtArchives(t)))
 	require.NoError(t, w.cloud.Settle(t.Context()))
 	require.Empty(t, w.cloud.Unsupported())
 }
@@ -117,12 +174,20 @@ func (w *world) deploy(t *testing.T, stack string, caller aws.Config) {
 // override changes all entries of a key that holds a map of entries.
 func override(t *testing.T, config map[string]string, key string, values map[string]any) {
 	t.Helper()
-	var entries map[string]map[string]any
-	require.NoError(t, json.Unmarshal([]byte(config[key]), &entries))
-	for _, entry := range entries {
-		maps.Copy(entry, values)
-	}
-	text, err := json.Marshal(entries)
+	change(t, config, key, func(entries map[string]any) {
+		for _, entry := range entries {
+			maps.Copy(entry.(map[string]any), values)
+		}
+	})
+}
+
+// change changes the object at a key.
+func change(t *testing.T, config map[string]string, key string, by func(map[string]any)) {
+	t.Helper()
+	var object map[string]any
+	require.NoError(t, json.Unmarshal([]byte(config[key]), &object))
+	by(object)
+	text, err := json.Marshal(object)
 	require.NoError(t, err)
 	config[key] = string(text)
 }
@@ -151,40 +216,59 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// buildRotator builds the real rotation function into a folder of archives.
-var buildRotator = sync.OnceValues(func() (string, error) {
+// buildArchives builds the real functions and the layer into a folder.
+var buildArchives = sync.OnceValues(func() (string, error) {
 	folder := filepath.Join(built, "dist")
-	binary := filepath.Join(folder, "bootstrap")
-	build := exec.Command("go", "build", "-o", binary, "./cmd/rotate-database")
-	build.Dir = filepath.Join("..", "..", "rotators")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the rotation function: %w: %s", err, output)
+	for module, packages := range map[string][]string{
+		"rotators": {"./cmd/rotate-database", "./cmd/rotate-api-key", "./cmd/rotate-custom", "./cmd/rotation-feed"},
+		"sdk":      {"./cmd/secrets-extension"},
+	} {
+		build := exec.Command("go", append([]string{"build", "-ldflags=-s -w", "-o", folder + "/"}, packages...)...)
+		build.Dir = filepath.Join("..", "..", module)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if output, err := build.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("build the functions of %s: %w: %s", module, err, output)
+		}
 	}
-	code, err := os.ReadFile(binary)
-	if err != nil {
-		return "", err
+	for binary, archived := range map[string]struct{ archive, entry string }{
+		"rotate-database":   {"rotate-database", "bootstrap"},
+		"rotate-api-key":    {"rotate-api-key", "bootstrap"},
+		"rotate-custom":     {"rotate-custom", "bootstrap"},
+		"rotation-feed":     {"rotation-feed", "bootstrap"},
+		"secrets-extension": {"secrets-extension-layer", "extensions/secrets-extension"},
+	} {
+		if err := zipProgram(filepath.Join(folder, binary), archived.entry, filepath.Join(folder, archived.archive+"_linux_"+runtime.GOARCH+".zip")); err != nil {
+			return "", err
+		}
 	}
-	var archive bytes.Buffer
-	zipped := zip.NewWriter(&archive)
-	header := &zip.FileHeader{Name: "bootstrap", Method: zip.Deflate}
-	header.SetMode(0o755)
-	entry, err := zipped.CreateHeader(header)
-	if err != nil {
-		return "", err
-	}
-	if _, err := entry.Write(code); err != nil {
-		return "", err
-	}
-	if err := zipped.Close(); err != nil {
-		return "", err
-	}
-	return folder, os.WriteFile(filepath.Join(folder, "rotate-database_linux_"+runtime.GOARCH+".zip"), archive.Bytes(), 0o600)
+	return folder, nil
 })
 
-func rotatorArchive(t *testing.T) string {
+func zipProgram(binary, entry, archive string) error {
+	code, err := os.ReadFile(binary)
+	if err != nil {
+		return err
+	}
+	var content bytes.Buffer
+	zipped := zip.NewWriter(&content)
+	header := &zip.FileHeader{Name: entry, Method: zip.Store}
+	header.SetMode(0o755)
+	file, err := zipped.CreateHeader(header)
+	if err != nil {
+		return err
+	}
+	if _, err := file.Write(code); err != nil {
+		return err
+	}
+	if err := zipped.Close(); err != nil {
+		return err
+	}
+	return os.WriteFile(archive, content.Bytes(), 0o600)
+}
+
+func builtArchives(t *testing.T) string {
 	t.Helper()
-	folder, err := buildRotator()
+	folder, err := buildArchives()
 	require.NoError(t, err)
 	return folder
 }
