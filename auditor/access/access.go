@@ -173,7 +173,7 @@ func (r Report) Table(w io.Writer) error {
 		if a.Error != "" {
 			result = "refused: " + a.Error
 		}
-		if version == "" {
+		if version == "" && a.Event == "GetSecretValue" {
 			version = "AWSCURRENT"
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.Time.Format(time.DateTime), a.Principal, a.Event, result, a.Source, a.Region, version, join(a.Unusual))

@@ -19,6 +19,8 @@ func keyRotationOff() Rule {
 				switch {
 				case !key.CustomerManaged:
 					return finding.Skipped("AWS manages this key and rotates it")
+				case !key.Usable:
+					return finding.Skipped("the key can't be used: a finding of its own")
 				case !known:
 					return finding.Unreadable(key.Rotates.Unknown)
 				case !rotates:

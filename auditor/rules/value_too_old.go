@@ -41,11 +41,14 @@ func valueTooOld() Rule {
 // KindOf returns the kind of a secret by which its age is judged: as declared,
 // as tagged, or policy.Other.
 func KindOf(s *facts.Subject) string {
+	kinds := []string{s.Tags[spec.TagSecretType]}
 	if s.Declared != nil {
-		return string(s.Declared.Kind)
+		kinds = []string{string(s.Declared.Kind), kinds[0]}
 	}
-	if kind, err := spec.ParseKind(s.Tags[spec.TagSecretType]); err == nil {
-		return string(kind)
+	for _, name := range kinds {
+		if kind, err := spec.ParseKind(name); err == nil {
+			return string(kind)
+		}
 	}
 	return policy.Other
 }
