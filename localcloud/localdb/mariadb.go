@@ -156,7 +156,8 @@ func (m *MariaDB) initialise(ctx context.Context) error {
 CREATE USER '%s'@'%%' IDENTIFIED BY '%s';
 GRANT ALL PRIVILEGES ON *.* TO '%[1]s'@'%%' WITH GRANT OPTION;
 DELETE FROM mysql.global_priv WHERE user = 'root';
-DELETE FROM mysql.proxies_priv;
+UPDATE mysql.proxies_priv SET user = '%[1]s', host = '%%' WHERE user = 'root' AND host = 'localhost';
+DELETE FROM mysql.proxies_priv WHERE user = 'root';
 FLUSH PRIVILEGES;
 `, m.AdminUser, m.AdminPassword))
 	if err != nil {

@@ -85,10 +85,10 @@ func parseUser(statement string) (mysqlUser, error) {
 	// Each clause reaches to the word that begins the next.
 	for i < len(all) {
 		start := i
-		for i++; i < len(all) && !(beginsClause(all[i]) && !(all[start].is("DEFAULT") && i == start+1)); i++ {
+		for i++; i < len(all) && !beginsClause(all, i); i++ {
 		}
 		text := statement[all[start].start:at(i-1).end]
-		rest := func(words int) string { return statement[at(start+words).start:at(i-1).end] }
+		rest := func(words int) string { return strings.TrimSpace(statement[min(at(start+words).start, at(i-1).end):at(i-1).end]) }
 		switch first := all[start]; {
 		case first.is("DEFAULT"):
 			u.roles = rest(2)
@@ -112,10 +112,19 @@ func parseUser(statement string) (mysqlUser, error) {
 	return u, nil
 }
 
-func beginsClause(t token) bool {
-	return slices.ContainsFunc([]string{
-		"DEFAULT", "REQUIRE", "WITH", "ACCOUNT", "PASSWORD", "FAILED_LOGIN_ATTEMPTS", "PASSWORD_LOCK_TIME", "ATTRIBUTE", "COMMENT",
-	}, t.is)
+// beginsClause knows DEFAULT ROLE from PASSWORD EXPIRE DEFAULT, and REQUIRE from
+// PASSWORD REQUIRE CURRENT.
+func beginsClause(all []token, i int) bool {
+	switch t := all[i]; {
+	case t.is("DEFAULT"):
+		return i+1 < len(all) && all[i+1].is("ROLE")
+	case t.is("REQUIRE"):
+		return !all[i-1].is("PASSWORD")
+	default:
+		return slices.ContainsFunc([]string{
+			"WITH", "ACCOUNT", "PASSWORD", "FAILED_LOGIN_ATTEMPTS", "PASSWORD_LOCK_TIME", "ATTRIBUTE", "COMMENT",
+		}, t.is)
+	}
 }
 
 // parseMethods reads the clause that begins at i, and returns where it ends.

@@ -181,9 +181,9 @@ func (s mysqlSession) plan(from, to map[string]mysqlUser, copied string, free bo
 		if free {
 			wanted.take = copy.grants.without(model.grants).only(func(t target) bool { return !t.routine() })
 			wanted.define = exists && copy.definition.clauses(s.version) != model.definition.clauses(s.version)
-			if copy.roles != model.roles {
-				wanted.roles = &model.roles
-			}
+		}
+		if copy.roles != model.roles && (free || copy.roles == "") {
+			wanted.roles = &model.roles
 		}
 		// Who makes a routine gets the rights to it from the server.
 		back := step{account: model.account, give: copy.grants.without(model.grants).only(target.routine), take: grants{}}

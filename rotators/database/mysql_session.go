@@ -88,11 +88,38 @@ func (s mysqlSession) setPasswords(ctx context.Context, verb string, credentials
 	}
 	doing := fmt.Sprintf("changing the password of %s", strings.Join(names, ", "))
 	_, err := s.ExecContext(ctx, verb+" "+strings.Join(hashed, ", ")+" "+clauses)
-	if s.version.mariadb && errorNumber(err) == numberPrevented && strings.Contains(err.Error(), "strict-password-validation") {
+	if err != nil && s.says(ctx, err, numberPrevented) {
 		// The server's password policy must see the password.
 		_, err = s.ExecContext(ctx, verb+" "+strings.Join(texts, ", ")+" "+clauses)
+		if err != nil && s.says(ctx, err, numberPolicy) {
+			return fmt.Errorf("%s: the server's password policy refuses the password: %w", doing, rotation.ErrRejected)
+		}
 	}
 	return passwordError(err, doing)
+}
+
+// says tells whether MariaDB gave a number as the reason why the last statement
+// failed, in its error or, where that says only that an account couldn't be
+// changed, in the warnings before it.
+func (s mysqlSession) says(ctx context.Context, failure error, number int) bool {
+	if !s.version.mariadb {
+		return false
+	}
+	if int(errorNumber(failure)) == number {
+		return true
+	}
+	rows, err := s.QueryContext(ctx, "SHOW WARNINGS")
+	if err != nil {
+		return false
+	}
+	defer func() { _ = rows.Close() }()
+	found := false
+	for rows.Next() {
+		var level, message string
+		var code int
+		found = rows.Scan(&level, &code, &message) == nil && code == number || found
+	}
+	return found && rows.Err() == nil
 }
 
 // identified returns the clauses that set an account's password, by its hashes
@@ -171,7 +198,7 @@ func (e mysqlEngine) changeOwn(ctx context.Context, login spec.Database, passwor
 		return fmt.Errorf("user %q: %w", login.Username, err)
 	}
 	_, err = s.ExecContext(ctx, "SET PASSWORD = "+quoteText(hash))
-	if errorNumber(err) == numberPrevented && strings.Contains(err.Error(), "strict-password-validation") {
+	if err != nil && s.says(ctx, err, numberPrevented) {
 		_, err = s.ExecContext(ctx, "SET PASSWORD = PASSWORD("+quoteText(password.RevealString())+")")
 	}
 	return passwordError(err, doing)
