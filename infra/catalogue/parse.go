@@ -161,7 +161,7 @@ func addDecodeErrors(err error, mistakes *MistakesError) {
 		}
 		return
 	}
-	decodeError, ok := err.(*mapstructure.DecodeError)
+	decodeError, ok := err.(*mapstructure.DecodeError) //nolint:errorlint // errors.As would find the first of what is joined further in
 	if !ok {
 		if inner := errors.Unwrap(err); inner != nil {
 			addDecodeErrors(inner, mistakes)

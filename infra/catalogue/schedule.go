@@ -68,23 +68,21 @@ func every(interval time.Duration) Schedule {
 func spread(name string, interval, window time.Duration) Schedule {
 	digest := fnv.New64a()
 	_, _ = digest.Write([]byte(name)) // never fails
-	pick := func(choices time.Duration) time.Duration {
-		return time.Duration(digest.Sum64() % uint64(max(choices, 1)))
-	}
-	days, hours, open := interval/day, interval/time.Hour, max(window/time.Hour, 1)
+	pick := func(choices int) int { return int(digest.Sum64() % uint64(max(choices, 1))) }
+	days, hours, open := int(interval/day), int(interval/time.Hour), max(int(window/time.Hour), 1)
 	schedule := every(interval)
 	switch {
 	case interval == day:
 		hour := pick(24 - open + 1)
-		schedule.Expression, schedule.latestHour = fmt.Sprintf("cron(0 %d * * ? *)", hour), int(hour)
+		schedule.Expression, schedule.latestHour = fmt.Sprintf("cron(0 %d * * ? *)", hour), hour
 	case interval == 7*day:
 		hour, weekday := pick(24-open+1), pick(7*(24-open+1))/(24-open+1)
-		schedule.Expression, schedule.latestHour = fmt.Sprintf("cron(0 %d ? * %d *)", hour, weekday+1), int(hour)
+		schedule.Expression, schedule.latestHour = fmt.Sprintf("cron(0 %d ? * %d *)", hour, weekday+1), hour
 	case interval%day == 0 && days >= 10:
-		schedule = every((days - pick(days/10+1)) * day)
+		schedule = every(time.Duration(days-pick(days/10+1)) * day)
 	case interval%day != 0 && day%interval == 0 && interval >= spec.MinRotationInterval:
 		hour := pick(hours - open + 1)
-		schedule.Expression, schedule.latestHour = fmt.Sprintf("cron(0 %d/%d * * ? *)", hour, hours), int(24-hours+hour)
+		schedule.Expression, schedule.latestHour = fmt.Sprintf("cron(0 %d/%d * * ? *)", hour, hours), 24-hours+hour
 	}
 	schedule.Window = window
 	return schedule
