@@ -16,6 +16,7 @@ const (
 	feedMemoryMB      = 128
 	feedTimeout       = 30          // seconds
 	eventAge          = 3600        // seconds after which an event is no news: caches have a TTL of an hour
+	eventAttempts     = 185         // EventBridge's default and most
 	deadLetterSeconds = 14 * 86_400 // the longest that SQS takes
 )
 
@@ -141,7 +142,10 @@ func (e *RotationEvents) invoke(ctx *pulumi.Context, name string, args Args, wri
 		TargetId:         pulumi.String("feed"),
 		Arn:              writer.ARN,
 		DeadLetterConfig: cloudwatch.EventTargetDeadLetterConfigArgs{Arn: queue.Arn},
-		RetryPolicy:      cloudwatch.EventTargetRetryPolicyArgs{MaximumEventAgeInSeconds: pulumi.Int(eventAge)},
+		RetryPolicy: cloudwatch.EventTargetRetryPolicyArgs{
+			MaximumEventAgeInSeconds: pulumi.Int(eventAge),
+			MaximumRetryAttempts:     pulumi.Int(eventAttempts), // left out, the provider asks for none
+		},
 	}, pulumi.Parent(e), pulumi.DependsOn([]pulumi.Resource{permission}), pulumi.DeleteBeforeReplace(true))
 	return err
 }
