@@ -64,6 +64,7 @@ func (inv *Inventory) listRegion(ctx context.Context, region string) error {
 		}
 		for i := range page.SecretList {
 			s := fromEntry(&page.SecretList[i], region)
+			s.Deleted = deletedSince(s, inv.opts.Now)
 			if s.PrimaryRegion != "" && s.PrimaryRegion != region {
 				r.Replicas++
 				r.index.addReplica(s, inv.intern(s.PrimaryRegion))
@@ -123,6 +124,17 @@ func fromEntry(e *types.SecretListEntry, region string) facts.Secret {
 		}
 	}
 	return s
+}
+
+// deletedSince returns when the deletion of a secret was asked for. AWS's
+// documents call DeletedDate that time for ListSecrets, and the time at which
+// the secret will be gone for DescribeSecret; a time in the future is the latter,
+// and then the last change was the deletion.
+func deletedSince(s facts.Secret, now time.Time) time.Time {
+	if s.Deleted.After(now) {
+		return s.Changed
+	}
+	return s.Deleted
 }
 
 func utc(t *time.Time) time.Time {
