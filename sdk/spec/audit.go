@@ -51,3 +51,16 @@ type AuditSecret struct {
 	RotationDisabled   string   `json:"rotationDisabled,omitempty"` // why it isn't
 	RotationFunction   string   `json:"rotationFunction,omitempty"` // ARN
 }
+
+// AuditActions returns the IAM actions that the auditor calls to read an
+// account: metadata, and nothing that returns a secret's value. Its role also
+// may list, read and write its bucket, publish to its topic and, where findings
+// go to Security Hub, import them.
+func AuditActions() []string {
+	return []string{
+		"cloudtrail:DescribeTrails", "cloudtrail:GetEventSelectors", "cloudtrail:GetTrailStatus", "cloudtrail:LookupEvents",
+		"kms:DescribeKey", "kms:GetKeyRotationStatus",
+		"lambda:GetFunctionConfiguration",
+		"secretsmanager:DescribeSecret", "secretsmanager:GetResourcePolicy", "secretsmanager:ListSecretVersionIds", "secretsmanager:ListSecrets",
+	}
+}
