@@ -1,0 +1,104 @@
+package discover
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/aistudio/secrets/sdk/spec"
+)
+
+// atOnce is the number of calls to a service under way at a time. The quotas
+// decide how fast they go.
+const atOnce = 16
+
+// Progress is told of every step: what is read, how many are done and how many
+// there are, or 0 while that isn't known. It is called by one goroutine at a
+// time.
+type Progress func(what string, done, total int)
+
+// Discovery reads an estate. Make it with New.
+type Discovery struct {
+	region     string
+	functions  functionReader
+	parameters parameterReader
+	identity   identity
+	report     Progress
+
+	mu     sync.Mutex
+	estate Estate // Unread is guarded by mu
+}
+
+type identity interface {
+	GetCallerIdentity(context.Context, *sts.GetCallerIdentityInput, ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error)
+}
+
+// Read reads the estate of the configuration's account and region. Calls wait
+// for nothing but AWS: pass a configuration made by the package quota to stay
+// under AWS's quotas. report may be nil.
+//
+// It fails when a listing fails for a passing reason, since a part of an estate
+// would look like a whole one. A listing that isn't allowed is in Unread.
+func Read(ctx context.Context, config aws.Config, report Progress) (Estate, error) {
+	d := &Discovery{
+		region:     config.Region,
+		functions:  lambda.NewFromConfig(config),
+		parameters: ssm.NewFromConfig(config),
+		identity:   sts.NewFromConfig(config),
+		report:     report,
+	}
+	return d.read(ctx)
+}
+
+func (d *Discovery) read(ctx context.Context) (Estate, error) {
+	who, err := d.identity.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if err != nil {
+		return Estate{}, fmt.Errorf("find out whose account this is: %w", err)
+	}
+	d.estate = Estate{Account: aws.ToString(who.Account), Region: d.region}
+
+	group, ctx := errgroup.WithContext(ctx)
+	for place, read := range map[spec.ScanPlace]func(context.Context) error{
+		spec.ScanLambda: d.readFunctions,
+		spec.ScanSSM:    d.readParameters,
+	} {
+		group.Go(func() error {
+			err := read(ctx)
+			if denied(err) {
+				d.unread(place, "", reason(err))
+				return nil
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return Estate{}, fmt.Errorf("discover the estate of account %s in %s: %w", d.estate.Account, d.region, err)
+	}
+	slices.SortFunc(d.estate.Unread, func(a, b Unread) int {
+		return cmp.Or(cmp.Compare(a.Place, b.Place), cmp.Compare(a.ARN, b.ARN), cmp.Compare(a.Reason, b.Reason))
+	})
+	return d.estate, nil
+}
+
+func (d *Discovery) unread(place spec.ScanPlace, arn, reason string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.estate.Unread = append(d.estate.Unread, Unread{place, arn, reason})
+}
+
+func (d *Discovery) progress(what string, done, total int) {
+	if d.report == nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.report(what, done, total)
+}

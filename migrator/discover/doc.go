@@ -1,0 +1,10 @@
+// Package discover reads a company's estate: the Lambda functions with their
+// published versions and aliases, and the parameters of the Parameter Store,
+// with all of their settings.
+//
+// It only reads. What it may not or can't read is in the result as [Unread],
+// never left out: a setting that nobody could look at is not clean.
+//
+// Values stay in memory as [spec.Value]. What is printed or written of an
+// estate is its [Inventory], which has digests in their place.
+package discover

@@ -1,0 +1,31 @@
+package discover
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/aws/smithy-go"
+)
+
+func code(err error) string {
+	if api := smithy.APIError(nil); errors.As(err, &api) {
+		return api.ErrorCode()
+	}
+	return ""
+}
+
+func denied(err error) bool {
+	return slices.Contains([]string{"AccessDeniedException", "AccessDenied", "UnauthorizedOperation"}, code(err))
+}
+
+func gone(err error) bool {
+	return slices.Contains([]string{"ResourceNotFoundException", "ParameterNotFound"}, code(err))
+}
+
+// refused tells of errors that say no for good and for one thing.
+func refused(err error) bool {
+	return denied(err) || gone(err) || slices.Contains([]string{"InvalidKeyId", "KMSAccessDeniedException", "KMSDisabledException", "KMSInvalidStateException", "KMSNotFoundException", "ValidationException"}, code(err))
+}
+
+// reason is the error's code: AWS's messages may quote what was sent.
+func reason(err error) string { return code(err) }

@@ -1,0 +1,105 @@
+package discover
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/aistudio/secrets/sdk/spec"
+)
+
+type parameterReader interface {
+	ssm.DescribeParametersAPIClient
+	GetParameters(context.Context, *ssm.GetParametersInput, ...func(*ssm.Options)) (*ssm.GetParametersOutput, error)
+}
+
+// batchSize is the most that GetParameters takes.
+const batchSize = 10
+
+// readParameters lists the parameters by DescribeParameters, since
+// GetParametersByPath leaves out names without a slash, and reads them in
+// batches.
+func (d *Discovery) readParameters(ctx context.Context) error {
+	var parameters []Parameter
+	pages := ssm.NewDescribeParametersPaginator(d.parameters, &ssm.DescribeParametersInput{MaxResults: aws.Int32(50)})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return fmt.Errorf("list the parameters: %w", err)
+		}
+		for _, p := range page.Parameters {
+			parameters = append(parameters, Parameter{
+				ARN: aws.ToString(p.ARN), Name: aws.ToString(p.Name), Type: ParameterType(p.Type), KeyID: aws.ToString(p.KeyId), Version: p.Version,
+			})
+		}
+		d.progress("Parameter Store", 0, len(parameters))
+	}
+
+	var done int
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for batch := range slices.Chunk(parameters, batchSize) {
+		group.Go(func() error {
+			if err := d.readBatch(ctx, batch); err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			done += len(batch)
+			d.progress("Parameter Store", done, len(parameters))
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	slices.SortFunc(parameters, func(a, b Parameter) int { return cmp.Compare(a.Name, b.Name) })
+	d.estate.Parameters = parameters
+	return nil
+}
+
+// readBatch fills in the values. One parameter that can't be decrypted fails
+// the call for all, so then they are read one by one.
+func (d *Discovery) readBatch(ctx context.Context, batch []Parameter) error {
+	names := make([]string, len(batch))
+	for i, p := range batch {
+		names[i] = p.Name
+	}
+	out, err := d.parameters.GetParameters(ctx, &ssm.GetParametersInput{Names: names, WithDecryption: aws.Bool(true)})
+	switch {
+	case err == nil:
+		d.takeValues(batch, out.Parameters)
+		return nil
+	case !refused(err):
+		return fmt.Errorf("read %d parameters from %s: %w", len(batch), batch[0].Name, err)
+	case len(batch) == 1:
+		d.unread(spec.ScanSSM, batch[0].ARN, "its value can't be read: "+reason(err))
+		return nil
+	}
+	for i := range batch {
+		if err := d.readBatch(ctx, batch[i:i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeValues leaves parameters that were deleted since they were listed without
+// a value.
+func (d *Discovery) takeValues(batch []Parameter, values []ssmtypes.Parameter) {
+	for _, v := range values {
+		for i := range batch {
+			if batch[i].Name == aws.ToString(v.Name) {
+				batch[i].Value, batch[i].Version = spec.ValueString(aws.ToString(v.Value)), v.Version
+			}
+		}
+	}
+}
