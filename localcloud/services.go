@@ -8,6 +8,7 @@ import (
 	"github.com/aistudio/secrets/localcloud/api"
 	"github.com/aistudio/secrets/localcloud/clock"
 	"github.com/aistudio/secrets/localcloud/service/cloudtrail"
+	"github.com/aistudio/secrets/localcloud/service/cloudwatch"
 	"github.com/aistudio/secrets/localcloud/service/dynamodb"
 	"github.com/aistudio/secrets/localcloud/service/events"
 	"github.com/aistudio/secrets/localcloud/service/iam"
@@ -50,10 +51,12 @@ func newBackend(c *Cloud) (*backend, error) {
 	b.iam = iam.New(b.env)
 	b.env.IAM = b.iam
 	queue := sqs.New(b.env)
-	logGroups := logs.New(b.env)
+	metrics := cloudwatch.New(b.env)
+	logGroups := logs.New(b.env, metrics)
 	traces := xray.New(b.env)
-	b.lambda = lambda.New(b.env, b.iam, logGroups, traces, queue, workDir)
-	bus := events.New(b.env, b.lambda, queue)
+	b.lambda = lambda.New(b.env, b.iam, logGroups, traces, queue, metrics, workDir)
+	bus := events.New(b.env, b.lambda, queue, metrics)
+	metrics.Connect(nil, b.lambda, bus)
 	trail := cloudtrail.New(b.env, bus)
 	b.env.Trail = trail
 	keys := kms.New(b.env)
@@ -66,6 +69,7 @@ func newBackend(c *Cloud) (*backend, error) {
 		secrets,
 		ssm.New(b.env, keys, secrets),
 		b.lambda,
+		metrics,
 		logGroups,
 		traces,
 		trail,

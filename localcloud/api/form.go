@@ -16,9 +16,10 @@ import (
 
 // FormXML makes a Handler of a query protocol's operation with a typed request
 // and reply, as JSON does for the JSON protocol: a parameter that I doesn't have
-// is an error. I's fields are strings, *int, *bool, string lists, structs and
-// lists of structs, named as AWS names them (a tag `form:"name"` overrides the name); a list is
-// sent as Name.member.1.
+// is an error. I's fields are strings, *int, *bool, string lists, structs,
+// lists of structs and maps of strings, named as AWS names them (a tag
+// `form:"name"` overrides the name); a list is sent as Name.member.1, a map as
+// Name.entry.1.key and Name.entry.1.value.
 func FormXML[I, O any](f func(context.Context, *Request, *I) (*O, error)) Handler {
 	return Form(func(ctx context.Context, r *Request, form url.Values) (any, error) {
 		in := new(I)
@@ -85,6 +86,17 @@ func (d formDecoder) decode(name string, v reflect.Value) error {
 				return err
 			}
 			v.Set(reflect.Append(v, item))
+		}
+		return nil
+	case reflect.Map:
+		for i := 1; d.has(fmt.Sprintf("%s.entry.%d", name, i)); i++ {
+			entry := fmt.Sprintf("%s.entry.%d", name, i)
+			if v.IsNil() {
+				v.Set(reflect.MakeMap(v.Type()))
+			}
+			v.SetMapIndex(reflect.ValueOf(d.form.Get(entry+".key")), reflect.ValueOf(d.form.Get(entry+".value")))
+			delete(d.form, entry+".key")
+			delete(d.form, entry+".value")
 		}
 		return nil
 	case reflect.Pointer:

@@ -27,6 +27,7 @@ type Service struct {
 	env       *api.Env
 	functions functions
 	queues    queues
+	metrics   metricSink
 
 	mu    sync.Mutex
 	rules map[place]map[string]*rule
@@ -57,9 +58,15 @@ type queues interface {
 	Send(ctx context.Context, caller api.Caller, queueARN string, body []byte) error
 }
 
+// metricSink is CloudWatch, which hears how often a rule ran and with what
+// success: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
+type metricSink interface {
+	Put(account, region, namespace, name, unit string, value float64, dimensions ...string)
+}
+
 // New makes an EventBridge without rules.
-func New(env *api.Env, f functions, q queues) *Service {
-	return &Service{env: env, functions: f, queues: q, rules: map[place]map[string]*rule{}}
+func New(env *api.Env, f functions, q queues, m metricSink) *Service {
+	return &Service{env: env, functions: f, queues: q, metrics: m, rules: map[place]map[string]*rule{}}
 }
 
 // Name implements api.Service.
@@ -124,13 +131,24 @@ func (s *Service) Deliver(ctx context.Context, account, region string, event map
 func (s *Service) send(ctx context.Context, r *rule, raw []byte, event map[string]any) {
 	caller := api.Caller{Account: r.place.account, Service: principal, SourceARN: r.arn}
 	ctx = context.WithoutCancel(ctx)
+	s.measure(r.place, r.name, "MatchedEvents")
+	s.measure(r.place, r.name, "TriggeredRules")
 	for _, t := range r.targets {
 		payload := t.input(raw, event)
-		s.env.Clock.Go(func() { s.sendTo(ctx, caller, t, payload) })
+		s.env.Clock.Go(func() {
+			s.measure(r.place, r.name, "Invocations")
+			if err := s.sendTo(ctx, caller, t, payload); err != nil {
+				s.measure(r.place, r.name, "FailedInvocations")
+			}
+		})
 	}
 }
 
-func (s *Service) sendTo(ctx context.Context, caller api.Caller, t target, payload []byte) {
+func (s *Service) measure(p place, rule, name string) {
+	s.metrics.Put(p.account, p.region, "AWS/Events", name, "Count", 1, "RuleName", rule)
+}
+
+func (s *Service) sendTo(ctx context.Context, caller api.Caller, t target, payload []byte) error {
 	var err error
 	if strings.Contains(t.Arn, ":lambda:") {
 		err = s.functions.InvokeAsync(ctx, caller, t.Arn, payload)
@@ -138,7 +156,7 @@ func (s *Service) sendTo(ctx context.Context, caller api.Caller, t target, paylo
 		err = s.queues.Send(ctx, caller, t.Arn, payload)
 	}
 	if err == nil {
-		return
+		return nil
 	}
 	s.env.Log.WarnContext(ctx, "event not delivered", "rule", caller.SourceARN, "target", t.Arn, "error", err)
 	if t.DeadLetterConfig != nil {
@@ -146,6 +164,7 @@ func (s *Service) sendTo(ctx context.Context, caller api.Caller, t target, paylo
 			s.env.Log.WarnContext(ctx, "event not delivered to the dead-letter queue", "rule", caller.SourceARN, "error", err)
 		}
 	}
+	return err
 }
 
 // plan sets the timer of a scheduled rule. s.mu is held.

@@ -105,6 +105,9 @@ func (s *Service) run(ctx context.Context, event invocation) (executor.Result, s
 	}
 	f, v, err := s.begin(event.ref)
 	if err != nil {
+		if throttled(err) {
+			s.measure(event.ref, "Throttles", "Count", 1)
+		}
 		return executor.Result{}, "", err
 	}
 	defer func() {
@@ -128,10 +131,36 @@ func (s *Service) run(ctx context.Context, event invocation) (executor.Result, s
 	if err != nil {
 		return executor.Result{}, "", err
 	}
+	failed := result.FunctionError != ""
+	s.measure(event.ref, "Invocations", "Count", 1)
+	s.measure(event.ref, "Errors", "Count", count(failed))
+	s.measure(event.ref, "Throttles", "Count", 0)
+	s.measure(event.ref, "Duration", "Milliseconds", 1000*s.env.Clock.Now().Sub(began).Seconds())
 	if active {
-		s.trace(ctx, f, v, event.traceID, began, result.FunctionError != "")
+		s.trace(ctx, f, v, event.traceID, began, failed)
 	}
 	return result, v.number, nil
+}
+
+// measure reports one of the metrics of a function, of its alias or version if
+// the event came for one, and of all functions together.
+// https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+func (s *Service) measure(ref reference, name, unit string, value float64) {
+	put := func(dimensions ...string) {
+		s.metrics.Put(ref.account, ref.region, "AWS/Lambda", name, unit, value, dimensions...)
+	}
+	put()
+	put("FunctionName", ref.name)
+	if ref.qualifier != "" {
+		put("FunctionName", ref.name, "Resource", ref.name+":"+ref.qualifier)
+	}
+}
+
+func count(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // begin chooses the version that an invocation runs and counts it in.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
@@ -29,6 +31,27 @@ func (w *world) logLines(t *testing.T, group, text string) []string {
 		lines = append(lines, *e.Message)
 	}
 	return lines
+}
+
+func TestAFunctionsInvocationsAreMetrics(t *testing.T) {
+	w := newWorld(t)
+	began := w.Clock().Now()
+	w.create(t, w.input("worker"))
+	require.NoError(t, w.Advance(t.Context(), time.Second)) // until it is active
+	for _, payload := range []string{`{"Do":"error","Value":"no"}`, `{}`, `{}`} {
+		_, err := w.lambda.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: aws.String("worker"), Payload: []byte(payload)})
+		require.NoError(t, err)
+	}
+	for name, want := range map[string]float64{"Invocations": 3, "Errors": 1, "Throttles": 0} {
+		out, err := cloudwatch.NewFromConfig(w.Config("us-east-1")).GetMetricStatistics(t.Context(), &cloudwatch.GetMetricStatisticsInput{
+			Namespace: aws.String("AWS/Lambda"), MetricName: &name, Statistics: []cwtypes.Statistic{cwtypes.StatisticSum}, Period: aws.Int32(3600),
+			Dimensions: []cwtypes.Dimension{{Name: aws.String("FunctionName"), Value: aws.String("worker")}},
+			StartTime:  &began, EndTime: aws.Time(began.Add(time.Hour)),
+		})
+		require.NoError(t, err)
+		require.Len(t, out.Datapoints, 1, name)
+		assert.InDelta(t, want, *out.Datapoints[0].Sum, 0, name)
+	}
 }
 
 func TestAsyncEventsAreRetried(t *testing.T) {

@@ -33,6 +33,7 @@ type Service struct {
 	logs     logSink
 	traces   traceSink
 	queues   queues
+	metrics  metricSink
 	packages *packages
 	executor *executor.Executor
 	handlers map[string]api.Handler
@@ -72,10 +73,15 @@ type queues interface {
 	Send(ctx context.Context, caller api.Caller, queueARN string, body []byte) error
 }
 
+// metricSink is CloudWatch, which gets the functions' metrics.
+type metricSink interface {
+	Put(account, region, namespace, name, unit string, value float64, dimensions ...string)
+}
+
 // New makes a Lambda without functions, which unpacks them below workDir.
-func New(env *api.Env, r roles, l logSink, t traceSink, q queues, workDir string) *Service {
+func New(env *api.Env, r roles, l logSink, t traceSink, q queues, m metricSink, workDir string) *Service {
 	s := &Service{
-		env: env, roles: r, logs: l, traces: t, queues: q, settleTime: settleTime,
+		env: env, roles: r, logs: l, traces: t, queues: q, metrics: m, settleTime: settleTime,
 		packages:  newPackages(workDir),
 		functions: map[functionKey]*function{},
 		layers:    map[functionKey]*layer{},

@@ -21,6 +21,7 @@ import (
 
 	"github.com/aistudio/secrets/localcloud/api"
 	"github.com/aistudio/secrets/localcloud/clock"
+	"github.com/aistudio/secrets/localcloud/service/cloudwatch"
 	"github.com/aistudio/secrets/localcloud/service/iam"
 	"github.com/aistudio/secrets/localcloud/service/lambda"
 	"github.com/aistudio/secrets/localcloud/service/logs"
@@ -61,7 +62,8 @@ func newBench(t *testing.T, authorize func(api.Caller, api.Check) error) *bench 
 		Clock: c, Account: "123456789012", Rand: rand.Reader, Log: slog.New(slog.DiscardHandler),
 		Trail: noTrail{}, IAM: roles, Endpoint: func() string { return "http://127.0.0.1:1" },
 	}
-	b := &bench{clock: c, service: lambda.New(env, roles, logs.New(env), xray.New(env), sqs.New(env), t.TempDir())}
+	metrics := cloudwatch.New(env)
+	b := &bench{clock: c, service: lambda.New(env, roles, logs.New(env, metrics), xray.New(env), sqs.New(env), metrics, t.TempDir())}
 	b.service.SetSettleTime(time.Hour)
 	t.Cleanup(func() {
 		c.Stop()

@@ -53,6 +53,7 @@ func (s *Service) putLogEvents(ctx context.Context, r *api.Request, in *putLogEv
 	now := s.env.Clock.Now().UnixMilli()
 	for _, e := range in.LogEvents {
 		st.add(event{Message: e.Message, Timestamp: e.Timestamp, IngestionTime: now})
+		s.extract(k, e.Message, 0)
 	}
 	return &putLogEventsOutput{fmt.Sprintf("%056d", st.next)}, nil
 }

@@ -18,6 +18,7 @@ import (
 // Service is Amazon CloudWatch Logs.
 type Service struct {
 	env      *api.Env
+	metrics  metricSink
 	handlers map[string]api.Handler
 
 	mu     sync.Mutex
@@ -64,8 +65,8 @@ func (s *Service) Handler(operation string) api.Handler { return s.handlers[oper
 func (s *Service) SensitiveMembers() []string { return []string{"logEvents"} }
 
 // New makes a CloudWatch Logs without groups.
-func New(env *api.Env) *Service {
-	s := &Service{env: env, groups: map[groupKey]*group{}}
+func New(env *api.Env, m metricSink) *Service {
+	s := &Service{env: env, metrics: m, groups: map[groupKey]*group{}}
 	s.handlers = map[string]api.Handler{
 		"CreateLogGroup":        api.JSON(s.createLogGroup),
 		"DeleteLogGroup":        api.JSON(s.deleteLogGroup),
@@ -94,7 +95,9 @@ func (s *Service) HasGroup(account, region, name string) bool {
 	return s.groups[groupKey{account, region, name}] != nil
 }
 
-// Put appends lines for a service; group and stream are made when missing.
+// Put appends lines for a service; group and stream are made when missing. The
+// metrics in them have times of the machine's clock, by which functions run, and
+// get those of the local cloud's.
 func (s *Service) Put(_ context.Context, account, region, name, streamName string, lines []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,9 +112,10 @@ func (s *Service) Put(_ context.Context, account, region, name, streamName strin
 		st = s.newStream(streamName)
 		g.streams[streamName] = st
 	}
-	now := s.env.Clock.Now().UnixMilli()
+	now := s.env.Clock.Now()
 	for _, line := range lines {
-		st.add(event{Message: line, Timestamp: now, IngestionTime: now})
+		st.add(event{Message: line, Timestamp: now.UnixMilli(), IngestionTime: now.UnixMilli()})
+		s.extract(k, line, time.Until(now))
 	}
 }
 

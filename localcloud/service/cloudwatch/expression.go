@@ -1,0 +1,144 @@
+package cloudwatch
+
+import (
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"math"
+	"strconv"
+)
+
+// compute does metric math: numbers, ids of queries that came before, + - * /,
+// comparisons, && and ||, IF(condition, a, b) and FILL(id, number). CloudWatch's
+// expressions of that kind read as Go's do. The other functions are refused.
+// A time at which an operand has no value, or the result is none, has no value.
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
+func compute(expression string, results map[string]series, times []int64) (series, error) {
+	tree, err := parser.ParseExpr(expression)
+	if err != nil {
+		return nil, errors.New("it can't be parsed")
+	}
+	return calculator{results, times}.eval(tree)
+}
+
+type calculator struct {
+	results map[string]series
+	times   []int64
+}
+
+func (c calculator) eval(e ast.Expr) (series, error) {
+	switch e := e.(type) {
+	case *ast.ParenExpr:
+		return c.eval(e.X)
+	case *ast.Ident:
+		if found, ok := c.results[e.Name]; ok {
+			return found, nil
+		}
+		return nil, fmt.Errorf("there is no %s before it", e.Name)
+	case *ast.BasicLit:
+		v, err := strconv.ParseFloat(e.Value, 64)
+		if err != nil {
+			return nil, fmt.Errorf("%s is no number", e.Value)
+		}
+		return c.constant(v), nil
+	case *ast.UnaryExpr:
+		if e.Op != token.SUB {
+			return nil, fmt.Errorf("the operator %s isn't supported by the emulator", e.Op)
+		}
+		return c.combine(func(v []float64) float64 { return -v[0] }, e.X)
+	case *ast.BinaryExpr:
+		op, ok := operators[e.Op]
+		if !ok {
+			return nil, fmt.Errorf("the operator %s isn't supported by the emulator", e.Op)
+		}
+		return c.combine(func(v []float64) float64 { return op(v[0], v[1]) }, e.X, e.Y)
+	case *ast.CallExpr:
+		name, _ := e.Fun.(*ast.Ident)
+		switch {
+		case name != nil && name.Name == "IF" && len(e.Args) == 3:
+			return c.combine(func(v []float64) float64 {
+				if v[0] != 0 {
+					return v[1]
+				}
+				return v[2]
+			}, e.Args...)
+		case name != nil && name.Name == "FILL" && len(e.Args) == 2:
+			return c.fill(e.Args[0], e.Args[1])
+		}
+	}
+	return nil, errors.New("the emulator supports numbers, ids, arithmetic, comparisons, IF and FILL only")
+}
+
+func (c calculator) constant(v float64) series {
+	out := series{}
+	for _, t := range c.times {
+		out[t] = v
+	}
+	return out
+}
+
+func (c calculator) fill(what, with ast.Expr) (series, error) {
+	found, err := c.eval(what)
+	if err != nil {
+		return nil, err
+	}
+	out, err := c.eval(with)
+	if err != nil {
+		return nil, err
+	}
+	out = maps.Clone(out)
+	maps.Copy(out, found)
+	return out, nil
+}
+
+// combine applies f at each time at which all operands have a value.
+func (c calculator) combine(f func([]float64) float64, operands ...ast.Expr) (series, error) {
+	in := make([]series, len(operands))
+	for i, e := range operands {
+		var err error
+		if in[i], err = c.eval(e); err != nil {
+			return nil, err
+		}
+	}
+	out := series{}
+times:
+	for _, t := range c.times {
+		values := make([]float64, len(in))
+		for i, s := range in {
+			v, ok := s[t]
+			if !ok {
+				continue times
+			}
+			values[i] = v
+		}
+		if v := f(values); !math.IsNaN(v) && !math.IsInf(v, 0) {
+			out[t] = v
+		}
+	}
+	return out, nil
+}
+
+var operators = map[token.Token]func(a, b float64) float64{
+	token.ADD:  func(a, b float64) float64 { return a + b },
+	token.SUB:  func(a, b float64) float64 { return a - b },
+	token.MUL:  func(a, b float64) float64 { return a * b },
+	token.QUO:  func(a, b float64) float64 { return a / b },
+	token.GTR:  func(a, b float64) float64 { return truth(a > b) },
+	token.GEQ:  func(a, b float64) float64 { return truth(a >= b) },
+	token.LSS:  func(a, b float64) float64 { return truth(a < b) },
+	token.LEQ:  func(a, b float64) float64 { return truth(a <= b) },
+	token.EQL:  func(a, b float64) float64 { return truth(a == b) },
+	token.NEQ:  func(a, b float64) float64 { return truth(a != b) },
+	token.LAND: func(a, b float64) float64 { return truth(a != 0 && b != 0) },
+	token.LOR:  func(a, b float64) float64 { return truth(a != 0 || b != 0) },
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
