@@ -35,17 +35,18 @@ import (
 
 // Options say what is read.
 type Options struct {
-	Account   string   // to be audited
-	Regions   []string // at least one
-	Catalogue *spec.AuditCatalogue
-	Policy    *policy.Policy
-	Previous  *Reviewed // resource policies that the last run read; nil: none
-	Scan      facts.Fact[*spec.Scan]
-	Dir       string         // an existing folder for the secrets' file; about 1 KB a secret
-	Deadline  time.Time      // when reading ends, and what wasn't read is unknown; zero: never
-	Now       time.Time      // UTC
-	Log       *slog.Logger   // never nil
-	Progress  func(Progress) // called often, from several goroutines; nil: nobody asks
+	Account    string   // to be audited
+	Regions    []string // at least one
+	Catalogue  *spec.AuditCatalogue
+	Policy     *policy.Policy
+	Previous   *Reviewed // resource policies that the last run read; nil: none
+	Scan       facts.Fact[*spec.Scan]
+	Dir        string         // an existing folder for the secrets' file; about 1 KB a secret
+	Deadline   time.Time      // when reading ends, and what wasn't read is unknown; zero: never
+	Now        time.Time      // UTC
+	Log        *slog.Logger   // never nil
+	QuotaShare float64        // of AWS's quotas that may be used, for each region; 0: DefaultShare
+	Progress   func(Progress) // called often, from several goroutines; nil: nobody asks
 }
 
 // Progress is how far the reading is.
@@ -188,7 +189,7 @@ func (inv *Inventory) open(cfg aws.Config, region string) error {
 			secrets: secretsmanager.NewFromConfig(cfg), keys: kms.NewFromConfig(cfg),
 			functions: lambda.NewFromConfig(cfg), trail: cloudtrail.NewFromConfig(cfg),
 		},
-		throttle: newLimits(),
+		throttle: newLimits(inv.opts.QuotaShare),
 	}
 	return nil
 }

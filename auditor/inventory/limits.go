@@ -6,29 +6,34 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// limits keep a region's calls at about four fifths of AWS's quotas, so that
-// what else the account does still gets through (Secrets Manager user guide,
-// "API request quotas"; KMS developer guide, "Request quotas"; Lambda developer
-// guide, "Lambda quotas"; CloudTrail user guide, "Quotas").
+// DefaultShare of AWS's quotas is what an audit takes, so that what else the
+// account does still gets through.
+const DefaultShare = 0.8
+
+// limits keep a region's calls under a share of AWS's quotas (Secrets Manager
+// user guide, "API request quotas"; KMS developer guide, "Request quotas"; Lambda
+// developer guide, "Lambda quotas"; CloudTrail user guide, "Quotas").
 type limits struct {
-	list      *rate.Limiter // ListSecrets: 100 a second
-	policies  *rate.Limiter // Get, Put, Delete, ValidateResourcePolicy together: 50 a second
-	versions  *rate.Limiter // ListSecretVersionIds: 50 a second
-	keys      *rate.Limiter // DescribeKey and GetKeyRotationStatus: hundreds a second, shared with all that read keys
-	functions *rate.Limiter // Lambda's control plane: 15 a second for all its reads but GetFunction and Invoke
-	trails    *rate.Limiter // CloudTrail's reads: 10 a second
-	lookups   *rate.Limiter // LookupEvents: 2 a second
+	list      *rate.Limiter // ListSecrets
+	policies  *rate.Limiter // Get, Put, Delete, ValidateResourcePolicy together
+	versions  *rate.Limiter // ListSecretVersionIds
+	describe  *rate.Limiter // DescribeSecret: thousands a second, which the services need
+	keys      *rate.Limiter // DescribeKey and GetKeyRotationStatus: hundreds a second, which all share
+	functions *rate.Limiter // Lambda's control plane, all its reads but GetFunction together
+	trails    *rate.Limiter // CloudTrail's reads
+	lookups   *rate.Limiter // LookupEvents
 }
 
-func newLimits() limits {
+func newLimits(share float64) limits {
+	if share <= 0 {
+		share = DefaultShare
+	}
+	perSecond := func(quota float64) *rate.Limiter {
+		return rate.NewLimiter(rate.Limit(quota*share), max(2, int(quota*share/10)))
+	}
 	return limits{
-		list:      rate.NewLimiter(80, 8),
-		policies:  rate.NewLimiter(40, 8),
-		versions:  rate.NewLimiter(40, 8),
-		keys:      rate.NewLimiter(80, 8),
-		functions: rate.NewLimiter(12, 4),
-		trails:    rate.NewLimiter(8, 4),
-		lookups:   rate.NewLimiter(1.6, 2),
+		list: perSecond(100), policies: perSecond(50), versions: perSecond(50), describe: perSecond(100),
+		keys: perSecond(100), functions: perSecond(15), trails: perSecond(10), lookups: perSecond(2),
 	}
 }
 

@@ -158,9 +158,12 @@ func (inv *Inventory) replicaIsInDoubt(s *facts.Secret) bool {
 }
 
 func (inv *Inventory) readReplicas(ctx context.Context, r *Region, arn string) {
+	if err := wait(ctx, r.throttle.describe); err != nil {
+		return // what the listings say stands
+	}
 	out, err := r.clients.secrets.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &arn})
 	if err != nil {
-		return // what the listings say stands
+		return
 	}
 	confirmed := map[string]facts.Replica{}
 	for _, status := range out.ReplicationStatus {

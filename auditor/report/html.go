@@ -161,7 +161,7 @@ func (h *htmlReport) verdict(r *audit.Result) {
 		h.Verdict = "Open findings: " + strings.Join(parts, ", ") + ". " + newness(r)
 	case unknown > 0 || !r.Complete():
 		h.VerdictClass = "open"
-		h.Verdict = fmt.Sprintf("No rule found anything, but %d checks could not be made.", unknown)
+		h.Verdict = "No rule found anything, but " + counted(unknown, "check", "checks") + " could not be made."
 	default:
 		h.Verdict = "All checks that apply have passed."
 	}
@@ -171,7 +171,7 @@ func newness(r *audit.Result) string {
 	if len(r.Trend) < 2 {
 		return "This is the first run."
 	}
-	return fmt.Sprintf("%d are new since the last run, %d were resolved.", r.NewFindings(), r.Resolved)
+	return counted(r.NewFindings(), "is", "are") + " new since the last run, " + counted(r.Resolved, "was", "were") + " resolved."
 }
 
 func (h *htmlReport) cards(r *audit.Result) {
@@ -187,8 +187,15 @@ func (h *htmlReport) cards(r *audit.Result) {
 		card{"", perCent(r.RotationCompliance()), "rotated in time", fmt.Sprintf("%d of %d secrets", r.Compliant, r.Rotating)},
 		card{"", perCent(r.Coverage()), "of the checks could be made", fmt.Sprintf("%d unknown", r.Count(finding.Unknown))},
 		card{"", strconv.Itoa(r.OldestDays), "days is the oldest value old", ""},
-		card{"", strconv.Itoa(r.Secrets), "secrets", fmt.Sprintf("%d exceptions accepted", r.Count(finding.Suppressed))},
+		card{"", strconv.Itoa(r.Secrets), "secrets", counted(r.Count(finding.Suppressed), "exception accepted", "exceptions accepted")},
 	)
+}
+
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 // perCent never rounds up to 100: what isn't all isn't all.

@@ -31,7 +31,7 @@ func Remedy(ctx context.Context, opts Options, mender *remedy.Mender, w io.Write
 	}
 	inv, err := inventory.Collect(ctx, opts.AWS, inventory.Options{
 		Account: aws.ToString(identity.Account), Regions: opts.Regions, Catalogue: opts.Catalogue, Policy: &opts.Policy,
-		Dir: dir, Now: opts.Now.UTC(), Log: opts.Log, Progress: opts.Progress,
+		Dir: dir, Now: opts.Now.UTC(), Log: opts.Log, QuotaShare: opts.QuotaShare, Progress: opts.Progress,
 	})
 	if err != nil {
 		return err

@@ -54,7 +54,10 @@ type Options struct {
 	Deadline time.Time
 	Now      time.Time
 	Log      *slog.Logger // never nil
-	Progress func(inventory.Progress)
+	// QuotaShare is the share of AWS's quotas that the audit may use in each
+	// region; 0: inventory.DefaultShare.
+	QuotaShare float64
+	Progress   func(inventory.Progress)
 }
 
 // Outcome is what a run came to. Close removes its files, but not the reports.
@@ -119,8 +122,8 @@ func (r *runner) run(ctx context.Context) (*Outcome, error) {
 func (r *runner) audit(ctx context.Context) (*Outcome, error) {
 	o := r.opts
 	inv, err := inventory.Collect(ctx, o.AWS, inventory.Options{
-		Deadline: o.Deadline,
-		Account:  r.account, Regions: o.Regions, Catalogue: o.Catalogue, Policy: &r.opts.Policy, Previous: r.previous.Reviewed,
+		Deadline: o.Deadline, QuotaShare: o.QuotaShare,
+		Account: r.account, Regions: o.Regions, Catalogue: o.Catalogue, Policy: &r.opts.Policy, Previous: r.previous.Reviewed,
 		Scan: o.Scan, Dir: r.dir, Now: o.Now, Log: o.Log, Progress: o.Progress,
 	})
 	if err != nil {

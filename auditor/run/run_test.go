@@ -30,6 +30,7 @@ func (e *estate) options(cfg aws.Config, store state.Store) run.Options {
 	return run.Options{
 		AWS: cfg, Environment: "prod", Regions: []string{east, west}, Catalogue: &e.catalogue, Policy: e.policy, Scan: e.scanFact(),
 		Store: store, Reports: e.t.TempDir(), Now: e.now(), Log: slog.New(slog.DiscardHandler),
+		QuotaShare: 1000, // the local cloud has none
 	}
 }
 
@@ -107,6 +108,7 @@ func TestPlantedEstate(t *testing.T) {
 	t.Logf("calls: %v", outcome.Calls)
 
 	t.Run("in all formats", func(t *testing.T) { checkFormats(t, o.Reports, outcome) })
+	t.Run("as the golden files are", func(t *testing.T) { checkGolden(t, o.Reports) })
 	t.Run("no value in any output", func(t *testing.T) {
 		require.NoError(t, filepath.WalkDir(o.Reports, func(path string, entry os.DirEntry, err error) error {
 			if err != nil || entry.IsDir() {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/aistudio/secrets/auditor/bucket"
 	"github.com/aistudio/secrets/auditor/facts"
+	"github.com/aistudio/secrets/auditor/inventory"
 	"github.com/aistudio/secrets/auditor/policy"
 	"github.com/aistudio/secrets/auditor/remedy"
 	"github.com/aistudio/secrets/auditor/rules"
@@ -52,6 +53,7 @@ type target struct {
 	bucket, catalogue, policy, stack, environment string
 	regions                                       []string
 	verbose                                       bool
+	share                                         float64
 }
 
 func (t *target) flags(c *cobra.Command) {
@@ -62,6 +64,7 @@ func (t *target) flags(c *cobra.Command) {
 	f.StringVar(&t.policy, "policy", "", "a policy's YAML file")
 	f.StringVar(&t.environment, "environment", "", "the environment's name in reports (default the catalogue's)")
 	f.StringSliceVar(&t.regions, "region", nil, "regions to audit (default the catalogue's, else that of the AWS configuration)")
+	f.Float64Var(&t.share, "quota-share", inventory.DefaultShare, "share of AWS's request quotas to use")
 	f.BoolVar(&t.verbose, "verbose", false, "log what happens to standard error")
 	c.MarkFlagsMutuallyExclusive("stack", "catalogue")
 }
@@ -80,7 +83,7 @@ func (t *target) options(ctx context.Context, log *slog.Logger) (run.Options, er
 	if err != nil {
 		return run.Options{}, fmt.Errorf("read the AWS configuration: %w", err)
 	}
-	o := run.Options{AWS: cfg, Log: log, Scan: facts.Unknown[*spec.Scan]("without the audit's bucket (--bucket) there is no scan to read")}
+	o := run.Options{AWS: cfg, Log: log, QuotaShare: t.share, Scan: facts.Unknown[*spec.Scan]("without the audit's bucket (--bucket) there is no scan to read")}
 	if t.bucket != "" {
 		o.Bucket = &bucket.Bucket{Name: t.bucket, Objects: s3.NewFromConfig(cfg)}
 		o.Store = o.Bucket

@@ -1,0 +1,304 @@
+package run_test
+
+import (
+	"context"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/aistudio/secrets/auditor/finding"
+	"github.com/aistudio/secrets/auditor/notify"
+	"github.com/aistudio/secrets/auditor/policy"
+	"github.com/aistudio/secrets/auditor/run"
+	"github.com/aistudio/secrets/auditor/state"
+	"github.com/aistudio/secrets/localcloud/faults"
+)
+
+// small makes an estate without rotation functions, whose secrets are an hour
+// old, so that only what a test plants is found.
+func small(t *testing.T) *estate {
+	e := newEstate(t)
+	e.catalogue.ReplicaRegion = ""
+	e.make("one", secret{noReplica: true})
+	e.make("two", secret{noReplica: true})
+	e.advance(time.Hour)
+	return e
+}
+
+// breakDown switches a fault on.
+func (e *estate) breakDown(f faults.Fault) {
+	e.t.Helper()
+	e.must(e.cloud.Faults.Add(f))
+}
+
+// daily audits a small estate by rules about secrets only, in one region.
+func (e *estate) daily(store state.Store) *run.Outcome {
+	e.t.Helper()
+	return e.audit(e.dailyOptions(store))
+}
+
+func (e *estate) dailyOptions(store state.Store) run.Options {
+	o := e.options(e.cloud.Config(east), store)
+	o.Regions = []string{east}
+	return o
+}
+
+// aboutSecrets leaves out what small estates always lack: a trail and a scan.
+func aboutSecrets(list []string) []string {
+	var kept []string
+	for _, line := range list {
+		if !strings.HasPrefix(line, "trail-") && !strings.HasPrefix(line, "plaintext-") {
+			kept = append(kept, line)
+		}
+	}
+	return kept
+}
+
+func (e *estate) tag(short, key, value string) {
+	e.t.Helper()
+	e.must(e.east.TagResource(e.t.Context(), &secretsmanager.TagResourceInput{
+		SecretId: aws.String("acme/prod/app/" + short), Tags: []types.Tag{{Key: &key, Value: &value}},
+	}))
+}
+
+func subjects(t *testing.T, o *run.Outcome) []string {
+	t.Helper()
+	messages, err := notify.Messages(o.Result, "https://reports/1")
+	require.NoError(t, err)
+	var list []string
+	for _, m := range messages {
+		assert.Contains(t, m.Body, "https://reports/1")
+		assert.NotContains(t, m.Body, canary)
+		list = append(list, m.Subject)
+	}
+	return list
+}
+
+// TestNewWorseAndResolved follows findings over days: each is told once when it
+// is new, once when it is worse, and once when it is gone.
+func TestNewWorseAndResolved(t *testing.T) {
+	e := small(t)
+	store := e.store()
+	first := e.daily(store)
+	require.Empty(t, aboutSecrets(with(t, first, finding.Fail)))
+
+	e.tag("one", "Environment", "dev")
+	e.setPolicy("two", "*")
+	second := e.daily(store)
+	require.Equal(t, []string{"policy-public two", "tags-wrong one"}, aboutSecrets(with(t, second, finding.Fail)))
+	require.Equal(t, 2, second.NewFindings())
+	require.Equal(t, []string{
+		"Secrets of prod: CRITICAL: The resource policy lets anybody in: acme/prod/app/two",
+		"Secrets of prod: 2 new or worse, 0 resolved",
+	}, subjects(t, second))
+
+	e.advance(time.Hour)
+	third := e.daily(store)
+	require.Zero(t, third.NewFindings())
+	require.Empty(t, subjects(t, third), "nothing is told twice")
+	require.Len(t, third.Trend, 3)
+	for f := range third.Findings() {
+		if f.Rule == "tags-wrong" {
+			require.Equal(t, second.Time.Truncate(time.Second), f.FirstSeen, "since it was found first")
+		}
+	}
+
+	e.policy.Severities = map[string]finding.Severity{"tags-wrong": finding.High}
+	fourth := e.daily(store)
+	require.Equal(t, []string{"Secrets of prod: 1 new or worse, 0 resolved"}, subjects(t, fourth))
+
+	e.tag("one", "Environment", "prod")
+	e.must(e.east.DeleteResourcePolicy(t.Context(), &secretsmanager.DeleteResourcePolicyInput{SecretId: aws.String("acme/prod/app/two")}))
+	fifth := e.daily(store)
+	require.Empty(t, aboutSecrets(with(t, fifth, finding.Fail)))
+	require.Equal(t, 2, fifth.Resolved)
+	require.Equal(t, []string{"Secrets of prod: 0 new or worse, 2 resolved"}, subjects(t, fifth))
+
+	sixth := e.daily(store)
+	require.Zero(t, sixth.Resolved)
+	require.Empty(t, subjects(t, sixth))
+}
+
+// TestUnknownIsNotResolved: a finding of which nobody knows any more stays open,
+// and isn't told as new when it can be seen again.
+func TestUnknownIsNotResolved(t *testing.T) {
+	e := small(t)
+	client := kms.NewFromConfig(e.cloud.Config(east))
+	e.must(client.DisableKeyRotation(t.Context(), &kms.DisableKeyRotationInput{KeyId: &e.key}))
+	e.tag("one", "Environment", "dev")
+	store := e.store()
+	require.Equal(t, []string{"key-rotation-off " + e.key, "tags-wrong one"}, aboutSecrets(with(t, e.daily(store), finding.Fail)))
+
+	e.breakDown(faults.Fault{Service: "kms", Kind: faults.Error, Status: 400, Code: "AccessDeniedException"})
+	second := e.daily(store)
+	require.Equal(t, []string{"tags-wrong one"}, aboutSecrets(with(t, second, finding.Fail)))
+	require.Zero(t, second.Resolved)
+	require.Equal(t, 1, second.Carried)
+
+	e.cloud.Faults.Clear()
+	third := e.daily(store)
+	require.Equal(t, []string{"key-rotation-off " + e.key, "tags-wrong one"}, aboutSecrets(with(t, third, finding.Fail)))
+	require.Zero(t, third.NewFindings())
+}
+
+// TestAnErrorOnAPageHidesNothing is what Prowler gets wrong: a page of
+// ListSecrets that fails makes the secrets on it vanish from the report.
+func TestAnErrorOnAPageHidesNothing(t *testing.T) {
+	e := newEstate(t)
+	e.catalogue.ReplicaRegion = ""
+	for i := range 150 {
+		name := "n" + string(rune('a'+i/26)) + string(rune('a'+i%26))
+		e.make(name, secret{noReplica: true})
+	}
+	e.tag("nfa", "Environment", "dev") // on the second page
+	e.advance(time.Hour)
+	store := e.store()
+	require.Equal(t, []string{"tags-wrong nfa"}, aboutSecrets(with(t, e.daily(store), finding.Fail)))
+
+	e.breakDown(faults.Fault{Service: "secretsmanager", Operation: "ListSecrets", Skip: 1, Kind: faults.Error, Status: 400, Code: "AccessDeniedException"})
+	second := e.daily(store)
+	require.False(t, second.Complete())
+	require.Equal(t, 100, second.Secrets)
+	require.Zero(t, second.Resolved, "what wasn't listed isn't gone")
+	require.Equal(t, 1, second.Carried)
+	require.Contains(t, with(t, second, finding.Unknown), "tags-wrong secrets of us-east-1 that weren't listed")
+
+	e.cloud.Faults.Clear()
+	third := e.daily(store)
+	require.True(t, third.Complete())
+	require.Zero(t, third.NewFindings())
+}
+
+// TestThrottled: the listing goes on where it was when AWS throttles it.
+func TestThrottled(t *testing.T) {
+	e := small(t)
+	e.breakDown(faults.Fault{Service: "secretsmanager", Operation: "ListSecrets", Times: 2, Kind: faults.Throttle})
+	outcome := e.daily(e.store())
+	require.True(t, outcome.Complete())
+	require.Equal(t, 2, outcome.Secrets)
+	require.Equal(t, 3, outcome.Calls["Secrets Manager:ListSecrets"])
+}
+
+// TestTwoRunsAtOnce: the run that saves its state second knows that it lost, and
+// leaves what is new to be told by the other.
+func TestTwoRunsAtOnce(t *testing.T) {
+	e := small(t)
+	store := &racing{File: e.store()}
+	e.tag("one", "Environment", "dev")
+	store.meanwhile = func() { e.daily(store.File) }
+	slow := e.daily(store)
+	require.True(t, slow.Superseded)
+	require.Zero(t, e.daily(store.File).NewFindings(), "the fast run's state is there")
+}
+
+// racing lets something happen between loading and saving.
+type racing struct {
+	state.File
+	meanwhile func()
+}
+
+func (r *racing) Save(ctx context.Context, body io.ReadSeeker, version string) (string, error) {
+	if r.meanwhile != nil {
+		meanwhile := r.meanwhile
+		r.meanwhile = nil
+		meanwhile()
+	}
+	return r.File.Save(ctx, body, version)
+}
+
+// TestResourcePoliciesAreReadOnce: the second run reads only those that the
+// trail says have changed.
+func TestResourcePoliciesAreReadOnce(t *testing.T) {
+	e := small(t)
+	store := e.store()
+	require.Equal(t, 2, e.daily(store).Calls["Secrets Manager:GetResourcePolicy"])
+	e.advance(day)
+	require.Zero(t, e.daily(store).Calls["Secrets Manager:GetResourcePolicy"])
+	e.setPolicy("two", "*")
+	e.advance(day)
+	third := e.daily(store)
+	require.Equal(t, 1, third.Calls["Secrets Manager:GetResourcePolicy"])
+	require.Contains(t, with(t, third, finding.Fail), "policy-public two")
+	e.advance(day)
+	require.Contains(t, with(t, e.daily(store), finding.Fail), "policy-public two", "what was found is looked at again")
+
+	// Without the trail, every change may have been one of the policy.
+	e.tag("one", "Environment", "prod")
+	e.breakDown(faults.Fault{Service: "cloudtrail", Operation: "LookupEvents", Kind: faults.Error, Status: 400, Code: "AccessDeniedException"})
+	require.Equal(t, 2, e.daily(store).Calls["Secrets Manager:GetResourcePolicy"])
+	e.cloud.Faults.Clear()
+
+	// A catalogue with other readers makes another judgement.
+	e.advance(day)
+	e.catalogue.Secrets[0].Readers = []string{role("another")}
+	require.Equal(t, 2, e.daily(store).Calls["Secrets Manager:GetResourcePolicy"])
+}
+
+// TestABudgetOfResourcePolicies: what one run may not read is unknown until the
+// next one has.
+func TestABudgetOfResourcePolicies(t *testing.T) {
+	e := small(t)
+	e.policy.PolicyReads = 1
+	store := e.store()
+	unknown := aboutSecrets(with(t, e.daily(store), finding.Unknown))
+	require.Len(t, unknown, 3, "three rules about one secret: %v", unknown)
+	require.Empty(t, aboutSecrets(with(t, e.daily(store), finding.Unknown)))
+}
+
+// TestTheDeadlineLeavesUnknowns: a run whose time is over still reports.
+func TestTheDeadlineLeavesUnknowns(t *testing.T) {
+	e := small(t)
+	o := e.dailyOptions(e.store())
+	o.Deadline = time.Now().Add(-time.Second)
+	_, err := run.Run(t.Context(), o)
+	require.ErrorContains(t, err, "was cut off")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = run.Run(ctx, e.dailyOptions(e.store()))
+	require.Error(t, err)
+}
+
+func TestAStateOfAnotherFormatIsKept(t *testing.T) {
+	e := small(t)
+	store := e.store()
+	e.daily(store)
+	require.NoError(t, os.WriteFile(string(store), []byte("not gzip"), 0o600))
+	_, err := run.Run(t.Context(), e.dailyOptions(store))
+	require.ErrorContains(t, err, "read the audit's state")
+	text, err := os.ReadFile(string(store))
+	require.NoError(t, err)
+	require.Equal(t, "not gzip", string(text))
+}
+
+// TestSuppressedIsNeitherOpenNorResolved: an exception ends the alarm, and its
+// end begins it again.
+func TestSuppressedIsNeitherOpenNorResolved(t *testing.T) {
+	e := small(t)
+	store := e.store()
+	e.tag("one", "Environment", "dev")
+	e.daily(store)
+	e.policy.Suppressions = []policy.Suppression{{Rule: "tags-wrong", Secret: "*/one", Owner: "me", Reason: "moving", Expires: e.now().Add(day)}}
+	second := e.daily(store)
+	require.Zero(t, second.Resolved)
+	require.Equal(t, 1, second.Count(finding.Suppressed))
+	e.advance(2 * day)
+	third := e.daily(store)
+	var fresh []string
+	for f := range third.Findings() {
+		if f.New {
+			fresh = append(fresh, f.Rule)
+		}
+	}
+	require.Contains(t, fresh, "tags-wrong")
+	require.Contains(t, fresh, "suppression-expired")
+}

@@ -1,0 +1,107 @@
+package run_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+)
+
+var scale = flag.String("scale", "300", "numbers of secrets to audit in TestScale, such as 1000,10000,100000")
+
+// TestScale audits estates of growing size with the command, as a process of its
+// own, and reports time, calls and peak memory of the second run: the first one
+// reads every resource policy once. Memory must stay flat, and the calls within
+// a hundredth of the secrets and fifty.
+//
+//	go test ./run -run Scale -v -timeout 1h -scale 1000,10000,100000
+func TestScale(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "audit")
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../cmd/audit").CombinedOutput()
+	require.NoError(t, err, string(out))
+	smallest := 0
+	for text := range strings.SplitSeq(*scale, ",") {
+		n, err := strconv.Atoi(text)
+		require.NoError(t, err, "-scale")
+		e := newEstate(t)
+		e.fill(n)
+		dir := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "policy.yaml"), []byte("policyReads: 1000000\n"), 0o600))
+		first, second := e.command(program, dir), e.command(program, dir)
+		t.Logf("%d secrets: first run %s, %d calls, %d MB; second run %s, %d calls, %d MB",
+			n, first.took.Round(10*time.Millisecond), first.calls, first.memory>>20, second.took.Round(10*time.Millisecond), second.calls, second.memory>>20)
+		assert.Equal(t, n, second.secrets)
+		assert.LessOrEqual(t, second.calls, n/100+50)
+		if smallest == 0 {
+			smallest = second.memory
+		}
+		assert.LessOrEqual(t, second.memory, smallest*12/10, "memory grows with the estate")
+		require.NoError(t, e.cloud.Reset()) // its memory is needed for the next
+	}
+}
+
+type measured struct {
+	secrets, calls int
+	took           time.Duration
+	memory         int // bytes, at its peak
+}
+
+var summary = regexp.MustCompile(`(?m)^(\d+) secrets, .* (\d+) calls to AWS$`)
+
+func (e *estate) command(program, dir string) measured {
+	e.t.Helper()
+	cmd := exec.CommandContext(e.t.Context(), program, "run", "--quiet", "--environment", "prod", "--quota-share", "1000",
+		"--out", filepath.Join(dir, "out"), "--policy", filepath.Join(dir, "policy.yaml"))
+	cmd.Env = append(os.Environ(), "AWS_ENDPOINT_URL="+e.cloud.URL(), "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_REGION="+east)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	start := time.Now()
+	err := cmd.Run()
+	took := time.Since(start)
+	require.Equal(e.t, 1, cmd.ProcessState.ExitCode(), "%v: %s", err, out.String()) // there is no trail
+	m := summary.FindStringSubmatch(out.String())
+	require.NotNil(e.t, m, out.String())
+	secrets, _ := strconv.Atoi(m[1])
+	calls, _ := strconv.Atoi(m[2])
+	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	require.True(e.t, ok)
+	return measured{secrets, calls, took, int(usage.Maxrss) << 10}
+}
+
+// fill makes n secrets without a fault.
+func (e *estate) fill(n int) {
+	e.t.Helper()
+	var group errgroup.Group
+	group.SetLimit(8)
+	for i := range n {
+		group.Go(func() error {
+			in := &secretsmanager.CreateSecretInput{
+				Name: aws.String(fmt.Sprintf("acme/prod/service%d/secret%d", i%50, i)), SecretString: aws.String(canary), KmsKeyId: &e.key,
+			}
+			for key, value := range map[string]string{
+				"Environment": "prod", "Service": fmt.Sprintf("service%d", i%50), "Owner": fmt.Sprintf("team%d", i%10), "SecretType": "custom",
+				"DataClassification": "confidential", "ManagedBy": "pulumi",
+			} {
+				in.Tags = append(in.Tags, types.Tag{Key: &key, Value: &value})
+			}
+			_, err := e.east.CreateSecret(e.t.Context(), in)
+			return err
+		})
+	}
+	require.NoError(e.t, group.Wait())
+}
