@@ -54,7 +54,12 @@ type estate struct {
 }
 
 func newEstate(t *testing.T) *estate {
-	cloud, err := localcloud.New(localcloud.WithStart(time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC)))
+	return newEstateAt(t, time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC))
+}
+
+func newEstateAt(t *testing.T, start time.Time) *estate {
+	t.Helper()
+	cloud, err := localcloud.New(localcloud.WithStart(start))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, cloud.Close()) })
 	e := &estate{
