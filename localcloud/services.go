@@ -16,6 +16,7 @@ import (
 	"github.com/aistudio/secrets/localcloud/service/lambda"
 	"github.com/aistudio/secrets/localcloud/service/logs"
 	"github.com/aistudio/secrets/localcloud/service/secretsmanager"
+	"github.com/aistudio/secrets/localcloud/service/sns"
 	"github.com/aistudio/secrets/localcloud/service/sqs"
 	"github.com/aistudio/secrets/localcloud/service/ssm"
 	"github.com/aistudio/secrets/localcloud/service/sts"
@@ -55,11 +56,12 @@ func newBackend(c *Cloud) (*backend, error) {
 	logGroups := logs.New(b.env, metrics)
 	traces := xray.New(b.env)
 	b.lambda = lambda.New(b.env, b.iam, logGroups, traces, queue, metrics, workDir)
-	bus := events.New(b.env, b.lambda, queue, metrics)
-	metrics.Connect(nil, b.lambda, bus)
+	keys := kms.New(b.env)
+	topics := sns.New(b.env, queue, b.lambda, keys)
+	bus := events.New(b.env, b.lambda, queue, topics, metrics)
+	metrics.Connect(topics, b.lambda, bus)
 	trail := cloudtrail.New(b.env, bus)
 	b.env.Trail = trail
-	keys := kms.New(b.env)
 	secrets := secretsmanager.New(b.env, keys, b.lambda)
 
 	for _, s := range []api.Service{
@@ -75,6 +77,7 @@ func newBackend(c *Cloud) (*backend, error) {
 		trail,
 		bus,
 		queue,
+		topics,
 		dynamodb.New(b.env),
 	} {
 		b.services[s.Name()] = s

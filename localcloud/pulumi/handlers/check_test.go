@@ -49,22 +49,22 @@ func TestTheProviderNeverCallsAWS(t *testing.T) {
 
 func TestWhatHasNoHandlerIsNamed(t *testing.T) {
 	p := newTestProvider(t)
-	const queue = "aws:sqs/queue:Queue"
+	const policy = "aws:sqs/redrivePolicy:RedrivePolicy"
 	var unsupported *UnsupportedError
 
-	_, _, err := p.Check(queue, "q", nil, nil, nil)
+	_, _, err := p.Check(policy, "q", nil, nil, nil)
 	require.ErrorAs(t, err, &unsupported)
-	assert.Equal(t, queue, unsupported.Token)
-	_, err = p.Diff(queue, nil, nil)
+	assert.Equal(t, policy, unsupported.Token)
+	_, err = p.Diff(policy, nil, nil)
 	assert.ErrorAs(t, err, &unsupported)
-	_, _, err = p.Create(t.Context(), queue, nil)
+	_, _, err = p.Create(t.Context(), policy, nil)
 	assert.ErrorAs(t, err, &unsupported)
-	_, _, _, err = p.Read(t.Context(), queue, "id", nil, nil)
+	_, _, _, err = p.Read(t.Context(), policy, "id", nil, nil)
 	assert.ErrorAs(t, err, &unsupported)
-	_, err = p.Update(t.Context(), queue, "id", nil, nil)
+	_, err = p.Update(t.Context(), policy, "id", nil, nil)
 	assert.ErrorAs(t, err, &unsupported)
-	assert.ErrorAs(t, p.Delete(t.Context(), queue, "id", nil), &unsupported)
-	_, err = p.Preview(queue, nil, nil)
+	assert.ErrorAs(t, p.Delete(t.Context(), policy, "id", nil), &unsupported)
+	_, err = p.Preview(policy, nil, nil)
 	assert.ErrorAs(t, err, &unsupported)
 	_, err = p.Invoke(t.Context(), "aws:ec2/getVpc:getVpc", nil)
 	require.ErrorAs(t, err, &unsupported)

@@ -10,11 +10,16 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
 
@@ -39,8 +44,9 @@ type Config struct {
 	// Endpoints doesn't name.
 	Endpoint string
 
-	// Endpoints holds base URLs by the service names of pulumi-aws: "iam",
-	// "kms", "lambda", "logs", "secretsmanager", "sts".
+	// Endpoints holds base URLs by the service names of pulumi-aws:
+	// "cloudwatch", "dynamodb", "events", "iam", "kms", "lambda", "logs",
+	// "secretsmanager", "sns", "sqs", "sts".
 	Endpoints map[string]string
 
 	// AccessKey, SecretKey and SessionToken sign the calls. With no AccessKey
@@ -89,12 +95,17 @@ func validateEndpoint(address string) error {
 type clients struct {
 	config Config
 
-	iam     *iam.Client
-	kms     *kms.Client
-	lambda  *lambda.Client
-	logs    *cloudwatchlogs.Client
-	secrets *secretsmanager.Client
-	sts     *sts.Client
+	cloudwatch *cloudwatch.Client
+	dynamodb   *dynamodb.Client
+	events     *eventbridge.Client
+	iam        *iam.Client
+	kms        *kms.Client
+	lambda     *lambda.Client
+	logs       *cloudwatchlogs.Client
+	secrets    *secretsmanager.Client
+	sns        *sns.Client
+	sqs        *sqs.Client
+	sts        *sts.Client
 }
 
 func newClients(config Config) *clients {
@@ -123,13 +134,18 @@ func newClients(config Config) *clients {
 		return aws.String("http://no-endpoint-for-" + services[0] + ".invalid")
 	}
 	return &clients{
-		config:  config,
-		iam:     iam.NewFromConfig(common, func(o *iam.Options) { o.BaseEndpoint = endpoint("iam") }),
-		kms:     kms.NewFromConfig(common, func(o *kms.Options) { o.BaseEndpoint = endpoint("kms") }),
-		lambda:  lambda.NewFromConfig(common, func(o *lambda.Options) { o.BaseEndpoint = endpoint("lambda") }),
-		logs:    cloudwatchlogs.NewFromConfig(common, func(o *cloudwatchlogs.Options) { o.BaseEndpoint = endpoint("logs", "cloudwatchlogs", "cloudwatchlog") }),
-		secrets: secretsmanager.NewFromConfig(common, func(o *secretsmanager.Options) { o.BaseEndpoint = endpoint("secretsmanager") }),
-		sts:     sts.NewFromConfig(common, func(o *sts.Options) { o.BaseEndpoint = endpoint("sts") }),
+		config:     config,
+		cloudwatch: cloudwatch.NewFromConfig(common, func(o *cloudwatch.Options) { o.BaseEndpoint = endpoint("cloudwatch") }),
+		dynamodb:   dynamodb.NewFromConfig(common, func(o *dynamodb.Options) { o.BaseEndpoint = endpoint("dynamodb") }),
+		events:     eventbridge.NewFromConfig(common, func(o *eventbridge.Options) { o.BaseEndpoint = endpoint("events", "eventbridge", "cloudwatchevents") }),
+		iam:        iam.NewFromConfig(common, func(o *iam.Options) { o.BaseEndpoint = endpoint("iam") }),
+		kms:        kms.NewFromConfig(common, func(o *kms.Options) { o.BaseEndpoint = endpoint("kms") }),
+		lambda:     lambda.NewFromConfig(common, func(o *lambda.Options) { o.BaseEndpoint = endpoint("lambda") }),
+		logs:       cloudwatchlogs.NewFromConfig(common, func(o *cloudwatchlogs.Options) { o.BaseEndpoint = endpoint("logs", "cloudwatchlogs", "cloudwatchlog") }),
+		secrets:    secretsmanager.NewFromConfig(common, func(o *secretsmanager.Options) { o.BaseEndpoint = endpoint("secretsmanager") }),
+		sns:        sns.NewFromConfig(common, func(o *sns.Options) { o.BaseEndpoint = endpoint("sns") }),
+		sqs:        sqs.NewFromConfig(common, func(o *sqs.Options) { o.BaseEndpoint = endpoint("sqs") }),
+		sts:        sts.NewFromConfig(common, func(o *sts.Options) { o.BaseEndpoint = endpoint("sts") }),
 	}
 }
 

@@ -115,12 +115,12 @@ func (f *function) takeAssets(from resource.PropertyMap) {
 	}
 }
 
-// zip is the function's code as Lambda wants it.
-func (f *function) zip() ([]byte, error) {
-	if f.Code == nil {
+// zipOf is a function's or a layer's code as Lambda wants it.
+func zipOf(code *archive.Archive) ([]byte, error) {
+	if code == nil {
 		return nil, errors.New("code must be an archive: a FileArchive of a zip or a folder, or an AssetArchive")
 	}
-	content, err := f.Code.Bytes(archive.ZIPArchive)
+	content, err := code.Bytes(archive.ZIPArchive)
 	if err != nil {
 		return nil, fmt.Errorf("read the code: %w", err)
 	}
@@ -183,7 +183,7 @@ func (f *function) configuration(id string) *lambda.UpdateFunctionConfigurationI
 }
 
 func createFunction(ctx context.Context, c *clients, f *function) (string, error) {
-	content, err := f.zip()
+	content, err := zipOf(f.Code)
 	if err != nil {
 		return "", err
 	}
@@ -263,7 +263,7 @@ func updateFunction(ctx context.Context, c *clients, id string, old, f *function
 	changed := false
 	codeChanged := !f.Code.Equals(old.Code) || f.SourceCodeHash != old.SourceCodeHash
 	if codeChanged || !reflect.DeepEqual(f.Architectures, old.Architectures) {
-		content, err := f.zip()
+		content, err := zipOf(f.Code)
 		if err != nil {
 			return err
 		}

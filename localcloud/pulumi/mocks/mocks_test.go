@@ -272,10 +272,10 @@ func TestWhatAnEngineWouldRefuse(t *testing.T) {
 		},
 		"a type without a handler": {
 			func(ctx *pulumi.Context) error {
-				_, err := sqs.NewQueue(ctx, "queue", nil)
+				_, err := sqs.NewRedrivePolicy(ctx, "policy", &sqs.RedrivePolicyArgs{QueueUrl: pulumi.String("q"), RedrivePolicy: pulumi.String("{}")})
 				return err
 			},
-			"aws:sqs/queue:Queue has no handler",
+			"aws:sqs/redrivePolicy:RedrivePolicy has no handler",
 		},
 		"a property without a handler": {
 			func(ctx *pulumi.Context) error {

@@ -6,10 +6,13 @@ import (
 	"testing"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudwatch"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/dynamodb"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/kms"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/lambda"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/secretsmanager"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/sns"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/sqs"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -26,6 +29,31 @@ type schemaType struct {
 
 func schema() map[string]schemaType {
 	return map[string]schemaType{
+		"aws:cloudwatch/eventRule:EventRule": {cloudwatch.EventRule{}, cloudwatch.EventRuleArgs{}, nil},
+		"aws:cloudwatch/eventTarget:EventTarget": {cloudwatch.EventTarget{}, cloudwatch.EventTargetArgs{}, []string{
+			"appsyncTarget", "batchTarget", "ecsTarget", "httpTarget", "kinesisTarget", "redshiftTarget", "runCommandTargets",
+			"sagemakerPipelineTarget", "sqsTarget",
+		}},
+		"aws:cloudwatch/metricAlarm:MetricAlarm": {cloudwatch.MetricAlarm{}, cloudwatch.MetricAlarmArgs{}, []string{"metricQueries", "thresholdMetricId"}},
+		"aws:dynamodb/table:Table": {dynamodb.Table{}, dynamodb.TableArgs{}, []string{
+			"globalSecondaryIndexes", "importTable", "localSecondaryIndexes", "onDemandThroughput", "replicas", "restoreDateTime",
+			"restoreSourceName", "restoreSourceTableArn", "restoreToLatestTime", "tableClass", "streamArn", "streamEnabled", "streamLabel", "streamViewType",
+		}},
+		"aws:lambda/layerVersion:LayerVersion":                     {lambda.LayerVersion{}, lambda.LayerVersionArgs{}, []string{"s3Bucket", "s3Key", "s3ObjectVersion"}},
+		"aws:lambda/layerVersionPermission:LayerVersionPermission": {lambda.LayerVersionPermission{}, lambda.LayerVersionPermissionArgs{}, nil},
+		"aws:sns/topic:Topic": {sns.Topic{}, sns.TopicArgs{}, []string{
+			"applicationFailureFeedbackRoleArn", "applicationSuccessFeedbackRoleArn", "applicationSuccessFeedbackSampleRate", "archivePolicy",
+			"beginningArchiveTime", "contentBasedDeduplication", "fifoThroughputScope", "fifoTopic", "firehoseFailureFeedbackRoleArn",
+			"firehoseSuccessFeedbackRoleArn", "firehoseSuccessFeedbackSampleRate", "httpFailureFeedbackRoleArn", "httpSuccessFeedbackRoleArn",
+			"httpSuccessFeedbackSampleRate", "lambdaFailureFeedbackRoleArn", "lambdaSuccessFeedbackRoleArn", "lambdaSuccessFeedbackSampleRate",
+			"sqsFailureFeedbackRoleArn", "sqsSuccessFeedbackRoleArn", "sqsSuccessFeedbackSampleRate",
+		}},
+		"aws:sns/topicPolicy:TopicPolicy":             {sns.TopicPolicy{}, sns.TopicPolicyArgs{}, nil},
+		"aws:sns/topicSubscription:TopicSubscription": {sns.TopicSubscription{}, sns.TopicSubscriptionArgs{}, []string{"replayPolicy", "subscriptionRoleArn"}},
+		"aws:sqs/queue:Queue": {sqs.Queue{}, sqs.QueueArgs{}, []string{
+			"contentBasedDeduplication", "deduplicationScope", "fifoQueue", "fifoThroughputLimit",
+		}},
+		"aws:sqs/queuePolicy:QueuePolicy":                   {sqs.QueuePolicy{}, sqs.QueuePolicyArgs{}, nil},
 		"aws:cloudwatch/logGroup:LogGroup":                  {cloudwatch.LogGroup{}, cloudwatch.LogGroupArgs{}, nil},
 		"aws:iam/policy:Policy":                             {iam.Policy{}, iam.PolicyArgs{}, nil},
 		"aws:iam/role:Role":                                 {iam.Role{}, iam.RoleArgs{}, []string{"inlinePolicies"}},

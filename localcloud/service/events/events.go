@@ -1,5 +1,5 @@
 // Package events is the local cloud's Amazon EventBridge: rules with patterns
-// and schedules on the default bus, and targets in Lambda and SQS. Custom
+// and schedules on the default bus, and targets in Lambda, SQS and SNS. Custom
 // buses, archives, pipes and other targets are refused.
 package events
 
@@ -27,6 +27,7 @@ type Service struct {
 	env       *api.Env
 	functions functions
 	queues    queues
+	topics    topics
 	metrics   metricSink
 
 	mu    sync.Mutex
@@ -49,13 +50,17 @@ type rule struct {
 	targets     []target
 }
 
-// functions and queues are the targets that rules can have.
+// functions, queues and topics are the targets that rules can have.
 type functions interface {
 	InvokeAsync(ctx context.Context, caller api.Caller, functionARN string, payload []byte) error
 }
 
 type queues interface {
 	Send(ctx context.Context, caller api.Caller, queueARN string, body []byte) error
+}
+
+type topics interface {
+	Publish(ctx context.Context, caller api.Caller, topicARN, subject, message string) error
 }
 
 // metricSink is CloudWatch, which hears how often a rule ran and with what
@@ -65,8 +70,8 @@ type metricSink interface {
 }
 
 // New makes an EventBridge without rules.
-func New(env *api.Env, f functions, q queues, m metricSink) *Service {
-	return &Service{env: env, functions: f, queues: q, metrics: m, rules: map[place]map[string]*rule{}}
+func New(env *api.Env, f functions, q queues, t topics, m metricSink) *Service {
+	return &Service{env: env, functions: f, queues: q, topics: t, metrics: m, rules: map[place]map[string]*rule{}}
 }
 
 // Name implements api.Service.
@@ -150,9 +155,12 @@ func (s *Service) measure(p place, rule, name string) {
 
 func (s *Service) sendTo(ctx context.Context, caller api.Caller, t target, payload []byte) error {
 	var err error
-	if strings.Contains(t.Arn, ":lambda:") {
+	switch {
+	case strings.Contains(t.Arn, ":lambda:"):
 		err = s.functions.InvokeAsync(ctx, caller, t.Arn, payload)
-	} else {
+	case strings.Contains(t.Arn, ":sns:"):
+		err = s.topics.Publish(ctx, caller, t.Arn, "", string(payload))
+	default:
 		err = s.queues.Send(ctx, caller, t.Arn, payload)
 	}
 	if err == nil {

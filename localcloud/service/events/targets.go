@@ -118,8 +118,8 @@ func (s *Service) putTargets(ctx context.Context, r *api.Request, in *putTargets
 		return nil, err
 	}
 	for _, t := range in.Targets {
-		if t.ID == "" || !strings.Contains(t.Arn, ":lambda:") && !strings.Contains(t.Arn, ":sqs:") {
-			return nil, errTarget("Target %q: the emulator delivers to Lambda functions and SQS queues only, not to %s.", t.ID, t.Arn)
+		if t.ID == "" || !slices.ContainsFunc([]string{":lambda:", ":sqs:", ":sns:"}, func(service string) bool { return strings.Contains(t.Arn, service) }) {
+			return nil, errTarget("Target %q: the emulator delivers to Lambda functions, SQS queues and SNS topics only, not to %s.", t.ID, t.Arn)
 		}
 	}
 	for _, t := range in.Targets {

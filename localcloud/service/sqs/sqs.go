@@ -110,7 +110,7 @@ func checkAttributes(attributes map[string]string) error {
 }
 
 func errNoQueue() error {
-	return &api.Error{Status: http.StatusBadRequest, Code: "AWS.SimpleQueueService.NonExistentQueue", Message: "The specified queue does not exist."}
+	return &api.Error{Status: http.StatusBadRequest, Code: "QueueDoesNotExist", Message: "The specified queue does not exist."}
 }
 
 func (q *queue) attribute(name string) string {
