@@ -122,8 +122,8 @@ type Finding struct {
 	Resource    Resource     `json:"resource"`
 	Evidence    []Evidence   `json:"evidence,omitempty"`
 	Reason      string       `json:"reason,omitempty"`
-	FirstSeen   time.Time    `json:"firstSeen"`
-	New         bool         `json:"new"` // not there in the last run, or less severe
+	FirstSeen   time.Time    `json:"firstSeen,omitzero"` // of what is open
+	New         bool         `json:"new"`                // not there in the last run, or less severe
 	Suppression *Suppression `json:"suppression,omitempty"`
 }
 

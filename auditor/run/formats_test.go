@@ -11,10 +11,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/aistudio/secrets/auditor/finding"
+	reports "github.com/aistudio/secrets/auditor/report"
 	"github.com/aistudio/secrets/auditor/run"
 )
 
@@ -42,6 +44,19 @@ func checkFormats(t *testing.T, dir string, o *run.Outcome) {
 		got = append(got, string(f.Status)+" "+f.Rule+" "+f.Resource.ARN)
 	}
 	assert.Equal(t, want, sorted(got), "report.json")
+
+	compiler := jsonschema.NewCompiler()
+	compiler.AssertFormat()
+	published, err := jsonschema.UnmarshalJSON(bytes.NewReader(reports.Schema))
+	require.NoError(t, err)
+	require.NoError(t, compiler.AddResource(reports.SchemaID, published))
+	schema, err := compiler.Compile(reports.SchemaID)
+	require.NoError(t, err)
+	instance, err := jsonschema.UnmarshalJSON(bytes.NewReader(read("report.json")))
+	require.NoError(t, err)
+	assert.NoError(t, schema.Validate(instance), "report.json follows its published schema")
+	instance.(map[string]any)["more"] = true
+	assert.Error(t, schema.Validate(instance), "the schema refuses what it doesn't know")
 
 	rows, err := csv.NewReader(bytes.NewReader(read("findings.csv"))).ReadAll()
 	require.NoError(t, err)

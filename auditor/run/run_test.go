@@ -109,6 +109,7 @@ func TestPlantedEstate(t *testing.T) {
 
 	t.Run("in all formats", func(t *testing.T) { checkFormats(t, o.Reports, outcome) })
 	t.Run("as the golden files are", func(t *testing.T) { checkGolden(t, o.Reports) })
+	t.Run("in a browser", func(t *testing.T) { checkBrowser(t, o.Reports) })
 	t.Run("no value in any output", func(t *testing.T) {
 		require.NoError(t, filepath.WalkDir(o.Reports, func(path string, entry os.DirEntry, err error) error {
 			if err != nil || entry.IsDir() {
