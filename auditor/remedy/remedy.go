@@ -281,6 +281,10 @@ func perform(ctx context.Context, client changer, a Act, operation Operation) er
 		_, err = client.CancelRotateSecret(ctx, &secretsmanager.CancelRotateSecretInput{SecretId: id})
 	case RotateNow:
 		_, err = client.RotateSecret(ctx, &secretsmanager.RotateSecretInput{SecretId: id})
+		var refused *types.InvalidRequestException
+		if errors.As(err, &refused) && strings.Contains(refused.ErrorMessage(), "will be reattempted") {
+			err = nil // the failed rotation goes on, which is what was wanted
+		}
 	case ClearPending:
 		_, err = client.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
 			SecretId: id, VersionStage: aws.String(pending), RemoveFromVersionId: &a.Version,

@@ -1,0 +1,132 @@
+package run_test
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/aistudio/secrets/auditor/finding"
+	"github.com/aistudio/secrets/auditor/policy"
+	"github.com/aistudio/secrets/auditor/remedy"
+	"github.com/aistudio/secrets/auditor/run"
+	"github.com/aistudio/secrets/localcloud/faults"
+)
+
+// mendable makes an estate in which each rule that can be mended has failed.
+func mendable(t *testing.T) *estate {
+	e := newEstate(t)
+	ctx := t.Context()
+	rotator, mended := e.makeFunction("rotator", nil), e.makeFunction("mended", map[string]string{"FAILS": "for now"})
+	e.advance(time.Minute)
+	lostReplicaKey := e.makeKey(west, true)
+	e.make("untagged", secret{function: rotator, tags: map[string]string{"Owner": "", "ManagedBy": ""}})
+	e.make("not-rotating", secret{function: rotator})
+	e.make("failed", secret{function: rotator})
+	e.make("stuck", secret{function: rotator})
+	e.make("out-of-sync", secret{function: rotator, replicaKey: lostReplicaKey})
+	e.advance(10 * day)
+	e.must(e.east.CancelRotateSecret(ctx, &secretsmanager.CancelRotateSecretInput{SecretId: aws.String("acme/prod/app/not-rotating")}))
+	e.must(e.east.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
+		SecretId: aws.String("acme/prod/app/stuck"), SecretString: aws.String(canary), VersionStages: []string{"AWSPENDING"},
+	}))
+	e.advance(2 * day)
+	e.rotate("acme/prod/app/failed", mended, "")
+	e.advance(3 * time.Hour) // AWS's own attempts are over
+	e.must(lambda.NewFromConfig(e.cloud.Config(east)).UpdateFunctionConfiguration(ctx, &lambda.UpdateFunctionConfigurationInput{
+		FunctionName: aws.String("mended"), Environment: &lambdatypes.Environment{Variables: map[string]string{"FAILS": ""}},
+	}))
+	e.advance(time.Minute)
+	return e
+}
+
+var mendableRules = []string{"tags-missing", "rotation-disabled", "rotation-stuck", "rotation-failed"}
+
+func (e *estate) mendableFindings() []string {
+	var list []string
+	for _, line := range with(e.t, e.audit(e.options(e.cloud.Config(east), e.store())), finding.Fail) {
+		rule, _, _ := strings.Cut(line, " ")
+		for _, id := range mendableRules {
+			if id == rule {
+				list = append(list, line)
+			}
+		}
+	}
+	return list
+}
+
+func TestRemedy(t *testing.T) {
+	e := mendable(t)
+	before := []string{"rotation-disabled not-rotating", "rotation-failed failed", "rotation-stuck stuck", "tags-missing untagged"}
+	require.Equal(t, before, e.mendableFindings())
+	cfg := e.cloud.Config(east)
+
+	var shown bytes.Buffer
+	require.NoError(t, run.Remedy(t.Context(), e.options(cfg, e.store()), nil, &shown))
+	for _, line := range []string{
+		"switched off  tag  acme/prod/app/untagged: missing tags: Owner (tags-missing)",
+		"switched off  enable-rotation  acme/prod/app/not-rotating", "switched off  clear-pending  acme/prod/app/stuck",
+		"switched off  rotate-now  acme/prod/app/failed",
+	} {
+		assert.Contains(t, shown.String(), line)
+	}
+
+	// By default nothing is mended, even when it is asked for.
+	var journal bytes.Buffer
+	mender := remedy.NewMender(cfg, &journal)
+	require.NoError(t, run.Remedy(t.Context(), e.options(cfg, e.store()), &mender, io.Discard))
+	require.Empty(t, journal.String())
+
+	e.policy.Remedy = policy.Remedy{Rules: mendableRules, TagValues: map[string]string{"ManagedBy": "pulumi"}}
+	shown.Reset()
+	require.NoError(t, run.Remedy(t.Context(), e.options(cfg, e.store()), nil, &shown))
+	require.Contains(t, shown.String(), "could be mended  tag  acme/prod/app/untagged: missing tags: ManagedBy, Owner")
+	require.Equal(t, before, e.mendableFindings(), "a dry run changes nothing")
+
+	require.NoError(t, run.Remedy(t.Context(), e.options(cfg, e.store()), &mender, io.Discard))
+	require.NoError(t, e.cloud.Settle(t.Context()))
+	e.advance(2 * time.Hour)
+	require.Empty(t, e.mendableFindings())
+	assert.NotContains(t, journal.String(), canary)
+
+	done := journal.String()
+	require.NoError(t, mender.UndoAll(t.Context(), strings.NewReader(done)))
+	// What was rotated stays rotated: its old value is the previous version.
+	require.Equal(t, []string{"rotation-disabled not-rotating", "tags-missing untagged"}, e.mendableFindings())
+	e.advance(2 * day)
+	require.Equal(t, []string{"rotation-disabled not-rotating", "rotation-stuck stuck", "tags-missing untagged"}, e.mendableFindings())
+}
+
+// TestRemedyGoesOn: an act that fails is in the journal and keeps nothing back,
+// and a journal that can't be written stops everything.
+func TestRemedyGoesOn(t *testing.T) {
+	e := small(t)
+	e.must(e.east.UntagResource(t.Context(), &secretsmanager.UntagResourceInput{SecretId: aws.String("acme/prod/app/one"), TagKeys: []string{"Owner"}}))
+	e.must(e.east.UntagResource(t.Context(), &secretsmanager.UntagResourceInput{SecretId: aws.String("acme/prod/app/two"), TagKeys: []string{"Owner"}}))
+	e.policy.Remedy.Rules = []string{"tags-missing"}
+	e.breakDown(faults.Fault{Service: "secretsmanager", Operation: "TagResource", Times: 1, Kind: faults.Error, Status: 400, Code: "AccessDeniedException"})
+	var journal, shown bytes.Buffer
+	mender := remedy.NewMender(e.cloud.Config(east), &journal)
+	err := run.Remedy(t.Context(), e.dailyOptions(e.store()), &mender, &shown)
+	require.ErrorContains(t, err, "acme/prod/app/one")
+	require.Contains(t, journal.String(), `"state":"failed"`)
+	require.Contains(t, shown.String(), "failed  tag  acme/prod/app/one")
+	require.Contains(t, shown.String(), "mended  tag  acme/prod/app/two")
+
+	mender = remedy.NewMender(e.cloud.Config(east), full{})
+	require.ErrorContains(t, run.Remedy(t.Context(), e.dailyOptions(e.store()), &mender, io.Discard), "nothing more is changed")
+	require.Equal(t, []string{"tags-missing one"}, aboutSecrets(with(t, e.daily(e.store()), finding.Fail)))
+}
+
+// full is a disk without room.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
