@@ -17,8 +17,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
+	"github.com/aistudio/secrets/rotators/emf"
 	secrets "github.com/aistudio/secrets/sdk"
 	"github.com/aistudio/secrets/sdk/spec"
 )
@@ -29,6 +31,11 @@ const (
 	stagePending  = "AWSPENDING"
 	stagePrevious = "AWSPREVIOUS"
 )
+
+// traceVariable holds the X-Ray trace that Lambda made for the invocation. A
+// step is one invocation, so Lambda's own segment is the step's; the log names
+// it (Lambda developer guide, "Defined runtime environment variables").
+const traceVariable = "_X_AMZN_TRACE_ID"
 
 const (
 	// lastWords is what a step leaves of a Lambda invocation's time, so that
@@ -43,8 +50,13 @@ const (
 
 // Options of a Rotator. The zero value is fine.
 type Options struct {
+	// Kind is the kind of the secrets, by which the metrics are told apart.
+	Kind spec.Kind
 	// Logger takes one record for each event. Nil: slog.Default.
 	Logger *slog.Logger
+	// Metrics takes how long each step took and whether it failed, as
+	// MetricStepDuration and MetricStepErrors of package spec. Nil: nobody does.
+	Metrics *emf.Writer
 	// Feed is told of each secret whose current version has changed. Nil:
 	// nobody is told.
 	Feed Feed
@@ -64,10 +76,12 @@ type Feed interface {
 // Rotator rotates secrets of one kind. It is safe for concurrent use if its
 // Target is.
 type Rotator struct {
-	store  store
-	target Target
-	log    *slog.Logger
-	feed   Feed
+	store   store
+	target  Target
+	kind    spec.Kind
+	log     *slog.Logger
+	metrics *emf.Writer
+	feed    Feed
 
 	seedPatience time.Duration
 }
@@ -83,7 +97,10 @@ func New(client secretsManager, target Target, options Options) *Rotator {
 	if patience == 0 {
 		patience = defaultSeedPatience
 	}
-	return &Rotator{store: store{client: client}, target: target, log: log, feed: options.Feed, seedPatience: patience}
+	return &Rotator{
+		store: store{client: client}, target: redacting{target}, kind: options.Kind,
+		log: log, metrics: options.Metrics, feed: options.Feed, seedPatience: patience,
+	}
 }
 
 // Handle runs one event, as the handler of a Lambda function. It returns a
@@ -103,6 +120,9 @@ func (r *Rotator) Handle(ctx context.Context, event json.RawMessage) (*spec.Seed
 		return nil, err
 	}
 	log := r.log.With("step", request.step, "secret", request.secretID)
+	if trace := os.Getenv(traceVariable); trace != "" {
+		log = log.With("trace", trace)
+	}
 	if request.token != "" {
 		log = log.With("version", request.token)
 	}
@@ -113,7 +133,9 @@ func (r *Rotator) Handle(ctx context.Context, event json.RawMessage) (*spec.Seed
 	} else {
 		err = r.rotate(ctx, log, request)
 	}
-	log = log.With("duration", time.Since(start))
+	took := time.Since(start)
+	log = log.With("duration", took)
+	r.measure(ctx, log, request.step, took, err)
 	if err != nil {
 		err = fmt.Errorf("%s of %s: %w", request.step, request.secretID, err)
 		log.ErrorContext(ctx, "step failed", "error", err, "passing", !errors.Is(err, ErrDefinite))
@@ -121,6 +143,22 @@ func (r *Rotator) Handle(ctx context.Context, event json.RawMessage) (*spec.Seed
 	}
 	log.InfoContext(ctx, "step done")
 	return result, nil
+}
+
+// measure writes the step's metrics. A step is as good without them.
+func (r *Rotator) measure(ctx context.Context, log *slog.Logger, step step, took time.Duration, failure error) {
+	errs := 0.0
+	if failure != nil {
+		errs = 1
+	}
+	err := r.metrics.Write(
+		[]emf.Dimension{{Name: spec.DimensionKind, Value: r.kind.String()}, {Name: spec.DimensionStep, Value: string(step)}},
+		emf.Metric{Name: spec.MetricStepDuration, Unit: emf.Milliseconds, Value: float64(took.Microseconds()) / 1000},
+		emf.Metric{Name: spec.MetricStepErrors, Unit: emf.Count, Value: errs},
+	)
+	if err != nil {
+		log.WarnContext(ctx, "no metrics of this step", "error", err)
+	}
 }
 
 func (r *Rotator) rotate(ctx context.Context, log *slog.Logger, request request) error {

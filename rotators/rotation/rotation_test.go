@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/aistudio/secrets/rotators/emf"
 	"github.com/aistudio/secrets/rotators/rotation"
 	secrets "github.com/aistudio/secrets/sdk"
 	"github.com/aistudio/secrets/sdk/spec"
@@ -52,11 +53,18 @@ func unseeded() *fixture {
 
 func withSecret(m *manager) *fixture {
 	f := &fixture{manager: m, system: &system{}, logs: &bytes.Buffer{}, feed: &feed{}}
-	f.rotator = rotation.New(f.manager, f.system, rotation.Options{
-		Logger: slog.New(slog.NewJSONHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Feed:   f.feed,
-	})
+	f.use(f.system, nil)
 	return f
+}
+
+// use makes the rotator for another target.
+func (f *fixture) use(target rotation.Target, metrics *emf.Writer) {
+	f.rotator = rotation.New(f.manager, target, rotation.Options{
+		Kind:    spec.KindCustom,
+		Logger:  slog.New(slog.NewJSONHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Metrics: metrics,
+		Feed:    f.feed,
+	})
 }
 
 // seeded has a secret whose value the system accepts.

@@ -1,53 +1,27 @@
 // Command rotate-api-key is the Lambda function that rotates and seeds API
 // keys. The environment variables that it reads are those of package spec:
-// EnvLogLevel, EnvFeedTable, EnvAPIKeyPrefix and EnvAPIKeyIssuer.
+// EnvAPIKeyPrefix and EnvAPIKeyIssuer, and what package function reads.
 package main
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"os"
 
-	"github.com/aws/aws-lambda-go/lambda"
-	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/aistudio/secrets/rotators/apikey"
+	"github.com/aistudio/secrets/rotators/function"
 	"github.com/aistudio/secrets/rotators/rotation"
-	"github.com/aistudio/secrets/sdk/feed"
 	"github.com/aistudio/secrets/sdk/spec"
 )
 
-func main() {
-	rotator, err := wire(context.Background())
-	if err != nil {
-		slog.New(slog.NewJSONHandler(os.Stderr, nil)).Error("starting the rotator of API keys", "error", err)
-		os.Exit(1)
-	}
-	lambda.Start(rotator.Handle)
-}
+func main() { function.Run(spec.KindAPIKey, wire) }
 
-func wire(ctx context.Context) (*rotation.Rotator, error) {
-	var level slog.Level
-	if name := os.Getenv(spec.EnvLogLevel); name != "" {
-		if err := level.UnmarshalText([]byte(name)); err != nil {
-			return nil, fmt.Errorf("reading %s: %w: use debug, info, warn or error", spec.EnvLogLevel, err)
-		}
-	}
-	aws, err := config.LoadDefaultConfig(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("loading the AWS configuration: %w", err)
-	}
-	client := secretsmanager.NewFromConfig(aws)
+func wire(settings function.Settings) (*rotation.Rotator, error) {
+	client := secretsmanager.NewFromConfig(settings.AWS)
 	target, err := apikey.New(os.Getenv(spec.EnvAPIKeyPrefix), os.Getenv(spec.EnvAPIKeyIssuer), client)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s and %s: %w", spec.EnvAPIKeyPrefix, spec.EnvAPIKeyIssuer, err)
 	}
-	options := rotation.Options{Logger: slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level}))}
-	if table := os.Getenv(spec.EnvFeedTable); table != "" {
-		options.Feed = feed.NewTable(dynamodb.NewFromConfig(aws), table)
-	}
-	return rotation.New(client, target, options), nil
+	return rotation.New(client, target, settings.Options), nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/aistudio/secrets/localcloud"
 	"github.com/aistudio/secrets/rotators/apikey"
+	"github.com/aistudio/secrets/rotators/function"
 	"github.com/aistudio/secrets/sdk/spec"
 )
 
@@ -34,7 +35,7 @@ func TestTheWiringSeedsAKey(t *testing.T) {
 	_, err = client.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: name})
 	require.NoError(t, err)
 
-	rotator, err := wire(t.Context())
+	rotator, err := function.New(t.Context(), spec.KindAPIKey, wire)
 	require.NoError(t, err)
 	event, err := json.Marshal(spec.SeedRequest{Step: spec.StepSeed, SecretID: *name})
 	require.NoError(t, err)
@@ -49,9 +50,9 @@ func TestTheWiringSeedsAKey(t *testing.T) {
 	assert.Regexp(t, "^shop_", key.Key.RevealString()[:5])
 
 	t.Setenv(spec.EnvAPIKeyIssuer, "{}")
-	_, err = wire(t.Context())
+	_, err = function.New(t.Context(), spec.KindAPIKey, wire)
 	require.ErrorContains(t, err, spec.EnvAPIKeyIssuer)
 	t.Setenv(spec.EnvLogLevel, "loud")
-	_, err = wire(t.Context())
+	_, err = function.New(t.Context(), spec.KindAPIKey, wire)
 	require.ErrorContains(t, err, spec.EnvLogLevel)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/aistudio/secrets/localcloud"
+	"github.com/aistudio/secrets/rotators/function"
 	"github.com/aistudio/secrets/sdk/spec"
 )
 
@@ -33,7 +34,7 @@ func TestTheWiringSeedsAValue(t *testing.T) {
 	_, err = client.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: name})
 	require.NoError(t, err)
 
-	rotator, err := wire(t.Context())
+	rotator, err := function.New(t.Context(), spec.KindCustom, wire)
 	require.NoError(t, err)
 	event, err := json.Marshal(spec.SeedRequest{Step: spec.StepSeed, SecretID: *name})
 	require.NoError(t, err)
@@ -45,9 +46,9 @@ func TestTheWiringSeedsAValue(t *testing.T) {
 	assert.Equal(t, 50, len(*output.SecretString))
 
 	t.Setenv(spec.EnvWebhook, "{}")
-	_, err = wire(t.Context())
+	_, err = function.New(t.Context(), spec.KindCustom, wire)
 	require.ErrorContains(t, err, spec.EnvWebhook)
 	t.Setenv(spec.EnvLogLevel, "loud")
-	_, err = wire(t.Context())
+	_, err = function.New(t.Context(), spec.KindCustom, wire)
 	require.ErrorContains(t, err, spec.EnvLogLevel)
 }
