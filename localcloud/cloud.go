@@ -146,6 +146,9 @@ func (c *Cloud) ConfigFor(region, accessKeyID, secretKey, sessionToken string) a
 		Region:       region,
 		BaseEndpoint: aws.String(c.URL()),
 		Credentials:  credentials.NewStaticCredentialsProvider(accessKeyID, secretKey, sessionToken),
+		// As a configuration from the environment has it.
+		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenSupported,
+		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenSupported,
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/aistudio/secrets/localcloud/service/kms"
 	"github.com/aistudio/secrets/localcloud/service/lambda"
 	"github.com/aistudio/secrets/localcloud/service/logs"
+	"github.com/aistudio/secrets/localcloud/service/s3"
 	"github.com/aistudio/secrets/localcloud/service/secretsmanager"
 	"github.com/aistudio/secrets/localcloud/service/sns"
 	"github.com/aistudio/secrets/localcloud/service/sqs"
@@ -79,6 +80,7 @@ func newBackend(c *Cloud) (*backend, error) {
 		queue,
 		topics,
 		dynamodb.New(b.env),
+		s3.New(b.env, keys),
 	} {
 		b.services[s.Name()] = s
 	}

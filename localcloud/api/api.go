@@ -76,6 +76,8 @@ type Check struct {
 	Action string
 	// Resource is the ARN, or "*" for actions without one.
 	Resource string
+	// Account owns the resource, where its ARN doesn't tell: S3's.
+	Account string
 	// ResourcePolicy is the JSON policy attached to the resource, if any.
 	ResourcePolicy string
 	// PolicyDecides is KMS's rule: identity policies count only when the

@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strconv"
@@ -16,7 +17,7 @@ import (
 // the caller and what is known of the call, and lets the policy engine decide.
 // The root of the resource's own account may do everything.
 func (s *Service) Authorize(_ context.Context, caller api.Caller, region string, c api.Check) error {
-	owner := accountOf(c.Resource)
+	owner := cmp.Or(c.Account, accountOf(c.Resource))
 	if caller.Root && (owner == "" || owner == caller.Account) {
 		return nil
 	}
