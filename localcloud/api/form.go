@@ -19,7 +19,8 @@ import (
 // is an error. I's fields are strings, *int, *bool, string lists, structs,
 // lists of structs and maps of strings, named as AWS names them (a tag
 // `form:"name"` overrides the name); a list is sent as Name.member.1, a map as
-// Name.entry.1.key and Name.entry.1.value.
+// Name.entry.1.key and Name.entry.1.value, or, if its values are structs, as
+// Name.entry.1.Name and Name.entry.1.Value.Member.
 func FormXML[I, O any](f func(context.Context, *Request, *I) (*O, error)) Handler {
 	return Form(func(ctx context.Context, r *Request, form url.Values) (any, error) {
 		in := new(I)
@@ -93,6 +94,15 @@ func (d formDecoder) decode(name string, v reflect.Value) error {
 			entry := fmt.Sprintf("%s.entry.%d", name, i)
 			if v.IsNil() {
 				v.Set(reflect.MakeMap(v.Type()))
+			}
+			if v.Type().Elem().Kind() == reflect.Struct {
+				item := reflect.New(v.Type().Elem()).Elem()
+				if err := d.decode(entry+".Value", item); err != nil {
+					return err
+				}
+				v.SetMapIndex(reflect.ValueOf(d.form.Get(entry+".Name")), item)
+				delete(d.form, entry+".Name")
+				continue
 			}
 			v.SetMapIndex(reflect.ValueOf(d.form.Get(entry+".key")), reflect.ValueOf(d.form.Get(entry+".value")))
 			delete(d.form, entry+".key")

@@ -311,7 +311,13 @@ func (s *Service) setTopicAttributes(ctx context.Context, r *api.Request, in *se
 	return nil, nil
 }
 
-type publishInput struct{ TopicArn, Message, Subject string }
+type publishInput struct {
+	TopicArn, Message, Subject string
+	MessageAttributes          map[string]messageAttribute
+}
+
+// messageAttribute is of the type String; others are refused.
+type messageAttribute struct{ DataType, StringValue string }
 
 type publishOutput struct{ MessageId string }
 
@@ -329,7 +335,12 @@ func (s *Service) publish(ctx context.Context, r *api.Request, in *publishInput)
 	case len(in.Subject) > 100 || strings.ContainsAny(in.Subject, "\n\r"):
 		return nil, invalid("Invalid parameter: Subject")
 	}
-	id, err := s.accept(ctx, r.Caller, t, in.Subject, in.Message)
+	for name, attribute := range in.MessageAttributes {
+		if attribute.DataType != "String" || attribute.StringValue == "" {
+			return nil, invalid("Invalid parameter: the message attribute %s must be a String that isn't empty", name)
+		}
+	}
+	id, err := s.accept(ctx, r.Caller, t, in.Subject, in.Message, in.MessageAttributes)
 	if err != nil {
 		return nil, err
 	}
@@ -350,14 +361,14 @@ func (s *Service) Publish(ctx context.Context, caller api.Caller, topicARN, subj
 	}); err != nil {
 		return err
 	}
-	_, err := s.accept(ctx, caller, t, subject, message)
+	_, err := s.accept(ctx, caller, t, subject, message, nil)
 	return err
 }
 
 func region(arn string) string { return strings.Split(arn, ":")[3] }
 
 // accept takes a message and delivers it in the background.
-func (s *Service) accept(ctx context.Context, caller api.Caller, t *topic, subject, message string) (id string, err error) {
+func (s *Service) accept(ctx context.Context, caller api.Caller, t *topic, subject, message string, attributes map[string]messageAttribute) (id string, err error) {
 	s.mu.Lock()
 	key := t.attribute("KmsMasterKeyId")
 	targets := slices.Clone(t.subscriptions)
@@ -374,13 +385,13 @@ func (s *Service) accept(ctx context.Context, caller api.Caller, t *topic, subje
 	ctx = context.WithoutCancel(ctx)
 	for _, to := range targets {
 		if !to.pending {
-			s.env.Clock.Go(func() { s.deliver(ctx, to, id, subject, message) })
+			s.env.Clock.Go(func() { s.deliver(ctx, to, id, subject, message, attributes) })
 		}
 	}
 	return id, nil
 }
 
-func (s *Service) deliver(ctx context.Context, to *subscription, id, subject, message string) {
+func (s *Service) deliver(ctx context.Context, to *subscription, id, subject, message string, attributes map[string]messageAttribute) {
 	now := s.env.Clock.Now()
 	caller := api.Caller{Account: to.topic.account, Service: principal, SourceARN: to.topic.arn}
 	// The members of a notification:
@@ -391,6 +402,13 @@ func (s *Service) deliver(ctx context.Context, to *subscription, id, subject, me
 	}
 	if subject != "" {
 		notification["Subject"] = subject
+	}
+	if len(attributes) > 0 {
+		shown := map[string]any{}
+		for name, attribute := range attributes {
+			shown[name] = map[string]string{"Type": attribute.DataType, "Value": attribute.StringValue}
+		}
+		notification["MessageAttributes"] = shown
 	}
 	var err error
 	switch to.protocol {

@@ -66,10 +66,12 @@ func (b bench) received(t *testing.T, queue string) []map[string]any {
 func TestMessagesReachTheQueue(t *testing.T) {
 	b := newBench(t)
 	topic, queue := b.topic(t, nil)
-	published, err := b.topics.Publish(t.Context(), &sns.PublishInput{TopicArn: &topic, Subject: aws.String("rotation"), Message: aws.String("it failed")})
+	published, err := b.topics.Publish(t.Context(), &sns.PublishInput{TopicArn: &topic, Subject: aws.String("rotation"), Message: aws.String("it failed"),
+		MessageAttributes: map[string]snstypes.MessageAttributeValue{"severity": {DataType: aws.String("String"), StringValue: aws.String("high")}}})
 	require.NoError(t, err)
 	got := b.received(t, queue)
 	require.Len(t, got, 1)
+	assert.Equal(t, map[string]any{"severity": map[string]any{"Type": "String", "Value": "high"}}, got[0]["MessageAttributes"])
 	assert.Equal(t, "Notification", got[0]["Type"])
 	assert.Equal(t, "rotation", got[0]["Subject"])
 	assert.Equal(t, "it failed", got[0]["Message"])
