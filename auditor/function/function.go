@@ -27,6 +27,10 @@ type Function struct {
 	Getenv func(string) string // see spec.EnvAuditBucket and its neighbours
 	Output io.Writer           // the function's log, for metrics
 	Log    *slog.Logger
+
+	// QuotaShare is the share of AWS's quotas that an audit may use; 0:
+	// inventory.DefaultShare.
+	QuotaShare float64
 }
 
 // Summary is what an invocation answers.
@@ -108,6 +112,6 @@ func (f *Function) options(ctx context.Context) (run.Options, error) {
 	return run.Options{
 		AWS: f.AWS, Environment: catalogue.Environment, Regions: regions, Catalogue: catalogue, Policy: demands, Scan: b.Scan(ctx),
 		Store: b, Bucket: b, ReportURL: f.Getenv(spec.EnvAuditReportURL), Topic: f.Getenv(spec.EnvAuditTopic), SecurityHub: hub,
-		Metrics: f.Output, Now: time.Now(), Log: f.Log,
+		Metrics: f.Output, QuotaShare: f.QuotaShare, Now: time.Now(), Log: f.Log,
 	}, nil
 }

@@ -180,6 +180,7 @@ type Entry struct {
 }
 
 type changer interface {
+	DescribeSecret(context.Context, *secretsmanager.DescribeSecretInput, ...func(*secretsmanager.Options)) (*secretsmanager.DescribeSecretOutput, error)
 	TagResource(context.Context, *secretsmanager.TagResourceInput, ...func(*secretsmanager.Options)) (*secretsmanager.TagResourceOutput, error)
 	UntagResource(context.Context, *secretsmanager.UntagResourceInput, ...func(*secretsmanager.Options)) (*secretsmanager.UntagResourceOutput, error)
 	RotateSecret(context.Context, *secretsmanager.RotateSecretInput, ...func(*secretsmanager.Options)) (*secretsmanager.RotateSecretOutput, error)
@@ -294,13 +295,29 @@ func perform(ctx context.Context, client changer, a Act, operation Operation) er
 			SecretId: id, VersionStage: aws.String(pending), MoveToVersionId: &a.Version,
 		})
 	case Replicate:
-		in := &secretsmanager.ReplicateSecretToRegionsInput{SecretId: id}
-		for _, region := range a.To {
-			in.AddReplicaRegions = append(in.AddReplicaRegions, types.ReplicaRegionType{Region: aws.String(region)})
-		}
-		_, err = client.ReplicateSecretToRegions(ctx, in)
+		err = replicate(ctx, client, a)
 	default:
 		err = fmt.Errorf("unknown operation %q", operation)
 	}
+	return err
+}
+
+// replicate tries again what failed, with the key that each replica has: without
+// one AWS would take its own.
+func replicate(ctx context.Context, client changer, a Act) error {
+	described, err := client.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &a.Secret})
+	if err != nil {
+		return err
+	}
+	in := &secretsmanager.ReplicateSecretToRegionsInput{SecretId: &a.Secret}
+	for _, status := range described.ReplicationStatus {
+		if status.Status == types.StatusTypeFailed && slices.Contains(a.To, aws.ToString(status.Region)) {
+			in.AddReplicaRegions = append(in.AddReplicaRegions, types.ReplicaRegionType{Region: status.Region, KmsKeyId: status.KmsKeyId})
+		}
+	}
+	if in.AddReplicaRegions == nil {
+		return nil // it isn't failing any more
+	}
+	_, err = client.ReplicateSecretToRegions(ctx, in)
 	return err
 }

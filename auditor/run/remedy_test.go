@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -34,6 +35,9 @@ func mendable(t *testing.T) *estate {
 	e.make("stuck", secret{function: rotator})
 	e.make("out-of-sync", secret{function: rotator, replicaKey: lostReplicaKey})
 	e.advance(10 * day)
+	westKeys := kms.NewFromConfig(e.cloud.Config(west))
+	e.must(westKeys.DisableKey(ctx, &kms.DisableKeyInput{KeyId: &lostReplicaKey}))
+	e.put("out-of-sync")
 	e.must(e.east.CancelRotateSecret(ctx, &secretsmanager.CancelRotateSecretInput{SecretId: aws.String("acme/prod/app/not-rotating")}))
 	e.must(e.east.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
 		SecretId: aws.String("acme/prod/app/stuck"), SecretString: aws.String(canary), VersionStages: []string{"AWSPENDING"},
@@ -44,11 +48,12 @@ func mendable(t *testing.T) *estate {
 	e.must(lambda.NewFromConfig(e.cloud.Config(east)).UpdateFunctionConfiguration(ctx, &lambda.UpdateFunctionConfigurationInput{
 		FunctionName: aws.String("mended"), Environment: &lambdatypes.Environment{Variables: map[string]string{"FAILS": ""}},
 	}))
+	e.must(westKeys.EnableKey(ctx, &kms.EnableKeyInput{KeyId: &lostReplicaKey}))
 	e.advance(time.Minute)
 	return e
 }
 
-var mendableRules = []string{"tags-missing", "rotation-disabled", "rotation-stuck", "rotation-failed"}
+var mendableRules = []string{"tags-missing", "rotation-disabled", "rotation-stuck", "rotation-failed", "replica-out-of-sync"}
 
 func (e *estate) mendableFindings() []string {
 	var list []string
@@ -65,7 +70,7 @@ func (e *estate) mendableFindings() []string {
 
 func TestRemedy(t *testing.T) {
 	e := mendable(t)
-	before := []string{"rotation-disabled not-rotating", "rotation-failed failed", "rotation-stuck stuck", "tags-missing untagged"}
+	before := []string{"replica-out-of-sync out-of-sync", "rotation-disabled not-rotating", "rotation-failed failed", "rotation-stuck stuck", "tags-missing untagged"}
 	require.Equal(t, before, e.mendableFindings())
 	cfg := e.cloud.Config(east)
 
