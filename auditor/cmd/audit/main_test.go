@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/aistudio/secrets/localcloud"
+	"github.com/aistudio/secrets/localcloud/faults"
+	"github.com/aistudio/secrets/sdk/spec"
+)
+
+// newCloud starts a local cloud whose account has a good trail, and points the
+// command at it.
+func newCloud(t *testing.T) *localcloud.Cloud {
+	cloud, err := localcloud.New(localcloud.WithStart(time.Now().Add(-time.Hour)))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, cloud.Close()) })
+	trails := cloudtrail.NewFromConfig(cloud.Config("us-east-1"))
+	_, err = trails.CreateTrail(t.Context(), &cloudtrail.CreateTrailInput{
+		Name: aws.String("main"), S3BucketName: aws.String("logs"), IsMultiRegionTrail: aws.Bool(true), EnableLogFileValidation: aws.Bool(true),
+	})
+	require.NoError(t, err)
+	_, err = trails.StartLogging(t.Context(), &cloudtrail.StartLoggingInput{Name: aws.String("main")})
+	require.NoError(t, err)
+	for key, value := range map[string]string{
+		"AWS_ENDPOINT_URL": cloud.URL(), "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1",
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, spec.EnvAuditBucket: "",
+	} {
+		t.Setenv(key, value)
+	}
+	return cloud
+}
+
+// audit runs the command and returns its exit code and what it printed.
+func audit(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	restore := map[**os.File]*os.File{&os.Stdout: os.Stdout, &os.Stderr: os.Stderr}
+	var files []*os.File
+	for _, to := range []**os.File{&os.Stdout, &os.Stderr} {
+		file, err := os.CreateTemp(t.TempDir(), "output")
+		require.NoError(t, err)
+		files = append(files, file)
+		*to = file
+	}
+	code = execute(args)
+	for to, file := range restore {
+		*to = file
+	}
+	var texts []string
+	for _, file := range files {
+		_, err := file.Seek(0, io.SeekStart)
+		require.NoError(t, err)
+		text, err := io.ReadAll(file)
+		require.NoError(t, err)
+		texts = append(texts, string(text))
+		require.NoError(t, file.Close())
+	}
+	return code, texts[0], texts[1]
+}
+
+func TestExitCodes(t *testing.T) {
+	cloud := newCloud(t)
+	out := t.TempDir()
+	run := func(more ...string) (int, string, string) {
+		return audit(t, append([]string{"run", "--out", out, "--quota-share", "1000"}, more...)...)
+	}
+	code, stdout, stderr := run()
+	require.Equal(t, exitClean, code, stderr)
+	require.Contains(t, stdout, "0 secrets")
+
+	_, err := secretsmanager.NewFromConfig(cloud.Config("us-east-1")).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("loose"), SecretString: aws.String("canary")})
+	require.NoError(t, err)
+	code, _, _ = run()
+	require.Equal(t, exitClean, code, "its findings are medium and low, the threshold is high")
+	code, stdout, stderr = run("--threshold", "medium")
+	require.Equal(t, exitFindings, code)
+	require.Contains(t, stderr, "1 findings are medium or worse")
+	require.Contains(t, stdout, filepath.Join(out, "report.html"))
+	require.NotContains(t, stdout+stderr, "canary")
+	require.FileExists(t, filepath.Join(out, "report.html"))
+
+	policy := filepath.Join(t.TempDir(), "policy.yaml")
+	require.NoError(t, os.WriteFile(policy, []byte("threshold: low\n"), 0o600))
+	code, _, _ = run("--policy", policy)
+	require.Equal(t, exitFindings, code, "the policy has a threshold too")
+
+	for name, args := range map[string][]string{
+		"no such policy":    {"--policy", "nowhere.yaml"},
+		"no such severity":  {"--threshold", "dreadful"},
+		"no such catalogue": {"--catalogue", "nowhere.json"},
+		"no such flag":      {"--colour"},
+		"no such bucket":    {"--bucket", "nowhere"},
+	} {
+		code, _, stderr := run(args...)
+		assert.Equal(t, exitCouldNotTell, code, name)
+		assert.NotEmpty(t, stderr, name)
+	}
+	_, err = cloud.Faults.Add(faults.Fault{Service: "secretsmanager", Operation: "ListSecrets", Region: "us-west-2", Kind: faults.Error, Status: 400, Code: "AccessDeniedException"})
+	require.NoError(t, err)
+	code, _, stderr = run("--region", "us-east-1,us-west-2")
+	require.Equal(t, exitCouldNotTell, code, "an incomplete audit weighs more than a clean one")
+	require.Contains(t, stderr, "incomplete")
+}
+
+func TestStackFile(t *testing.T) {
+	newCloud(t)
+	for _, stack := range []string{"dev", "staging", "prod"} {
+		c, err := readStack(filepath.Join("..", "..", "..", "Pulumi."+stack+".yaml"))
+		require.NoError(t, err)
+		require.Equal(t, stack, c.Environment)
+		require.NotEmpty(t, c.Secrets)
+		require.NotEmpty(t, c.Known)
+		for _, secret := range c.Secrets {
+			_, err := spec.ParseName(secret.Name)
+			require.NoError(t, err)
+			require.NotEmpty(t, secret.Owner)
+			require.Nil(t, secret.Readers, "a stack's file knows no ARNs")
+		}
+	}
+	_, err := readStack(filepath.Join("..", "..", "go.mod"))
+	require.Error(t, err)
+}
+
+func TestAccessRulesAndReport(t *testing.T) {
+	cloud := newCloud(t)
+	_, err := secretsmanager.NewFromConfig(cloud.Config("us-east-1")).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("loose"), SecretString: aws.String("canary")})
+	require.NoError(t, err)
+	_, err = secretsmanager.NewFromConfig(cloud.Config("us-east-1")).GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("loose")})
+	require.NoError(t, err)
+	code, stdout, stderr := audit(t, "access", "loose", "--since", "2d", "--json")
+	require.Equal(t, exitClean, code, stderr)
+	require.True(t, json.Valid([]byte(stdout)))
+	require.Contains(t, stdout, `"event": "GetSecretValue"`)
+	code, _, stderr = audit(t, "access", "loose", "--since", "yesterday")
+	require.Equal(t, exitCouldNotTell, code)
+	require.Contains(t, stderr, "--since")
+
+	code, stdout, _ = audit(t, "rules")
+	require.Equal(t, exitClean, code)
+	require.Contains(t, stdout, "## Rotation is not enabled")
+	code, stdout, _ = audit(t, "rules", "--html")
+	require.Equal(t, exitClean, code)
+	require.Contains(t, stdout, "<!doctype html>")
+
+	objects := s3.NewFromConfig(cloud.Config("us-east-1"))
+	_, err = objects.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("acme-prod-audit")})
+	require.NoError(t, err)
+	for key, text := range map[string]string{
+		"reports/prod/2026-11-24T060000Z/report.html": "old", "reports/prod/2026-11-25T060000Z/report.html": "new",
+		"reports/prod/2026-11-25T060000Z/report.json": "{}", "reports/dev/2026-11-26T060000Z/report.html": "another stack's",
+	} {
+		_, err = objects.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("acme-prod-audit"), Key: &key, Body: bytes.NewReader([]byte(text))})
+		require.NoError(t, err)
+	}
+	out := t.TempDir()
+	code, _, stderr = audit(t, "report", "--bucket", "acme-prod-audit", "--environment", "prod", "--out", out)
+	require.Equal(t, exitClean, code, stderr)
+	text, err := os.ReadFile(filepath.Join(out, "report.html"))
+	require.NoError(t, err)
+	require.Equal(t, "new", string(text))
+	code, _, _ = audit(t, "report", "--bucket", "acme-prod-audit", "--environment", "staging", "--out", out)
+	require.Equal(t, exitCouldNotTell, code)
+}
