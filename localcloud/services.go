@@ -17,6 +17,7 @@ import (
 	"github.com/aistudio/secrets/localcloud/service/logs"
 	"github.com/aistudio/secrets/localcloud/service/s3"
 	"github.com/aistudio/secrets/localcloud/service/secretsmanager"
+	"github.com/aistudio/secrets/localcloud/service/securityhub"
 	"github.com/aistudio/secrets/localcloud/service/sns"
 	"github.com/aistudio/secrets/localcloud/service/sqs"
 	"github.com/aistudio/secrets/localcloud/service/ssm"
@@ -81,6 +82,7 @@ func newBackend(c *Cloud) (*backend, error) {
 		topics,
 		dynamodb.New(b.env),
 		s3.New(b.env, keys),
+		securityhub.New(b.env),
 	} {
 		b.services[s.Name()] = s
 	}
