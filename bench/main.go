@@ -19,6 +19,7 @@ import (
 	"github.com/aistudio/secrets/bench/layer"
 	"github.com/aistudio/secrets/bench/report"
 	"github.com/aistudio/secrets/bench/rotation"
+	"github.com/aistudio/secrets/bench/simulation"
 )
 
 // sections are all benchmarks, in the order in which they run.
@@ -29,6 +30,7 @@ var sections = []struct {
 	{"caches", caches.Run},
 	{"layer", layer.Run},
 	{"rotation", rotation.Run},
+	{"simulation", simulation.Run},
 }
 
 func main() {

@@ -144,6 +144,24 @@ func (Audit) Rules(ctx context.Context) error {
 	return run(ctx, (*tasks.Workspace).AuditRules)
 }
 
+// Bench measures the caches, the layer and the rotations, and writes bench/README.md.
+//
+// All runs on this machine, side by side with what else could be used: the
+// client of the SDK, the program of the Lambda layer over HTTP, whole rotations
+// with the real Lambda program, and the API calls of a simulated day. The end is
+// a table with the goals and whether they were reached. It takes about five
+// minutes on two cores, which should have nothing else to do.
+func Bench(ctx context.Context,
+	json *bool, // write bench/results.json too
+) error {
+	return run(ctx, func(w *tasks.Workspace, ctx context.Context) error {
+		if json != nil && *json {
+			return w.Bench(ctx, "-json")
+		}
+		return w.Bench(ctx)
+	})
+}
+
 // Start runs the local cloud as a server, by default on port 4566, until Ctrl-C.
 //
 // It prints the environment variables that point the AWS CLI and the SDKs of any

@@ -29,7 +29,7 @@ func TestTheTargetsReadLikeAManual(t *testing.T) {
 		}
 	}
 	assert.ElementsMatch(t, []string{
-		"build", "demo", "fmt", "lint", "lint:vuln", "local:start",
+		"bench", "build", "demo", "fmt", "lint", "lint:vuln", "local:start",
 		"test", "test:engine", "test:race", "test:unit", "tools:install",
 	}, names)
 }
