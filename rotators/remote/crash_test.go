@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/stretchr/testify/assert"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/aistudio/secrets/rotators/apikey"
 	"github.com/aistudio/secrets/rotators/custom"
+	"github.com/aistudio/secrets/rotators/internal/rotatortest"
 	"github.com/aistudio/secrets/rotators/rotation"
 	"github.com/aistudio/secrets/sdk/spec"
 )
@@ -27,6 +27,8 @@ const (
 	signingKey = "canary-signing-key"
 	keyPrefix  = "canary-key"
 )
+
+func TestMain(m *testing.M) { rotatortest.Main(m) }
 
 // issuer is a system that issues keys.
 type issuer struct {
@@ -104,7 +106,7 @@ const description = `{
 func TestIssuedKeysOfARotatorThatIsKilledAnywhere(t *testing.T) {
 	for name, idempotent := range map[string]bool{"idempotency key": true, "list of keys": false} {
 		t.Run(name, func(t *testing.T) {
-			e := newEstate(t)
+			e := rotatortest.NewEstate(t)
 			system := &issuer{idempotent: idempotent, keys: map[string]issued{}, ids: map[string]string{}}
 			server := httptest.NewServer(system)
 			t.Cleanup(server.Close)
@@ -112,15 +114,15 @@ func TestIssuedKeysOfARotatorThatIsKilledAnywhere(t *testing.T) {
 			if idempotent {
 				found = ""
 			}
-			adminARN := e.createSecret("aistudio/dev/platform/issuer-admin", `{"token": "`+admin+`"}`)
+			adminARN := e.CreateSecret("aistudio/dev/platform/issuer-admin", `{"token": "`+admin+`"}`)
 			text := strings.NewReplacer("$URL", server.URL, "$ADMIN", adminARN).Replace(strings.Replace(description, "$LIST", found, 1))
 			parsed, err := apikey.ParseDescription(text)
 			require.NoError(t, err)
-			k := &killer{}
-			e.run(k, func(client *secretsmanager.Client) rotation.Target {
+			k := &rotatortest.Killer{}
+			e.Run(k, func(client *secretsmanager.Client) rotation.Target {
 				return apikey.NewIssuer(parsed, client, apikey.Options{Transport: k})
 			})
-			e.killEverywhere(k, func(when string, values ...string) {
+			e.KillEverywhere(k, func(when string, values ...string) {
 				var keys []string
 				for _, value := range values {
 					key, err := spec.ParseAPIKey(spec.ValueString(value))
@@ -175,74 +177,18 @@ func (g *gate) accepts(value string) bool {
 }
 
 func TestAWebhookOfARotatorThatIsKilledAnywhere(t *testing.T) {
-	e := newEstate(t)
+	e := rotatortest.NewEstate(t)
 	system := &gate{t: t, accepted: map[string]bool{}}
 	server := httptest.NewServer(system)
 	t.Cleanup(server.Close)
-	keyARN := e.createSecret("aistudio/dev/platform/webhook-key", signingKey)
-	k := &killer{}
-	e.run(k, func(client *secretsmanager.Client) rotation.Target {
+	keyARN := e.CreateSecret("aistudio/dev/platform/webhook-key", signingKey)
+	k := &rotatortest.Killer{}
+	e.Run(k, func(client *secretsmanager.Client) rotation.Target {
 		return custom.New(custom.Options{}, custom.NewWebhook(custom.Description{URL: server.URL, Secret: keyARN}, client, k))
 	})
-	e.killEverywhere(k, func(when string, values ...string) {
+	e.KillEverywhere(k, func(when string, values ...string) {
 		for _, value := range values {
 			require.True(t, system.accepts(value), when)
 		}
 	}, system.accepts)
-}
-
-// killEverywhere seeds and rotates with the rotator killed at each point in
-// turn, and tried again. settled is told of all values that have to work in
-// the end.
-func (e *estate) killEverywhere(k *killer, settled func(when string, values ...string), works func(value string) bool) {
-	seeds := 1
-	for ; ; seeds++ {
-		e.arn = e.createSecret(fmt.Sprintf("aistudio/dev/orders/seeded-%d", seeds), "")
-		k.arm(seeds)
-		err := e.seed()
-		died := k.died()
-		if died {
-			require.ErrorIs(e, err, errDead)
-			err = e.seed()
-		}
-		when := fmt.Sprintf("seed killed at point %d", seeds)
-		require.NoError(e, err, when)
-		value, _ := e.staged("AWSCURRENT")
-		require.True(e, works(value), when)
-		e.seeded = append(e.seeded, value)
-		settled(when, e.seeded...)
-		if !died {
-			break
-		}
-	}
-	others := e.seeded[:len(e.seeded)-1]
-
-	e.rotateNow()
-	point := 1
-	for ; ; point++ {
-		_, before := e.staged("AWSCURRENT")
-		k.arm(point)
-		e.rotateNow()
-		died := k.died()
-		if died {
-			current, _ := e.staged("AWSCURRENT")
-			require.True(e, works(current), "killed at point %d", point)
-			require.NoError(e, e.cloud.Advance(e.Context(), 90*time.Second))
-			require.NoError(e, e.cloud.Settle(e.Context()))
-		}
-		current, after := e.staged("AWSCURRENT")
-		require.NotEqual(e, before, after, "killed at point %d: nothing was rotated", point)
-		previous, id := e.staged("AWSPREVIOUS")
-		require.Equal(e, before, id, "killed at point %d", point)
-		settled(fmt.Sprintf("killed at point %d", point), append([]string{current, previous}, others...)...)
-		if !died {
-			break
-		}
-		require.False(e, strings.Contains(e.logs.String(), current), "a value is in the log")
-	}
-	e.Logf("killed at %d points of a seed and %d of a rotation", seeds-1, point-1)
-	require.Greater(e, seeds, 6, "too few points to die at")
-	require.Greater(e, point, 30, "too few points to die at")
-	require.NotEmpty(e, e.logs.String())
-	require.False(e, strings.Contains(e.logs.String(), "canary"), "a credential is in a log or an error")
 }

@@ -45,14 +45,19 @@ type Client struct{ http *http.Client }
 // New returns a client that sends by transport; nil: http.DefaultTransport.
 // timeout is of one request with its answer; 0: DefaultTimeout.
 func New(transport http.RoundTripper, timeout time.Duration) *Client {
+	return &Client{http: HTTP(transport, timeout)}
+}
+
+// HTTP returns the HTTP client that New makes, for libraries that want one. It
+// follows no redirection, which could take the credentials elsewhere.
+func HTTP(transport http.RoundTripper, timeout time.Duration) *http.Client {
 	if timeout == 0 {
 		timeout = DefaultTimeout
 	}
-	return &Client{http: &http.Client{
+	return &http.Client{
 		Transport: transport, Timeout: timeout,
-		// A redirection could take the credentials elsewhere.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	}
 }
 
 // Do returns the body of a 2xx answer, of at most 1 MiB. Other answers are a
@@ -63,7 +68,7 @@ func (c *Client) Do(request *http.Request) ([]byte, error) {
 	}
 	response, err := c.http.Do(request) //nolint:gosec // G704: the URL is the configuration's, which whoever deploys the function writes
 	if err != nil {
-		return nil, fmt.Errorf("asking %s: %w", request.URL.Host, withoutURL(err))
+		return nil, fmt.Errorf("asking %s: %w", request.URL.Host, WithoutURL(err))
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode < http.StatusOK || response.StatusCode >= http.StatusMultipleChoices {
@@ -71,7 +76,7 @@ func (c *Client) Do(request *http.Request) ([]byte, error) {
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody+1))
 	if err != nil {
-		return nil, fmt.Errorf("reading the answer of %s: %w", request.URL.Host, withoutURL(err))
+		return nil, fmt.Errorf("reading the answer of %s: %w", request.URL.Host, WithoutURL(err))
 	}
 	if len(body) > maxBody {
 		return nil, fmt.Errorf("the answer of %s is larger than %d bytes (%w)", request.URL.Host, maxBody, rotation.ErrDefinite)
@@ -93,7 +98,9 @@ func CheckURL(u *url.URL) error {
 	return fmt.Errorf("the URL for %s must begin with https:// (%w)", u.Hostname(), rotation.ErrDefinite)
 }
 
-func withoutURL(err error) error {
+// WithoutURL takes the URL out of an error of package http: it may hold
+// credentials.
+func WithoutURL(err error) error {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
 		return wrapped.Err

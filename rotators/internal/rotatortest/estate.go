@@ -1,4 +1,6 @@
-package remote_test
+// Package rotatortest runs a rotator in a local cloud, by Secrets Manager's own
+// rules, and kills it wherever a test wants. Only tests use it.
+package rotatortest
 
 import (
 	"archive/zip"
@@ -36,7 +38,9 @@ const (
 	forwardVariable = "FORWARD_TO"
 )
 
-func TestMain(m *testing.M) {
+// Main is the TestMain of a package whose tests make an Estate: the test binary
+// is also the code of the estate's Lambda function.
+func Main(m *testing.M) {
 	if os.Getenv(forwardVariable) != "" {
 		forward()
 		return
@@ -66,47 +70,49 @@ func forward() {
 	})
 }
 
-// estate is an emulator with a rotation function whose code is handle.
-type estate struct {
+// Estate is an emulator with a rotation function whose code is handle.
+type Estate struct {
 	testing.TB
-	cloud       *localcloud.Cloud
-	client      *secretsmanager.Client
+	Cloud       *localcloud.Cloud
+	Client      *secretsmanager.Client // of the test itself
+	ARN         string                 // of the secret that is rotated
+	Logs        *Journal
 	functionARN string
-	arn         string
-	seeded      []string // values of all seeds
-	logs        *journal
 	handle      func(ctx context.Context, event json.RawMessage) (*spec.SeedResult, error)
 }
 
-// journal is what the rotator logged and answered.
-type journal struct {
+// Journal is what the rotator logged and answered.
+type Journal struct {
 	mu   sync.Mutex
 	text strings.Builder
 }
 
-func (j *journal) Write(b []byte) (int, error) {
+// Write implements io.Writer.
+func (j *Journal) Write(b []byte) (int, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.text.Write(b)
 }
 
-func (j *journal) String() string {
+// String returns all of it.
+func (j *Journal) String() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.text.String()
 }
 
-func newEstate(t testing.TB) *estate {
+// NewEstate starts the emulator.
+func NewEstate(t testing.TB) *Estate {
 	t.Helper()
 	cloud, err := localcloud.New()
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, cloud.Close()) })
-	e := &estate{TB: t, cloud: cloud, client: secretsmanager.NewFromConfig(cloud.Config(region)), logs: &journal{}}
+	e := &Estate{TB: t, Cloud: cloud, Client: secretsmanager.NewFromConfig(cloud.Config(region)), Logs: &Journal{}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		event, _ := io.ReadAll(r.Body)
 		result, err := e.handle(r.Context(), event)
 		if err != nil {
-			_, _ = fmt.Fprintln(e.logs, err)
+			_, _ = fmt.Fprintln(e.Logs, err)
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
@@ -170,49 +176,51 @@ func ownZip(t testing.TB) []byte {
 	return buffer.Bytes()
 }
 
-// createSecret makes a secret; "" is one without a value.
-func (e *estate) createSecret(name, value string) string {
+// CreateSecret makes a secret; "" is one without a value.
+func (e *Estate) CreateSecret(name, value string) string {
 	e.Helper()
 	input := &secretsmanager.CreateSecretInput{Name: &name}
 	if value != "" {
 		input.SecretString = &value
 	}
-	secret, err := e.client.CreateSecret(e.Context(), input)
+	secret, err := e.Client.CreateSecret(e.Context(), input)
 	require.NoError(e, err)
 	return *secret.ARN
 }
 
-// run makes the rotator the function's code: the target's requests and those
+// Run makes the rotator the function's code: the target's requests and those
 // to AWS go through the killer.
-func (e *estate) run(k *killer, target func(*secretsmanager.Client) rotation.Target) {
-	config := e.cloud.Config(region)
+func (e *Estate) Run(k *Killer, target func(*secretsmanager.Client) rotation.Target) {
+	config := e.Cloud.Config(region)
 	config.HTTPClient = &http.Client{Transport: k}
 	client := secretsmanager.NewFromConfig(config)
-	log := slog.New(slog.NewJSONHandler(e.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	log := slog.New(slog.NewJSONHandler(e.Logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	e.handle = survive(rotation.New(client, target(client), rotation.Options{Logger: log}).Handle)
 }
 
-func (e *estate) seed() error {
-	event, err := json.Marshal(spec.SeedRequest{Step: spec.StepSeed, SecretID: e.arn})
+// Seed asks the rotator for a first value.
+func (e *Estate) Seed() error {
+	event, err := json.Marshal(spec.SeedRequest{Step: spec.StepSeed, SecretID: e.ARN})
 	require.NoError(e, err)
 	_, err = e.handle(e.Context(), event)
 	return err
 }
 
-func (e *estate) rotateNow() {
+// RotateNow starts a rotation and waits until it ended, well or not.
+func (e *Estate) RotateNow() {
 	e.Helper()
-	_, err := e.client.RotateSecret(e.Context(), &secretsmanager.RotateSecretInput{
-		SecretId: &e.arn, RotationLambdaARN: &e.functionARN,
+	_, err := e.Client.RotateSecret(e.Context(), &secretsmanager.RotateSecretInput{
+		SecretId: &e.ARN, RotationLambdaARN: &e.functionARN,
 		RotationRules: &smtypes.RotationRulesType{ScheduleExpression: aws.String("rate(30 days)")},
 	})
 	require.NoError(e, err)
-	require.NoError(e, e.cloud.Settle(e.Context()))
+	require.NoError(e, e.Cloud.Settle(e.Context()))
 }
 
-// staged returns the value and the id of the version with a stage.
-func (e *estate) staged(stage string) (value, versionID string) {
+// Staged returns the value and the id of the version with a stage.
+func (e *Estate) Staged(stage string) (value, versionID string) {
 	e.Helper()
-	output, err := e.client.GetSecretValue(e.Context(), &secretsmanager.GetSecretValueInput{SecretId: &e.arn, VersionStage: &stage})
+	output, err := e.Client.GetSecretValue(e.Context(), &secretsmanager.GetSecretValueInput{SecretId: &e.ARN, VersionStage: &stage})
 	require.NoError(e, err)
 	return *output.SecretString, *output.VersionId
 }

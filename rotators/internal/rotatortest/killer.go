@@ -1,4 +1,4 @@
-package remote_test
+package rotatortest
 
 import (
 	"context"
@@ -13,25 +13,27 @@ import (
 // killed is the end of the rotator's process.
 type killed struct{}
 
-var errDead = errors.New("the process is dead")
+// ErrDead is how an event ends in which the rotator was killed.
+var ErrDead = errors.New("the process is dead")
 
-// killer ends the rotator at its k-th point: before a request or after its
+// Killer is the transport of all of a rotator's requests. It ends the rotator at its k-th point: before a request or after its
 // answer.
-type killer struct {
+type Killer struct {
 	mu    sync.Mutex
 	left  int // 0: never
 	count int
 	dead  bool
 }
 
-func (k *killer) arm(point int) {
+// Arm sets the point, counted from 1, at which the rotator dies next. 0: never.
+func (k *Killer) Arm(point int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.left, k.count, k.dead = point, 0, false
 }
 
-// died tells whether the process has died since it was armed, and revives it.
-func (k *killer) died() bool {
+// Died tells whether the process has died since it was armed, and revives it.
+func (k *Killer) Died() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	died := k.dead
@@ -39,7 +41,7 @@ func (k *killer) died() bool {
 	return died
 }
 
-func (k *killer) point() {
+func (k *Killer) point() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.count++
@@ -49,7 +51,8 @@ func (k *killer) point() {
 	}
 }
 
-func (k *killer) RoundTrip(request *http.Request) (*http.Response, error) {
+// RoundTrip implements http.RoundTripper.
+func (k *Killer) RoundTrip(request *http.Request) (*http.Response, error) {
 	k.point()
 	response, err := http.DefaultTransport.RoundTrip(request)
 	k.point()
@@ -64,7 +67,7 @@ func survive(handle func(context.Context, json.RawMessage) (*spec.SeedResult, er
 				if _, ok := reason.(killed); !ok {
 					panic(reason)
 				}
-				err = errDead
+				err = ErrDead
 			}
 		}()
 		return handle(ctx, event)
