@@ -47,8 +47,8 @@ type Summary struct {
 	Superseded         bool                     `json:"superseded,omitempty"` // another run alerted
 }
 
-// lastMinute is kept of the invocation's time for reports and alerts.
-const lastMinute = time.Minute
+// reserve is kept of the invocation's time for reports and alerts.
+const reserve = time.Minute
 
 // Handle audits once. The invocation's payload doesn't matter. It fails when the
 // audit could not be made, when a region's list of secrets is incomplete, and
@@ -59,8 +59,8 @@ func (f *Function) Handle(ctx context.Context) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) > 2*lastMinute {
-		o.Deadline = deadline.Add(-lastMinute)
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) > 2*reserve {
+		o.Deadline = deadline.Add(-reserve)
 	}
 	outcome, err := run.Run(ctx, o)
 	if outcome == nil {

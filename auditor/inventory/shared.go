@@ -188,11 +188,11 @@ func excludesReads(f trailtypes.AdvancedFieldSelector) bool {
 	if !known {
 		return true
 	}
-	any := func(values []string, fits func(value, with string) bool) bool {
-		return slices.ContainsFunc(values, func(with string) bool { return fits(value, with) })
+	fits := func(values []string, compare func(value, with string) bool) bool {
+		return slices.ContainsFunc(values, func(with string) bool { return compare(value, with) })
 	}
 	equal := func(a, b string) bool { return a == b }
-	return len(f.Equals) > 0 && !any(f.Equals, equal) || any(f.NotEquals, equal) ||
-		len(f.StartsWith) > 0 && !any(f.StartsWith, strings.HasPrefix) || any(f.NotStartsWith, strings.HasPrefix) ||
-		len(f.EndsWith) > 0 && !any(f.EndsWith, strings.HasSuffix) || any(f.NotEndsWith, strings.HasSuffix)
+	return len(f.Equals) > 0 && !fits(f.Equals, equal) || fits(f.NotEquals, equal) ||
+		len(f.StartsWith) > 0 && !fits(f.StartsWith, strings.HasPrefix) || fits(f.NotStartsWith, strings.HasPrefix) ||
+		len(f.EndsWith) > 0 && !fits(f.EndsWith, strings.HasSuffix) || fits(f.NotEndsWith, strings.HasSuffix)
 }

@@ -21,7 +21,6 @@ import (
 type file struct {
 	MaximumAge         map[string]span     `yaml:"maximumAge"`
 	UnusedAfter        *span               `yaml:"unusedAfter"`
-	NewFor             *span               `yaml:"newFor"`
 	RotationGrace      *span               `yaml:"rotationGrace"`
 	PendingGrace       *span               `yaml:"pendingGrace"`
 	ScanMaxAge         *span               `yaml:"scanMaxAge"`
@@ -214,7 +213,7 @@ func (f *file) policy() Policy {
 		to   *time.Duration
 		from *span
 	}{
-		{&p.UnusedAfter, f.UnusedAfter}, {&p.NewFor, f.NewFor}, {&p.RotationGrace, f.RotationGrace},
+		{&p.UnusedAfter, f.UnusedAfter}, {&p.RotationGrace, f.RotationGrace},
 		{&p.PendingGrace, f.PendingGrace}, {&p.ScanMaxAge, f.ScanMaxAge}, {&p.Access.Window, f.Access.Window},
 	} {
 		if set.from != nil {

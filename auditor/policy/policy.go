@@ -33,7 +33,6 @@ type Policy struct {
 	MaximumAge  map[string]time.Duration // of a current value by kind; "other" for secrets of no kind
 	UnusedAfter time.Duration
 
-	NewFor        time.Duration // a new secret isn't judged by what needs time
 	RotationGrace time.Duration // after the window in which a rotation was due
 	PendingGrace  time.Duration // how long a rotation may be under way
 
@@ -96,7 +95,6 @@ func Default() Policy {
 	p := Policy{
 		MaximumAge:    map[string]time.Duration{Other: 90 * day},
 		UnusedAfter:   90 * day,
-		NewFor:        7 * day,
 		RotationGrace: day,
 		PendingGrace:  day,
 		Tags:          map[string][]string{},

@@ -3,6 +3,7 @@ package report
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -187,12 +188,12 @@ func writeASFF(w io.Writer, r *audit.Result, _ []controls.Framework) error {
 	}
 	to := NewToASFF(r, region)
 	out := bufio.NewWriter(w)
-	out.WriteByte('[')
+	fmt.Fprint(out, "[") // the buffer keeps its first error for Flush
 	separator := "\n  "
 	write := func(a ASFF) error {
 		line, err := json.Marshal(a)
-		out.WriteString(separator)
-		out.Write(line)
+		fmt.Fprint(out, separator)
+		fmt.Fprintf(out, "%s", line)
 		separator = ",\n  "
 		return err
 	}
@@ -212,6 +213,6 @@ func writeASFF(w io.Writer, r *audit.Result, _ []controls.Framework) error {
 			return err
 		}
 	}
-	out.WriteString("\n]\n")
+	fmt.Fprint(out, "\n]\n")
 	return out.Flush()
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	_ "embed"
 	"encoding/json"
+	"fmt"
 	"io"
 	"time"
 
@@ -85,9 +86,9 @@ func writeJSON(w io.Writer, r *audit.Result, frameworks []controls.Framework) er
 		return err
 	}
 	out := bufio.NewWriter(w)
-	// The object stays open for its last member.
-	out.Write(text[:len(text)-2])
-	out.WriteString(",\n  \"findings\": [")
+	// The object stays open for its last member. The buffer keeps its first
+	// error for Flush.
+	fmt.Fprintf(out, "%s,\n  \"findings\": [", text[:len(text)-2])
 	separator := "\n    "
 	for f, err := range r.Findings() {
 		if err != nil {
@@ -97,10 +98,10 @@ func writeJSON(w io.Writer, r *audit.Result, frameworks []controls.Framework) er
 		if err != nil {
 			return err
 		}
-		out.WriteString(separator)
-		out.Write(line)
+		fmt.Fprint(out, separator)
+		fmt.Fprintf(out, "%s", line)
 		separator = ",\n    "
 	}
-	out.WriteString("\n  ]\n}\n")
+	fmt.Fprint(out, "\n  ]\n}\n")
 	return out.Flush()
 }

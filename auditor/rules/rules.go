@@ -99,13 +99,6 @@ func managedByAWS(s *facts.Subject) finding.Verdict {
 	return finding.Skipped("the AWS service " + s.OwningService + " manages this secret")
 }
 
-// isNew reports whether a secret is too young for what needs time.
-func isNew(c Context, s *facts.Subject) bool { return c.Now.Sub(s.Created) < c.Policy.NewFor }
-
-func skippedAsNew(c Context) finding.Verdict {
-	return finding.Skipped("created less than " + days(c.Policy.NewFor) + " ago")
-}
-
 // days writes a duration for people.
 func days(d time.Duration) string {
 	switch n := int(d.Hours() / 24); {

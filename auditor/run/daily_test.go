@@ -63,10 +63,10 @@ func aboutSecrets(list []string) []string {
 	return kept
 }
 
-func (e *estate) tag(short, key, value string) {
+func (e *estate) tagEnvironment(short, value string) {
 	e.t.Helper()
 	e.must(e.east.TagResource(e.t.Context(), &secretsmanager.TagResourceInput{
-		SecretId: aws.String("acme/prod/app/" + short), Tags: []types.Tag{{Key: &key, Value: &value}},
+		SecretId: aws.String("acme/prod/app/" + short), Tags: []types.Tag{{Key: aws.String("Environment"), Value: &value}},
 	}))
 }
 
@@ -91,7 +91,7 @@ func TestNewWorseAndResolved(t *testing.T) {
 	first := e.daily(store)
 	require.Empty(t, aboutSecrets(with(t, first, finding.Fail)))
 
-	e.tag("one", "Environment", "dev")
+	e.tagEnvironment("one", "dev")
 	e.setPolicy("two", "*")
 	second := e.daily(store)
 	require.Equal(t, []string{"policy-public two", "tags-wrong one"}, aboutSecrets(with(t, second, finding.Fail)))
@@ -106,7 +106,8 @@ func TestNewWorseAndResolved(t *testing.T) {
 	require.Zero(t, third.NewFindings())
 	require.Empty(t, subjects(t, third), "nothing is told twice")
 	require.Len(t, third.Trend, 3)
-	for f := range third.Findings() {
+	for f, err := range third.Findings() {
+		require.NoError(t, err)
 		if f.Rule == "tags-wrong" {
 			require.Equal(t, second.Time.Truncate(time.Second), f.FirstSeen, "since it was found first")
 		}
@@ -116,7 +117,7 @@ func TestNewWorseAndResolved(t *testing.T) {
 	fourth := e.daily(store)
 	require.Equal(t, []string{"Secrets of prod: 1 new or worse, 0 resolved"}, subjects(t, fourth))
 
-	e.tag("one", "Environment", "prod")
+	e.tagEnvironment("one", "prod")
 	e.must(e.east.DeleteResourcePolicy(t.Context(), &secretsmanager.DeleteResourcePolicyInput{SecretId: aws.String("acme/prod/app/two")}))
 	fifth := e.daily(store)
 	require.Empty(t, aboutSecrets(with(t, fifth, finding.Fail)))
@@ -134,7 +135,7 @@ func TestUnknownIsNotResolved(t *testing.T) {
 	e := small(t)
 	client := kms.NewFromConfig(e.cloud.Config(east))
 	e.must(client.DisableKeyRotation(t.Context(), &kms.DisableKeyRotationInput{KeyId: &e.key}))
-	e.tag("one", "Environment", "dev")
+	e.tagEnvironment("one", "dev")
 	store := e.store()
 	require.Equal(t, []string{"key-rotation-off " + e.key, "tags-wrong one"}, aboutSecrets(with(t, e.daily(store), finding.Fail)))
 
@@ -159,7 +160,7 @@ func TestAnErrorOnAPageHidesNothing(t *testing.T) {
 		name := "n" + string(rune('a'+i/26)) + string(rune('a'+i%26))
 		e.make(name, secret{noReplica: true})
 	}
-	e.tag("nfa", "Environment", "dev") // on the second page
+	e.tagEnvironment("nfa", "dev") // on the second page
 	e.advance(time.Hour)
 	store := e.store()
 	require.Equal(t, []string{"tags-wrong nfa"}, aboutSecrets(with(t, e.daily(store), finding.Fail)))
@@ -193,7 +194,7 @@ func TestThrottled(t *testing.T) {
 func TestTwoRunsAtOnce(t *testing.T) {
 	e := small(t)
 	store := &racing{File: e.store()}
-	e.tag("one", "Environment", "dev")
+	e.tagEnvironment("one", "dev")
 	store.meanwhile = func() { e.daily(store.File) }
 	slow := e.daily(store)
 	require.True(t, slow.Superseded)
@@ -232,7 +233,7 @@ func TestResourcePoliciesAreReadOnce(t *testing.T) {
 	require.Contains(t, with(t, e.daily(store), finding.Fail), "policy-public two", "what was found is looked at again")
 
 	// Without the trail, every change may have been one of the policy.
-	e.tag("one", "Environment", "prod")
+	e.tagEnvironment("one", "prod")
 	e.breakDown(faults.Fault{Service: "cloudtrail", Operation: "LookupEvents", Kind: faults.Error, Status: 400, Code: "AccessDeniedException"})
 	require.Equal(t, 2, e.daily(store).Calls["Secrets Manager:GetResourcePolicy"])
 	e.cloud.Faults.Clear()
@@ -285,7 +286,7 @@ func TestAStateOfAnotherFormatIsKept(t *testing.T) {
 func TestSuppressedIsNeitherOpenNorResolved(t *testing.T) {
 	e := small(t)
 	store := e.store()
-	e.tag("one", "Environment", "dev")
+	e.tagEnvironment("one", "dev")
 	e.daily(store)
 	e.policy.Suppressions = []policy.Suppression{{Rule: "tags-wrong", Secret: "*/one", Owner: "me", Reason: "moving", Expires: e.now().Add(day)}}
 	second := e.daily(store)
@@ -294,7 +295,8 @@ func TestSuppressedIsNeitherOpenNorResolved(t *testing.T) {
 	e.advance(2 * day)
 	third := e.daily(store)
 	var fresh []string
-	for f := range third.Findings() {
+	for f, err := range third.Findings() {
+		require.NoError(t, err)
 		if f.New {
 			fresh = append(fresh, f.Rule)
 		}

@@ -99,14 +99,14 @@ func (e *estate) advance(d time.Duration) {
 
 // makeRole makes a role that anybody in the account may take on, and returns a
 // configuration with a session of it.
-func (e *estate) makeRole(region, name, document string) aws.Config {
+func (e *estate) makeRole(name, document string) aws.Config {
 	e.t.Helper()
 	ctx := e.t.Context()
-	client := iam.NewFromConfig(e.cloud.Config(region))
+	client := iam.NewFromConfig(e.cloud.Config(east))
 	e.must(client.CreateRole(ctx, &iam.CreateRoleInput{RoleName: &name, AssumeRolePolicyDocument: aws.String(
 		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"` + account + `","Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}`)}))
 	e.allow(name, document)
-	return e.session(region, name)
+	return e.session(east, name)
 }
 
 func (e *estate) allow(name, document string) {
@@ -133,7 +133,7 @@ func (e *estate) makeFunction(name string, environment map[string]string) string
 	ctx := e.t.Context()
 	if e.code == nil {
 		e.code = buildRotator(e.t)
-		e.makeRole(east, "rotator", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["secretsmanager:*","kms:*"],"Resource":"*"}]}`)
+		e.makeRole("rotator", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["secretsmanager:*","kms:*"],"Resource":"*"}]}`)
 	}
 	architecture := lambdatypes.ArchitectureX8664
 	if runtime.GOARCH == "arm64" {
@@ -189,7 +189,7 @@ type secret struct {
 }
 
 // make creates a secret, rotates it if it has a function, and declares it.
-func (e *estate) make(short string, s secret) string {
+func (e *estate) make(short string, s secret) {
 	e.t.Helper()
 	ctx := e.t.Context()
 	name := s.name
@@ -223,8 +223,7 @@ func (e *estate) make(short string, s secret) string {
 		}
 		in.AddReplicaRegions = []types.ReplicaRegionType{{Region: aws.String(west), KmsKeyId: &replicaKey}}
 	}
-	out, err := e.east.CreateSecret(ctx, in)
-	require.NoError(e.t, err)
+	e.must(e.east.CreateSecret(ctx, in))
 	if s.function != "" {
 		e.rotate(name, s.function, s.every)
 	}
@@ -234,7 +233,6 @@ func (e *estate) make(short string, s secret) string {
 			Schedule: "rate(40 days)", RotationFunction: s.function,
 		})
 	}
-	return *out.ARN
 }
 
 func (e *estate) rotate(name, function, every string) {
@@ -348,7 +346,7 @@ func plant(t *testing.T) *estate {
 
 	e.rotate("acme/prod/app/failed", broken, "")
 	e.make("fresh", secret{noReplica: false})
-	app := e.makeRole(east, "app", mayRead)
+	app := e.makeRole("app", mayRead)
 	for _, s := range e.catalogue.Secrets {
 		short := strings.TrimPrefix(s.Name, "acme/prod/app/")
 		if !slices.Contains([]string{"unused", "replica-read", "deleted-read", "deleted-unread", "fresh", "no-rotation"}, short) {
@@ -360,8 +358,8 @@ func plant(t *testing.T) *estate {
 	_, err = secretsmanager.NewFromConfig(app).GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String("acme/prod/app/deleted-read")})
 	require.ErrorContains(t, err, "InvalidRequestException")
 	e.read(e.session(west, "app"), "replica-read")
-	e.read(e.makeRole(east, "stranger", mayRead), "spied")
-	e.read(e.makeRole(east, "admin", mayRead), "administered")
+	e.read(e.makeRole("stranger", mayRead), "spied")
+	e.read(e.makeRole("admin", mayRead), "administered")
 	e.must(kms.NewFromConfig(e.cloud.Config(east)).ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{KeyId: &e.lostKey}))
 	e.advance(time.Hour)
 

@@ -105,7 +105,8 @@ func checkFormats(t *testing.T, dir string, o *run.Outcome) {
 	assert.Equal(t, want, sorted(got), "findings.ocsf.jsonl")
 
 	page := string(read("report.html"))
-	for f := range o.Findings() {
+	for f, err := range o.Findings() {
+		require.NoError(t, err)
 		assert.Contains(t, page, f.Resource.Name, "report.html")
 	}
 }

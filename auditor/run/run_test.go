@@ -89,7 +89,7 @@ func (e *estate) planted() []string {
 		"trail-single-region trails of us-east-1",
 		"trail-without-validation trails of us-east-1",
 		"unmanaged shadow",
-		"unused unused",
+		"unused unused", //nolint:dupword // the rule and the secret
 		"value-too-old old",
 	}
 	slices.Sort(list)
@@ -98,7 +98,7 @@ func (e *estate) planted() []string {
 
 func TestPlantedEstate(t *testing.T) {
 	e := plant(t)
-	auditor := e.makeRole(east, "auditor", auditorMay())
+	auditor := e.makeRole("auditor", auditorMay())
 	o := e.options(auditor, e.store())
 	outcome := e.audit(o)
 	require.Equal(t, e.planted(), with(t, outcome, finding.Fail))

@@ -86,7 +86,7 @@ func TestExitCodes(t *testing.T) {
 	require.Equal(t, exitClean, code, "its findings are medium and low, the threshold is high")
 	code, stdout, stderr = run("--threshold", "medium")
 	require.Equal(t, exitFindings, code)
-	require.Contains(t, stderr, "1 findings are medium or worse")
+	require.Contains(t, stderr, "findings that are medium or worse: 1")
 	require.Contains(t, stdout, filepath.Join(out, "report.html"))
 	require.NotContains(t, stdout+stderr, "canary")
 	require.FileExists(t, filepath.Join(out, "report.html"))

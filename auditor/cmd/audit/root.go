@@ -34,7 +34,7 @@ type findingsError struct {
 }
 
 func (e findingsError) Error() string {
-	return fmt.Sprintf("%d findings are %s or worse", e.count, e.threshold)
+	return fmt.Sprintf("findings that are %[2]s or worse: %[1]d", e.count, e.threshold)
 }
 
 func newRoot() *cobra.Command {

@@ -22,7 +22,7 @@ func main() {
 	log := slog.New(slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{Level: level}))
 	cfg, err := config.LoadDefaultConfig(context.Background())
 	if err != nil {
-		log.Error("read the AWS configuration", "error", err) //nolint:noctx // nothing has begun that could have one
+		log.Error("read the AWS configuration", "error", err)
 		os.Exit(1)
 	}
 	f := &function.Function{AWS: cfg, Getenv: os.Getenv, Output: os.Stdout, Log: log}
