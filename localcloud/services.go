@@ -16,6 +16,7 @@ import (
 	"github.com/aistudio/secrets/localcloud/service/lambda"
 	"github.com/aistudio/secrets/localcloud/service/logs"
 	"github.com/aistudio/secrets/localcloud/service/s3"
+	"github.com/aistudio/secrets/localcloud/service/scheduler"
 	"github.com/aistudio/secrets/localcloud/service/secretsmanager"
 	"github.com/aistudio/secrets/localcloud/service/securityhub"
 	"github.com/aistudio/secrets/localcloud/service/sns"
@@ -82,6 +83,7 @@ func newBackend(c *Cloud) (*backend, error) {
 		topics,
 		dynamodb.New(b.env),
 		s3.New(b.env, keys),
+		scheduler.New(b.env, b.iam, b.lambda, queue, topics),
 		securityhub.New(b.env),
 	} {
 		b.services[s.Name()] = s

@@ -16,6 +16,7 @@ import (
 type Schedule struct {
 	every time.Duration
 	cron  *cronexpr.Expression
+	zone  *time.Location // of cron's fields; nil is UTC
 }
 
 var ratePattern = regexp.MustCompile(`^rate\((\d{1,6}) (minute|minutes|hour|hours|day|days)\)$`)
@@ -97,6 +98,13 @@ func sundayFromZero(field string) (string, error) {
 	return strings.Join(items, ","), nil
 }
 
+// In is the schedule with the fields of its cron expression read in a time zone,
+// as EventBridge Scheduler can.
+func (s Schedule) In(zone *time.Location) Schedule {
+	s.zone = zone
+	return s
+}
+
 // Rate is the interval of a rate expression, 0 for cron.
 func (s Schedule) Rate() time.Duration { return s.every }
 
@@ -107,5 +115,12 @@ func (s Schedule) Next(t time.Time) time.Time {
 	if s.cron == nil {
 		return t.Add(s.every)
 	}
-	return s.cron.Next(t)
+	if s.zone != nil {
+		t = t.In(s.zone)
+	}
+	next := s.cron.Next(t)
+	if next.IsZero() {
+		return next
+	}
+	return next.UTC()
 }

@@ -33,6 +33,16 @@ func TestNext(t *testing.T) {
 	}
 }
 
+func TestTimeZones(t *testing.T) {
+	zone, err := time.LoadLocation("Europe/Vienna")
+	require.NoError(t, err)
+	s, err := schedule.Parse("cron(0 8 ? * * *)")
+	require.NoError(t, err)
+	winter := time.Date(2026, 11, 25, 10, 0, 0, 0, time.UTC)
+	assert.Equal(t, "2026-11-26T07:00:00Z", s.In(zone).Next(winter).Format(time.RFC3339))
+	assert.Equal(t, "2026-07-01T06:00:00Z", s.In(zone).Next(winter.AddDate(0, -5, 5)).Format(time.RFC3339))
+}
+
 func TestMistakes(t *testing.T) {
 	for _, expression := range []string{
 		"", "every day", "rate(0 hours)", "rate(1 hours)", "rate(2 hour)", "rate(4 weeks)", "rate(4 hours",
