@@ -39,7 +39,7 @@ type Result struct {
 	Rules       []*RuleResult // in the order of rules.All
 	Owners      []*Owner      // the worst first
 	Secrets     int           // in use or scheduled for deletion; no replicas
-	Rotating    int           // secrets that must rotate: in use, and not AWS's
+	Rotating    int           // secrets that must rotate: in use, and not just made
 	Compliant   int           // those that did in time
 	OldestDays  int           // age of the oldest current value
 	Trend       []state.Point // the last runs and this one, oldest first
@@ -164,7 +164,7 @@ func (r *Result) secret(c rules.Context, s *facts.Subject) error {
 	resource := rules.Resource(s)
 	owner := r.owner(resource.Owner)
 	owner.Secrets++
-	rotation := finding.Pass // the worst of the verdicts about rotation
+	rotates, rotation := false, finding.Pass // the worst of the verdicts about rotation
 	for _, rule := range r.Rules {
 		judge := rule.Secret
 		if !s.Deleted.IsZero() {
@@ -183,11 +183,14 @@ func (r *Result) secret(c rules.Context, s *facts.Subject) error {
 		if err := r.add(rule, resource, verdict); err != nil {
 			return err
 		}
+		if rule.ID == mustRotate {
+			rotates = verdict.Status != finding.NotApplicable
+		}
 		if slices.Contains(aboutRotation, rule.ID) && (verdict.Status == finding.Fail || verdict.Status == finding.Unknown) {
 			rotation = verdict.Status
 		}
 	}
-	if s.Deleted.IsZero() && s.OwningService == "" {
+	if rotates {
 		r.Rotating++
 		if rotation == finding.Pass {
 			r.Compliant++
@@ -201,7 +204,10 @@ func (r *Result) secret(c rules.Context, s *facts.Subject) error {
 
 // aboutRotation are the rules that a secret must pass to count as rotated in
 // time.
-var aboutRotation = []string{"rotation-disabled", "rotation-overdue", "rotation-failed", "rotation-stuck"}
+var aboutRotation = []string{mustRotate, "rotation-overdue", "rotation-failed", "rotation-stuck"}
+
+// mustRotate is the rule that applies to the secrets that must rotate.
+const mustRotate = "rotation-disabled"
 
 // add notes a verdict.
 func (r *Result) add(rule *RuleResult, resource finding.Resource, v finding.Verdict) error {

@@ -183,8 +183,11 @@ func (h *htmlReport) cards(r *audit.Result) {
 		}
 		h.Cards = append(h.Cards, card{class, strconv.Itoa(counts[severity]), string(severity), ""})
 	}
-	h.Cards = append(h.Cards,
-		card{"", perCent(r.RotationCompliance()), "rotated in time", fmt.Sprintf("%d of %d secrets", r.Compliant, r.Rotating)},
+	rotated := card{"", perCent(r.RotationCompliance()), "rotated in time", fmt.Sprintf("%d of %d secrets", r.Compliant, r.Rotating)}
+	if r.Rotating == 0 {
+		rotated.Number, rotated.Note = "–", "no secret must rotate yet"
+	}
+	h.Cards = append(h.Cards, rotated,
 		card{"", perCent(r.Coverage()), "of the checks could be made", fmt.Sprintf("%d unknown", r.Count(finding.Unknown))},
 		card{"", strconv.Itoa(r.OldestDays), "days is the oldest value old", ""},
 		card{"", strconv.Itoa(r.Secrets), "secrets", counted(r.Count(finding.Suppressed), "exception accepted", "exceptions accepted")},

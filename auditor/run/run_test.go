@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -107,9 +108,14 @@ func TestPlantedEstate(t *testing.T) {
 	require.True(t, outcome.Complete())
 	t.Logf("calls: %v", outcome.Calls)
 
+	// The same again, so that there is a trend.
+	e.advance(time.Minute)
+	again := e.options(auditor, o.Store)
+	require.Equal(t, e.planted(), with(t, e.audit(again), finding.Fail))
+
 	t.Run("in all formats", func(t *testing.T) { checkFormats(t, o.Reports, outcome) })
-	t.Run("as the golden files are", func(t *testing.T) { checkGolden(t, o.Reports) })
-	t.Run("in a browser", func(t *testing.T) { checkBrowser(t, o.Reports) })
+	t.Run("as the golden files are", func(t *testing.T) { checkGolden(t, again.Reports) })
+	t.Run("in a browser", func(t *testing.T) { checkBrowser(t, again.Reports) })
 	t.Run("no value in any output", func(t *testing.T) {
 		require.NoError(t, filepath.WalkDir(o.Reports, func(path string, entry os.DirEntry, err error) error {
 			if err != nil || entry.IsDir() {
