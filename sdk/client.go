@@ -73,18 +73,7 @@ var Default = sync.OnceValue(func() *Client {
 // or passing and there is no value of at most the TTL plus the maximum
 // staleness; both are remembered for a short while.
 func (c *Client) Get(ctx context.Context, id string, which ...Selector) (Secret, error) {
-	k := key{id: id}
-	for _, w := range which {
-		if w.stage != "" {
-			k.stage = w.stage
-		}
-		if w.version != "" {
-			k.version = w.version
-		}
-	}
-	if k.stage == StageCurrent && k.version == "" {
-		k = key{id: id} // the same request, so the same entry
-	}
+	k := newKey(id, which)
 	if !c.open.Load() {
 		return Secret{}, c.unusable(id)
 	}
@@ -177,14 +166,16 @@ func (c *Client) read(ctx context.Context, e *entry, now instant) (Secret, Outco
 	}
 }
 
-// Refresh fetches the current version past the cache and puts it there. A key is fetched at most once in
-// the time that WithMinRefresh sets: within it Refresh returns what the fetch
-// before brought. It doesn't serve stale values.
-func (c *Client) Refresh(ctx context.Context, id string) (Secret, error) {
+// Refresh fetches a secret past the cache and puts it there. Without a Selector
+// it is the current version. A key is fetched at most once in the time that
+// WithMinRefresh sets: within it Refresh returns what the fetch before brought.
+// It doesn't serve stale values, and when it fails the cached value stays, unless
+// the error is definite.
+func (c *Client) Refresh(ctx context.Context, id string, which ...Selector) (Secret, error) {
 	if !c.open.Load() {
 		return Secret{}, c.unusable(id)
 	}
-	e := c.add(key{id: id}, c.clock.read())
+	e := c.add(newKey(id, which), c.clock.read())
 	s, err := c.settle(ctx, e, c.forceFetch(ctx, e))
 	if err != nil {
 		return Secret{}, err

@@ -124,9 +124,15 @@ func (c *Client) store(e *entry, order uint64, secret Secret, err error) *state 
 		next := c.settings.after(old, secret, err, now)
 		next.order = order
 		if e.state.CompareAndSwap(old, next) {
-			if err == nil && e.key.current() {
+			switch {
+			case err != nil || e.key.version != "":
+			case e.key.current():
 				moved := old != nil && old.found && old.secret.VersionID != secret.VersionID
 				c.noteVersion(secret, moved, now)
+			case secret.HasStage(StageCurrent):
+				c.noteVersion(secret, false, now)
+			default:
+				c.noteDemotion(secret, now)
 			}
 			return next
 		}
@@ -144,6 +150,17 @@ func (c *Client) noteVersion(current Secret, moved bool, now instant) {
 			continue
 		}
 		if s.secret.VersionID != current.VersionID && e.key.current() || moved && !e.key.current() {
+			c.expire(e, now)
+		}
+	}
+}
+
+// noteDemotion learns that this version of the secret isn't the current one:
+// where the cache holds it as such, it expires.
+func (c *Client) noteDemotion(other Secret, now instant) {
+	for e := range c.entries.all {
+		s := e.state.Load()
+		if e.key.current() && s != nil && s.found && s.secret.VersionID == other.VersionID && sameSecret(s.secret, other.ARN) {
 			c.expire(e, now)
 		}
 	}

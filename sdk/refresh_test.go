@@ -253,6 +253,62 @@ func TestANewVersionExpiresWhatOtherIDsAndLabelsHold(t *testing.T) {
 	})
 }
 
+func TestRefreshOfAVersionOrALabel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := secretstest.New()
+		store.Put(name, "zero")
+		first := store.Put(name, "one")
+		client := newClient(t, store)
+		previous, pending := secrets.Stage(secrets.StagePrevious), secrets.Stage(secrets.StagePending)
+		refresh := func(which ...secrets.Selector) string {
+			secret, err := client.Refresh(t.Context(), name, which...)
+			require.NoError(t, err)
+			return secret.Value.RevealString()
+		}
+		require.Equal(t, "one", read(t, client, name).Value.RevealString())
+		require.Equal(t, "zero", read(t, client, name, previous).Value.RevealString())
+		_, err := client.Refresh(t.Context(), name, pending)
+		require.ErrorIs(t, err, secrets.ErrNotFound)
+
+		store.PutStage(name, "next", secrets.StagePending)
+		time.Sleep(secrets.DefaultMinRefresh)
+		assert.Equal(t, "next", refresh(pending))
+		calls := store.Calls()
+		assert.Equal(t, "next", read(t, client, name, pending).Value.RevealString(), "the cache has it")
+		assert.Equal(t, "one", read(t, client, name).Value.RevealString())
+		assert.Equal(t, calls, store.Calls(), "the current version isn't touched")
+
+		// Each label has its own limit, and AWSCURRENT is the same as none.
+		store.Put(name, "two")
+		assert.Equal(t, "two", refresh(secrets.Stage(secrets.StageCurrent)))
+		assert.Equal(t, "two", refresh())
+		assert.Equal(t, "one", refresh(previous))
+		assert.Equal(t, "one", refresh(previous))
+		assert.Equal(t, "one", refresh(secrets.Version(first)))
+		assert.Equal(t, 3, store.Calls()-calls)
+	})
+}
+
+// A label that was read tells which version is current, or isn't.
+func TestARefreshedLabelExpiresAnotherCurrentVersion(t *testing.T) {
+	for label, which := range map[string]secrets.Selector{
+		"the version is the previous one": secrets.Stage(secrets.StagePrevious),
+		"another version is current":      secrets.Stage("BLUE"),
+	} {
+		t.Run(label, func(t *testing.T) {
+			store := secretstest.New()
+			store.Put(name, "one")
+			client := newClient(t, store)
+			require.Equal(t, "one", read(t, client, name).Value.RevealString())
+			second := store.Put(name, "two")
+			store.Label(name, "BLUE", second)
+			_, err := client.Refresh(t.Context(), name, which)
+			require.NoError(t, err)
+			assert.Equal(t, "two", read(t, client, name).Value.RevealString())
+		})
+	}
+}
+
 func TestNewerTakesTheCachedVersionIfItIsAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := secretstest.New()

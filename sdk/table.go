@@ -13,6 +13,24 @@ type key struct {
 	Selector
 }
 
+// newKey joins the selectors. To ask for AWSCURRENT is the same request as to
+// ask for nothing, so it is the same key.
+func newKey(id string, which []Selector) key {
+	k := key{id: id}
+	for _, w := range which {
+		if w.stage != "" {
+			k.stage = w.stage
+		}
+		if w.version != "" {
+			k.version = w.version
+		}
+	}
+	if k.stage == StageCurrent && k.version == "" {
+		k.stage = ""
+	}
+	return k
+}
+
 // current tells whether the key asks for the current version.
 func (k key) current() bool { return k.Selector == Selector{} }
 

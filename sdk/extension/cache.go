@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -17,16 +16,12 @@ import (
 	"github.com/aistudio/secrets/sdk/feed"
 )
 
-// minRefresh is the least time between two reads of a key past the cache.
-const minRefresh = secrets.DefaultMinRefresh
-
 // Cache is the SDK's cache of what the function reads, as the bodies that it is
 // answered with: one of secrets and one of parameters. It is safe for concurrent
 // use. The AWS configuration is loaded at the first read.
 type Cache struct {
 	config  Config
 	load    func(context.Context) (aws.Config, error)
-	now     func() time.Time
 	options []secrets.Option // in addition to the configuration's, for tests
 
 	mu      sync.Mutex
@@ -37,15 +32,13 @@ type Cache struct {
 // reader is what the cache needs of the SDK: *secrets.Client, or uncached.
 type reader interface {
 	Get(ctx context.Context, id string, which ...secrets.Selector) (secrets.Secret, error)
-	Refresh(ctx context.Context, id string) (secrets.Secret, error)
+	Refresh(ctx context.Context, id string, which ...secrets.Selector) (secrets.Secret, error)
 	Prefetch(ctx context.Context, ids ...string) error
-	Invalidate(id string)
 	Close() error
 }
 
 type readers struct {
 	secrets    reader
-	forced     reader // reads versions other than the current one past the cache
 	parameters reader
 }
 
@@ -60,7 +53,7 @@ func NewCache(c Config, load func(context.Context) (aws.Config, error)) *Cache {
 			return config.LoadDefaultConfig(ctx, config.WithHTTPClient(client))
 		}
 	}
-	return &Cache{config: c, load: load, now: time.Now}
+	return &Cache{config: c, load: load}
 }
 
 // Secret returns the JSON of GetSecretValue.
@@ -69,33 +62,15 @@ func (c *Cache) Secret(ctx context.Context, r SecretRequest) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	secret, err := open.secret(ctx, r, c.now().Add(-clockError))
+	read := open.secrets.Get
+	if r.Refresh {
+		read = open.secrets.Refresh
+	}
+	secret, err := read(ctx, r.ID, secrets.Stage(r.Stage), secrets.Version(r.Version))
 	if err != nil {
 		return nil, err
 	}
 	return secret.Value.Reveal(), nil
-}
-
-// clockError is how far the clocks of the cache and of the system may be apart.
-const clockError = 10 * time.Millisecond
-
-// secret reads what is asked for. What was fetched since start was fetched for
-// it.
-func (o *readers) secret(ctx context.Context, r SecretRequest, start time.Time) (secrets.Secret, error) {
-	which := []secrets.Selector{secrets.Stage(r.Stage), secrets.Version(r.Version)}
-	switch {
-	case !r.Refresh:
-		return o.secrets.Get(ctx, r.ID, which...)
-	case r.Version == "" && (r.Stage == "" || r.Stage == secrets.StageCurrent):
-		return o.secrets.Refresh(ctx, r.ID)
-	}
-	secret, err := o.forced.Get(ctx, r.ID, which...)
-	if err == nil && !secret.FetchedAt.Before(start) {
-		// What is cached may be older. It is dropped only now that the service
-		// is known to answer.
-		o.secrets.Invalidate(r.ID)
-	}
-	return secret, err
 }
 
 // Parameter returns the JSON of GetParameter.
@@ -104,7 +79,7 @@ func (c *Cache) Parameter(ctx context.Context, r ParameterRequest) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
-	read := func(ctx context.Context, id string) (secrets.Secret, error) { return open.parameters.Get(ctx, id) }
+	read := open.parameters.Get
 	if r.Refresh {
 		read = open.parameters.Refresh
 	}
@@ -135,7 +110,7 @@ func (c *Cache) Close() error {
 	if c.readers == nil {
 		return nil
 	}
-	return errors.Join(c.readers.secrets.Close(), c.readers.forced.Close(), c.readers.parameters.Close())
+	return errors.Join(c.readers.secrets.Close(), c.readers.parameters.Close())
 }
 
 // Check tells what is wrong with the SDK's environment variables, with no call
@@ -175,24 +150,19 @@ func (c *Cache) open(ctx context.Context) (*readers, error) {
 
 // open makes the SDK's clients. It makes no call.
 func (c Config) open(ctx context.Context, aws aws.Config, more []secrets.Option) (*readers, error) {
-	common := append(c.Secrets.options(c), secrets.WithRegion(aws.Region), secrets.WithAPI(secretBodies(aws)))
-	common = append(common, more...)
-	cached := common
+	ofSecrets := append(c.Secrets.options(c), secrets.WithRegion(aws.Region), secrets.WithAPI(secretBodies(aws)))
 	if c.FeedTable != "" {
 		table := feed.NewTable(dynamodb.NewFromConfig(aws), c.FeedTable)
-		cached = append(cached[:len(cached):len(cached)], secrets.WithFeed(table, 0))
+		ofSecrets = append(ofSecrets, secrets.WithFeed(table, 0))
 	}
-	forced := append(common[:len(common):len(common)], secrets.WithTTL(minRefresh), secrets.WithNegativeTTL(minRefresh), secrets.WithMaxStale(0))
-	parameters := append(c.Parameters.options(c), secrets.WithRegion(aws.Region), secrets.WithFailover(), secrets.WithAPI(parameterBodies(aws)))
-	parameters = append(parameters, more...)
+	ofParameters := append(c.Parameters.options(c), secrets.WithRegion(aws.Region), secrets.WithFailover(), secrets.WithAPI(parameterBodies(aws)))
 
 	var (
 		o   readers
-		err [3]error
+		err [2]error
 	)
-	o.secrets, err[0] = newReader(ctx, c.Secrets.Cached, cached)
-	o.forced, err[1] = newReader(ctx, c.Secrets.Cached, forced)
-	o.parameters, err[2] = newReader(ctx, c.Parameters.Cached, parameters)
+	o.secrets, err[0] = newReader(ctx, c.Secrets.Cached, append(ofSecrets, more...))
+	o.parameters, err[1] = newReader(ctx, c.Parameters.Cached, append(ofParameters, more...))
 	if err := errors.Join(err[:]...); err != nil {
 		return nil, err
 	}
@@ -219,10 +189,9 @@ func (u uncached) Get(ctx context.Context, id string, which ...secrets.Selector)
 	return secret, errors.Join(err, client.Close())
 }
 
-func (u uncached) Refresh(ctx context.Context, id string) (secrets.Secret, error) {
-	return u.Get(ctx, id)
+func (u uncached) Refresh(ctx context.Context, id string, which ...secrets.Selector) (secrets.Secret, error) {
+	return u.Get(ctx, id, which...)
 }
 
 func (uncached) Prefetch(context.Context, ...string) error { return nil }
-func (uncached) Invalidate(string)                         {}
 func (uncached) Close() error                              { return nil }

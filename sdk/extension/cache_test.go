@@ -294,8 +294,7 @@ func TestTheCacheFollowsTheFeed(t *testing.T) {
 	s := startServices(t)
 	cache := s.cache(t, map[string]string{"SECRETS_FEED_TABLE": "changes"})
 	now := time.Now()
-	cache.now = func() time.Time { return now }
-	cache.options = []secrets.Option{secrets.WithClock(cache.now)}
+	cache.options = []secrets.Option{secrets.WithClock(func() time.Time { return now })}
 	h := newTestHandler(cache, io.Discard)
 	s.store.Put("a", "one")
 	require.Contains(t, get(h, http.MethodGet, "/v1/a").Body.String(), `"SecretString":"one"`)
@@ -352,7 +351,7 @@ func TestAPanicInACallEndsTheRequestOnly(t *testing.T) {
 		return client
 	}
 	cache := NewCache(Config{Prefetch: []string{"a", "b"}}, nil)
-	cache.readers = &readers{secrets: reader(bodies{broken{}}), forced: reader(bodies{broken{}}), parameters: reader(parameters{broken{}})}
+	cache.readers = &readers{secrets: reader(bodies{broken{}}), parameters: reader(parameters{broken{}})}
 	var log strings.Builder
 	h := newTestHandler(cache, &log)
 	for _, path := range []string{"/v1/a", "/v1/a?refreshNow=1", "/v1/a?refreshNow=1&versionStage=b", "/systemsmanager/parameters/get?name=p"} {
@@ -371,7 +370,7 @@ func BenchmarkHit(b *testing.B) {
 	client, err := secrets.New(context.Background(), secrets.WithRegion(secretstest.Region), secrets.WithAPI(func(region string) secrets.API { return bodies{store.API(region)} }))
 	require.NoError(b, err)
 	cache := NewCache(Config{}, nil)
-	cache.readers = &readers{secrets: client, forced: client, parameters: client}
+	cache.readers = &readers{secrets: client, parameters: client}
 	server := httptest.NewServer(func() http.Handler {
 		h := NewHandler(cache, testToken, slog.New(slog.DiscardHandler))
 		h.Ready()

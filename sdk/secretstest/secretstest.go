@@ -108,11 +108,18 @@ func (s *Store) put(name string, value []byte, binary bool, stage string) string
 		created: s.now(),
 	}
 	secret.versions = append(secret.versions, added)
-	if current := secret.find(secrets.StageCurrent, ""); current != nil && stage == secrets.StageCurrent {
-		secret.label(secrets.StagePrevious, current)
-	}
-	secret.label(stage, added)
+	secret.move(stage, added)
 	return added.id
+}
+
+// Label moves the staging label to a version of the secret, as the end of a
+// rotation does with AWSCURRENT: the version that had that becomes the previous
+// one. There must be such a version.
+func (s *Store) Label(name, stage, versionID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	secret := s.secrets[name]
+	secret.move(stage, secret.find("", versionID))
 }
 
 // Delete schedules the secret for deletion; reads fail as AWS's do. Put brings
@@ -294,7 +301,15 @@ func (s *stored) find(stage, versionID string) *version {
 	return nil
 }
 
-// label moves the staging label to the version.
+// move moves the staging label to the version, and AWSPREVIOUS with AWSCURRENT.
+func (s *stored) move(stage string, to *version) {
+	if current := s.find(secrets.StageCurrent, ""); current != nil && current != to && stage == secrets.StageCurrent {
+		s.label(secrets.StagePrevious, current)
+	}
+	s.label(stage, to)
+}
+
+// label moves the staging label to the version, and no other.
 func (s *stored) label(stage string, to *version) {
 	for _, v := range s.versions {
 		v.stages = slices.DeleteFunc(v.stages, func(have string) bool { return have == stage })
