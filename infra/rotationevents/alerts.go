@@ -141,8 +141,9 @@ func topicPolicy(args Args, topicARN string) policy.Document {
 	}
 }
 
-// alarm registers an alarm that tells the topic when a metric is above 0 and
-// when it no longer is. A time without data is one in which nothing failed.
+// alarm registers an alarm that tells the topic when a metric is above 0, and not
+// when it no longer is: that time has passed doesn't mend what failed. A time
+// without data is one in which nothing failed.
 func (e *RotationEvents) alarm(ctx *pulumi.Context, name string, args Args, alarm cloudwatch.MetricAlarmArgs) error {
 	alarm.ComparisonOperator = pulumi.String("GreaterThanThreshold")
 	alarm.Threshold = pulumi.Float64(0)
@@ -150,7 +151,6 @@ func (e *RotationEvents) alarm(ctx *pulumi.Context, name string, args Args, alar
 	alarm.EvaluationPeriods = pulumi.Int(1)
 	alarm.TreatMissingData = pulumi.String("notBreaching")
 	alarm.AlarmActions = pulumi.Array{e.TopicARN}
-	alarm.OkActions = pulumi.Array{e.TopicARN}
 	alarm.Tags = pulumi.ToStringMap(args.Tags)
 	_, err := cloudwatch.NewMetricAlarm(ctx, name, &alarm, pulumi.Parent(e), pulumi.DeleteBeforeReplace(true))
 	return err
