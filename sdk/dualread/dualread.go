@@ -11,10 +11,20 @@
 //	new      Secrets Manager, else the old place (the default)
 //	compare  the same, and each version is compared with the old place once
 //	old      the old place alone
+//
+// Values are compared by a keyed digest: HMAC-SHA256 under a random key, which
+// each Reader makes for itself and which never leaves the process. So the time
+// that it takes tells nothing of the values, and Result.Digests can be logged:
+// they tell whether one of the places changed, and without the key nobody can
+// try out values against them.
 package dualread
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -69,12 +79,19 @@ type Options struct {
 
 // Result tells how a read went, without its value.
 type Result struct {
-	SecretID string
-	Place    Place // that gave the value; "": none did
-	Compared bool  // both places were read and compared
-	Differ   bool  // they hold different values
-	Err      error // why the new place gave no value, or nil
+	SecretID  string
+	VersionID string // of the secret, if the new place was read
+	Place     Place  // that gave the value; "": none did
+	Compared  bool   // both places were read and compared
+	Differ    bool   // they hold different values
+	Digests   Digests
+	Err       error // why the new place gave no value, or nil
 }
+
+// Digests are those of the compared values, each 16 hexadecimal digits, or "" if
+// they weren't compared. Equal values have equal digests for as long as the
+// Reader lives; those of other Readers are different.
+type Digests struct{ New, Old string }
 
 // Stats counts a Reader's reads.
 type Stats struct {
@@ -91,6 +108,7 @@ type Reader struct {
 	id      string
 	old     Source
 	options Options
+	key     [sha256.Size]byte // of the digests
 
 	mu       sync.Mutex
 	stats    Stats
@@ -100,7 +118,9 @@ type Reader struct {
 // New returns a reader of the secret of that id, which was in the old place
 // before.
 func New(source secrets.Getter, id string, old Source, options Options) *Reader {
-	return &Reader{source: source, id: id, old: old, options: options}
+	r := &Reader{source: source, id: id, old: old, options: options}
+	rand.Read(r.key[:]) // never fails
+	return r
 }
 
 // Value returns the secret's value. It fails if the place that the switch
@@ -139,14 +159,35 @@ func (r *Reader) read(ctx context.Context) (spec.Value, Result, error) {
 		result.Place = PlaceOld
 		return old, result, nil
 	}
-	result.Place = PlaceNew
+	result.Place, result.VersionID = PlaceNew, version
 	if mode == modeCompare && r.toCompare(version) {
 		if old, err := r.readOld(ctx); err == nil {
-			result.Compared, result.Differ = true, !old.Equal(value)
+			r.compare(&result, value, old)
 		}
 	}
 	return value, result, nil
 }
+
+func (r *Reader) compare(result *Result, value, old spec.Value) {
+	a, b := r.digest(value), r.digest(old)
+	const shown = 8 // bytes: enough to tell some values apart, and all that is logged
+	result.Compared, result.Differ = true, !hmac.Equal(a, b)
+	result.Digests = Digests{New: hex.EncodeToString(a[:shown]), Old: hex.EncodeToString(b[:shown])}
+}
+
+func (r *Reader) digest(value spec.Value) []byte {
+	text := value.Reveal()
+	defer clear(text)
+	mac := hmac.New(sha256.New, r.key[:])
+	mac.Write(text)
+	return mac.Sum(nil)
+}
+
+// String tells which secret is read, so that no format shows the key.
+func (r *Reader) String() string { return fmt.Sprintf("dual read of secret %q", r.id) }
+
+// GoString is String.
+func (r *Reader) GoString() string { return r.String() }
 
 func (r *Reader) readOld(ctx context.Context) (spec.Value, error) {
 	value, err := r.old(ctx)

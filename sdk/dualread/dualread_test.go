@@ -2,7 +2,11 @@ package dualread_test
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,6 +71,10 @@ func TestWhichPlaceIsRead(t *testing.T) {
 			assert.Equal(t, c.place, observed[0].Place)
 			assert.Equal(t, c.compared, observed[0].Compared)
 			assert.Equal(t, c.differ, observed[0].Differ)
+			digests := observed[0].Digests
+			assert.Equal(t, c.compared, digests != dualread.Digests{})
+			assert.Equal(t, c.differ, digests.New != digests.Old)
+			assert.Equal(t, c.place == dualread.PlaceNew, observed[0].VersionID != "")
 			if observed[0].Err != nil {
 				assert.NotContains(t, observed[0].Err.Error(), "new value")
 			}
@@ -99,6 +107,33 @@ func TestEachVersionIsComparedOnce(t *testing.T) {
 		assert.Equal(t, 2, reads)
 		assert.Equal(t, dualread.Stats{New: 20, Compared: 2, Differ: 1}, reader.Stats())
 	})
+}
+
+// The digests in the log are of no use without the key: not the value's hash,
+// and another reader's are others.
+func TestDigestsAreKeyed(t *testing.T) {
+	t.Setenv(spec.EnvDualRead, "compare")
+	t.Setenv("DB_PASSWORD", "value")
+	store := secretstest.New()
+	store.Put(name, "value")
+	client := store.Client(t)
+	seen := map[string]bool{}
+	plain := sha256.Sum256([]byte("value"))
+	unkeyed := hmac.New(sha256.New, make([]byte, sha256.Size))
+	unkeyed.Write([]byte("value"))
+	seen[hex.EncodeToString(plain[:8])], seen[hex.EncodeToString(unkeyed.Sum(nil)[:8])] = true, true
+	for range 3 {
+		reader := dualread.New(client, name, dualread.Env("DB_PASSWORD"), dualread.Options{Observe: func(_ context.Context, r dualread.Result) {
+			assert.Len(t, r.Digests.New, 16)
+			assert.False(t, seen[r.Digests.New])
+			seen[r.Digests.New] = true
+		}})
+		_, err := reader.Value(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, `dual read of secret "acme/prod/shop/db"`, fmt.Sprintf("%+v", reader))
+		assert.Equal(t, reader.String(), fmt.Sprintf("%#v", reader))
+	}
+	assert.Len(t, seen, 5)
 }
 
 func TestTheSwitchNeedsNoRestart(t *testing.T) {
