@@ -3,6 +3,7 @@ package cloudwatch_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -150,7 +151,7 @@ func TestAThousandDataInOneCompressedRequest(t *testing.T) {
 		n += len(page.Metrics)
 	}
 	assert.Equal(t, 1000, n)
-	_, err = w.client.PutMetricData(t.Context(), &cloudwatch.PutMetricDataInput{Namespace: aws.String("Test"), MetricData: append(data, data[0])})
+	_, err = w.client.PutMetricData(t.Context(), &cloudwatch.PutMetricDataInput{Namespace: aws.String("Test"), MetricData: slices.Concat(data, data[:1])})
 	assert.Equal(t, "InvalidParameterValue", code(t, err))
 }
 

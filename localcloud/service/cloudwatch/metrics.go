@@ -117,7 +117,7 @@ func (s *Service) store(p place, d datum) {
 	}
 }
 
-// between sums up the data from from on and before to, of one unit or of all.
+// between sums up the data since from and before to, of one unit or of all.
 func (m *metric) between(from, to time.Time, unit string) summary {
 	var sum summary
 	if m == nil {

@@ -87,14 +87,14 @@ func (s *Service) getMetricStatistics(ctx context.Context, r *api.Request, in *m
 		for _, unit := range m.units(in.Unit) {
 			sum := m.between(start, start.Add(period), unit)
 			d := datapoint{Timestamp: api.NewTime(start), Unit: unit}
-			any := false
+			found := false
 			for _, name := range statistics {
 				if v, ok := sum.statistic(name); ok {
 					d.set(name, v)
-					any = true
+					found = true
 				}
 			}
-			if any {
+			if found {
 				out.Datapoints = append(out.Datapoints, d)
 			}
 		}
@@ -144,7 +144,7 @@ type metricDataInput struct {
 // query is a member of GetMetricData, and of an alarm on several metrics: a
 // metric with a statistic, or arithmetic with the results of others.
 type query struct {
-	Id         string //nolint:revive // AWS's name
+	Id         string
 	Label      string `json:",omitempty"`
 	Expression string `json:",omitempty"`
 	ReturnData *bool  `json:",omitempty"`
@@ -167,7 +167,7 @@ type metricDataOutput struct {
 }
 
 type metricDataResult struct {
-	Id         string //nolint:revive // AWS's name
+	Id         string
 	Label      string
 	Timestamps []*api.Time
 	Values     []float64
@@ -248,7 +248,7 @@ func checkQueries(queries []query) (int, error) {
 	return period, nil
 }
 
-// run computes the queries for the periods from from on and before to. s.mu is
+// run computes the queries for the periods since from and before to. s.mu is
 // held.
 func (s *Service) run(p place, queries []query, from, to time.Time, period time.Duration) (map[string]series, error) {
 	results := map[string]series{}

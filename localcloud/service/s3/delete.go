@@ -80,7 +80,7 @@ func (s *Service) remove(ctx context.Context, r *api.Request, b *bucket, key, id
 type deleteInput struct {
 	XMLName xml.Name `xml:"Delete"`
 	Quiet   bool
-	Object  []struct{ Key, VersionId, ETag string } //nolint:revive // AWS's names
+	Object  []struct{ Key, VersionId, ETag string }
 }
 
 type deleteOutput struct {
@@ -91,14 +91,14 @@ type deleteOutput struct {
 
 type deletedItem struct {
 	Key                   string
-	VersionId             string `xml:",omitempty"` //nolint:revive // AWS's name
+	VersionId             string `xml:",omitempty"`
 	DeleteMarker          bool   `xml:",omitempty"`
-	DeleteMarkerVersionId string `xml:",omitempty"` //nolint:revive // AWS's name
+	DeleteMarkerVersionId string `xml:",omitempty"`
 }
 
 type deleteError struct {
 	Key       string
-	VersionId string `xml:",omitempty"` //nolint:revive // AWS's name
+	VersionId string `xml:",omitempty"`
 	Code      string
 	Message   string
 }

@@ -209,7 +209,7 @@ func decodeToken(token string) (string, error) {
 type versionItem struct {
 	XMLName      xml.Name
 	Key          string
-	VersionId    string //nolint:revive // AWS's name
+	VersionId    string
 	IsLatest     bool
 	LastModified stamp
 	ETag         string `xml:",omitempty"`
@@ -222,9 +222,9 @@ type versionsOutput struct {
 	XMLName             xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ ListVersionsResult"`
 	Name, Prefix        string
 	KeyMarker           string
-	VersionIdMarker     string //nolint:revive // AWS's name
+	VersionIdMarker     string
 	NextKeyMarker       string `xml:",omitempty"`
-	NextVersionIdMarker string `xml:",omitempty"` //nolint:revive // AWS's name
+	NextVersionIdMarker string `xml:",omitempty"`
 	MaxKeys             int
 	EncodingType        string `xml:",omitempty"`
 	IsTruncated         bool

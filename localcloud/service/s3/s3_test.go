@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -220,7 +219,7 @@ func TestConditionalRequests(t *testing.T) {
 	assert.Equal(t, "PreconditionFailed", code(t, err))
 	_, err = w.client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: bucket, Key: aws.String("state"), IfNoneMatch: second.ETag})
 	var status interface{ HTTPStatusCode() int }
-	require.True(t, errors.As(err, &status))
+	require.ErrorAs(t, err, &status)
 	assert.Equal(t, http.StatusNotModified, status.HTTPStatusCode())
 	_, err = w.client.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: bucket, Key: aws.String("state"), IfMatch: first.ETag})
 	assert.Equal(t, "PreconditionFailed", code(t, err))

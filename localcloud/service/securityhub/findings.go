@@ -134,7 +134,7 @@ type importOutput struct {
 }
 
 type importError struct {
-	Id, ErrorCode, ErrorMessage string //nolint:revive // AWS's names
+	Id, ErrorCode, ErrorMessage string
 }
 
 // importFindings takes those that are in order and tells what is wrong with the
@@ -224,8 +224,8 @@ func (h *hub) take(f finding, r *api.Request) {
 // filters are those that GetFindings knows here. Values of one are alternatives;
 // the filters must all hold.
 type filters struct {
-	Id, ProductArn, GeneratorId, AwsAccountId, Title, SeverityLabel, RecordState []stringFilter //nolint:revive // AWS's names
-	ComplianceStatus, WorkflowStatus, ResourceId, ResourceType                   []stringFilter //nolint:revive // AWS's names
+	Id, ProductArn, GeneratorId, AwsAccountId, Title, SeverityLabel, RecordState []stringFilter
+	ComplianceStatus, WorkflowStatus, ResourceId, ResourceType                   []stringFilter
 }
 
 type stringFilter struct{ Comparison, Value string }
