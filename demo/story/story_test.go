@@ -85,7 +85,7 @@ func TestNoLoginFailsThroughThreeRotations(t *testing.T) {
 	t.Log(out.String())
 	require.NoError(t, err)
 	assert.Contains(t, out.String(), "3 succeeded, 0 failed")
-	assert.Contains(t, out.String(), "the key before and the new one are both accepted")
+	assert.Contains(t, out.String(), "the old and the new one are accepted")
 }
 
 // rotator drives one rotation at a time and looks at how it ended.
