@@ -27,7 +27,7 @@ require (
 	pgregory.net/rapid v1.3.0
 )
 
-require go.yaml.in/yaml/v3 v3.0.5 // indirect
+require go.yaml.in/yaml/v3 v3.0.6 // indirect
 
 require (
 	github.com/BurntSushi/toml v1.6.0 // indirect

@@ -26,6 +26,13 @@ var imports = map[string]struct {
 	"bench":      {[]string{"*"}, ""},
 }
 
+// isTestSupport tells of packages that only tests import, by their name and
+// place: internal/rotatortest. They may import what tests may.
+func isTestSupport(name string) bool {
+	folder := path.Dir(name)
+	return strings.HasSuffix(folder, "test") && path.Base(path.Dir(folder)) == "internal"
+}
+
 // checkImports applies the table of imports.
 func checkImports(t *tree) []Violation {
 	var violations []Violation
@@ -34,7 +41,7 @@ func checkImports(t *tree) []Violation {
 		rule := imports[part]
 		for _, spec := range f.syntax.Imports {
 			imported, ours := strings.CutPrefix(unquote(spec.Path.Value), Prefix)
-			if !ours || partOf(imported) == part || allows(rule.allowed, imported) {
+			if !ours || partOf(imported) == part || allows(rule.allowed, imported) || isTestSupport(f.name) {
 				continue
 			}
 			because := rule.because

@@ -13,18 +13,19 @@ import (
 // is wider than the table of imports, because a go.mod counts for tests too. A
 // module without a row may require none. "*" is every module.
 var requires = map[string][]string{
-	"sdk":               nil,
-	"sdk/integration":   {"sdk", "localcloud"},
-	"sdk/otelsecrets":   {"sdk"},
-	"rotators":          {"sdk", "localcloud"},
-	"auditor":           {"sdk", "localcloud"},
-	"migrator":          {"sdk", "localcloud"},
-	"infra":             {"sdk", "localcloud", "localcloud/pulumi"},
-	"localcloud":        nil,
-	"localcloud/pulumi": {"localcloud"},
-	"magefiles":         nil,
-	"demo":              {"*"},
-	"bench":             {"*"},
+	"sdk":                  nil,
+	"sdk/integration":      {"sdk", "localcloud"},
+	"sdk/otelsecrets":      {"sdk"},
+	"rotators":             {"sdk", "localcloud"},
+	"rotators/integration": {"rotators", "sdk", "localcloud"},
+	"auditor":              {"sdk", "localcloud"},
+	"migrator":             {"sdk", "localcloud"},
+	"infra":                {"sdk", "localcloud", "localcloud/pulumi"},
+	"localcloud":           nil,
+	"localcloud/pulumi":    {"localcloud"},
+	"magefiles":            nil,
+	"demo":                 {"*"},
+	"bench":                {"*"},
 }
 
 // toolsFolder holds the modules of tools, each with versions of its own, so they

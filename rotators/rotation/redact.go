@@ -1,9 +1,13 @@
 package rotation
 
 import (
+	"cmp"
 	"context"
+	"encoding/base64"
 	"encoding/json"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/aistudio/secrets/sdk/spec"
@@ -62,29 +66,53 @@ func (e redactedError) Unwrap() error { return e.err }
 // named are the keys of a secret's JSON object that aren't secret themselves.
 var named = []string{
 	"engine", "host", "port", "username", "dbname", "masterarn", "ssl", "id", "client_id", "token_url", "scope", "expires_at",
+	"token_endpoint_auth_method", "introspection_url", "resource_url", "revocation_url", "registration_client_uri",
 }
 
 // shortest is the least length of what is looked for: less is found everywhere.
 const shortest = 4
 
 // revealing lists what mustn't be seen of the values, the longest first: each as
-// a whole and, if it is a JSON object, its strings.
+// a whole and, if it is JSON, its strings, as they are and as they are usually
+// escaped.
 func revealing(values []spec.Value) []string {
 	var all []string
+	add := func(text string) {
+		if len(text) < shortest {
+			return
+		}
+		quoted, _ := json.Marshal(text) // strings only
+		all = append(all, text,
+			strings.Trim(strconv.Quote(text), `"`), strings.Trim(string(quoted), `"`),
+			url.QueryEscape(text), url.PathEscape(text),
+			base64.StdEncoding.EncodeToString([]byte(text)), base64.RawURLEncoding.EncodeToString([]byte(text)))
+	}
 	for _, v := range values {
 		text := v.RevealString()
-		all = append(all, text)
-		var object map[string]any
-		if json.Unmarshal([]byte(text), &object) != nil {
-			continue
+		add(text)
+		var document any
+		if json.Unmarshal([]byte(text), &document) == nil {
+			addStrings(document, add)
 		}
-		for key, member := range object {
-			if s, ok := member.(string); ok && !slices.Contains(named, key) {
-				all = append(all, s)
+	}
+	slices.SortFunc(all, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
+	return slices.Compact(all)
+}
+
+// addStrings adds the strings of a JSON document, but for those that are named.
+func addStrings(document any, add func(string)) {
+	switch document := document.(type) {
+	case string:
+		add(document)
+	case []any:
+		for _, element := range document {
+			addStrings(element, add)
+		}
+	case map[string]any:
+		for key, member := range document {
+			if !slices.Contains(named, key) {
+				addStrings(member, add)
 			}
 		}
 	}
-	all = slices.DeleteFunc(all, func(s string) bool { return len(s) < shortest })
-	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
-	return all
 }

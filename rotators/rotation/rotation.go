@@ -32,6 +32,9 @@ const (
 	stagePrevious = "AWSPREVIOUS"
 )
 
+// stageNewest is this package's own label; see Consuming.
+const stageNewest = "NEWEST"
+
 // traceVariable holds the X-Ray trace that Lambda made for the invocation. A
 // step is one invocation, so Lambda's own segment is the step's; the log names
 // it (Lambda developer guide, "Defined runtime environment variables").
@@ -47,6 +50,9 @@ const (
 	// the time that the infrastructure gives a rotation function.
 	defaultSeedPatience = 30 * time.Second
 )
+
+// errOutOfTime is why a step ends just before Lambda would end it.
+var errOutOfTime = errors.New("the function's time is nearly over; Secrets Manager will try the rotation again: raise the timeout if it happens often")
 
 // Options of a Rotator. The zero value is fine.
 type Options struct {
@@ -76,12 +82,13 @@ type Feed interface {
 // Rotator rotates secrets of one kind. It is safe for concurrent use if its
 // Target is.
 type Rotator struct {
-	store   store
-	target  Target
-	kind    spec.Kind
-	log     *slog.Logger
-	metrics *emf.Writer
-	feed    Feed
+	store     store
+	target    Target
+	consuming bool
+	kind      spec.Kind
+	log       *slog.Logger
+	metrics   *emf.Writer
+	feed      Feed
 
 	seedPatience time.Duration
 }
@@ -97,8 +104,9 @@ func New(client secretsManager, target Target, options Options) *Rotator {
 	if patience == 0 {
 		patience = defaultSeedPatience
 	}
+	_, consuming := target.(Consuming)
 	return &Rotator{
-		store: store{client: client}, target: redacting{target}, kind: options.Kind,
+		store: store{client: client}, target: redacting{target}, consuming: consuming, kind: options.Kind,
 		log: log, metrics: options.Metrics, feed: options.Feed, seedPatience: patience,
 	}
 }
@@ -110,7 +118,7 @@ func New(client secretsManager, target Target, options Options) *Rotator {
 func (r *Rotator) Handle(ctx context.Context, event json.RawMessage) (*spec.SeedResult, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-lastWords))
+		ctx, cancel = context.WithDeadlineCause(ctx, deadline.Add(-lastWords), errOutOfTime)
 		defer cancel()
 	}
 	start := time.Now()
@@ -137,6 +145,9 @@ func (r *Rotator) Handle(ctx context.Context, event json.RawMessage) (*spec.Seed
 	log = log.With("duration", took)
 	r.measure(ctx, log, request.step, took, err)
 	if err != nil {
+		if cause := context.Cause(ctx); errors.Is(cause, errOutOfTime) {
+			err = fmt.Errorf("%w: %w", cause, err)
+		}
 		err = fmt.Errorf("%s of %s: %w", request.step, request.secretID, err)
 		log.ErrorContext(ctx, "step failed", "error", err, "passing", !errors.Is(err, ErrDefinite))
 		return nil, err
@@ -197,12 +208,21 @@ func (r *Rotator) create(ctx context.Context, secret secret, request request) er
 	case !errors.Is(err, errNoValue):
 		return err
 	}
-	value, err := r.generate(ctx, GenerateRequest{SecretARN: secret.arn, Token: request.token, Current: current.Value})
+	generation := GenerateRequest{SecretARN: secret.arn, Token: request.token, Current: current.Value}
+	stages := []string{stagePending}
+	if r.consuming {
+		newest, err := r.store.newest(ctx, secret, current)
+		if err != nil {
+			return err
+		}
+		generation.Newest, stages = newest.Value, append(stages, stageNewest)
+	}
+	value, err := r.generate(ctx, generation)
 	if err != nil {
 		return err
 	}
 	pending := version{Value: value, binary: current.binary}
-	err = r.store.put(ctx, secret.arn, request.token, pending, stagePending, request.rotationToken)
+	err = r.store.put(ctx, secret.arn, request.token, pending, stages, request.rotationToken)
 	if errors.Is(err, errOtherValue) {
 		// An earlier run stored a value that couldn't be read yet: it stays.
 		_, err = r.store.readSoon(ctx, secret.arn, request.token, stagePending)

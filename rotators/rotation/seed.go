@@ -64,7 +64,7 @@ func (r *Rotator) seed(ctx context.Context, request spec.SeedRequest) (*spec.See
 	if err := r.applyFirst(ctx, secret.arn, token, value); err != nil {
 		return nil, err
 	}
-	err = r.store.put(ctx, secret.arn, token, version{Value: value}, stageCurrent, spec.Value{})
+	err = r.store.put(ctx, secret.arn, token, version{Value: value}, []string{stageCurrent}, spec.Value{})
 	if errors.Is(err, errOtherValue) {
 		return result, r.reseed(ctx, secret.arn, token)
 	}

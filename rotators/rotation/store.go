@@ -32,13 +32,15 @@ type secret struct {
 	arn      string
 	current  string // id of the version; "" when there is none
 	previous string
+	newest   string
 	versions map[string][]string // stages by id
 }
 
 // version is a value and in which of the two fields it is kept.
 type version struct {
 	spec.Value
-	binary bool
+	binary  bool
+	created time.Time
 }
 
 var (
@@ -84,6 +86,9 @@ func (s store) describe(ctx context.Context, id string) (secret, bool, error) {
 		}
 		if slices.Contains(stages, stagePrevious) {
 			found.previous = id
+		}
+		if slices.Contains(stages, stageNewest) {
+			found.newest = id
 		}
 	}
 	return found, output.RotationEnabled == nil || *output.RotationEnabled, nil
@@ -133,9 +138,9 @@ func (s store) read(ctx context.Context, arn, versionID, stage string) (version,
 	case err != nil:
 		return version{}, classify(doing, err)
 	case output.SecretString != nil:
-		return version{Value: spec.ValueString(*output.SecretString)}, nil
+		return version{Value: spec.ValueString(*output.SecretString), created: aws.ToTime(output.CreatedDate)}, nil
 	default:
-		return version{Value: spec.NewValue(output.SecretBinary), binary: true}, nil
+		return version{Value: spec.NewValue(output.SecretBinary), binary: true, created: aws.ToTime(output.CreatedDate)}, nil
 	}
 }
 
@@ -167,10 +172,28 @@ func (s store) previous(ctx context.Context, secret secret) (version, error) {
 	return found, err
 }
 
-// put stores a value as a version with a stage. errOtherValue: the version has
+// newest returns the value of a rotation that made one after the current and
+// never finished, or an empty one.
+func (s store) newest(ctx context.Context, secret secret, current version) (version, error) {
+	if secret.newest == "" || secret.newest == secret.current {
+		return version{}, nil
+	}
+	found, err := s.read(ctx, secret.arn, secret.newest, stageNewest)
+	switch {
+	case errors.Is(err, errNoValue):
+		return version{}, nil
+	case err != nil:
+		return version{}, err
+	case !found.created.After(current.created):
+		return version{}, nil // somebody has put another value since
+	}
+	return found, nil
+}
+
+// put stores a value as a version with stages. errOtherValue: the version has
 // another one.
-func (s store) put(ctx context.Context, arn, token string, value version, stage string, rotationToken spec.Value) error {
-	input := &secretsmanager.PutSecretValueInput{SecretId: &arn, ClientRequestToken: &token, VersionStages: []string{stage}}
+func (s store) put(ctx context.Context, arn, token string, value version, stages []string, rotationToken spec.Value) error {
+	input := &secretsmanager.PutSecretValueInput{SecretId: &arn, ClientRequestToken: &token, VersionStages: stages}
 	if value.binary {
 		input.SecretBinary = value.Reveal()
 	} else {

@@ -47,6 +47,16 @@ type Target interface {
 	Retire(ctx context.Context, request RetireRequest) (RetireResponse, error)
 }
 
+// Consuming is implemented by targets that use up a value to make the next one,
+// as servers do whose refresh tokens can be used once. Their values also get the
+// staging label NEWEST, which outlives a rotation that is cancelled or given up,
+// so that the next one goes on from there and not from a value that is used up.
+type Consuming interface {
+	Target
+	// Consumes does nothing: it marks the target.
+	Consumes()
+}
+
 // GenerateRequest asks for the value of a version.
 type GenerateRequest struct {
 	SecretARN string
@@ -57,6 +67,9 @@ type GenerateRequest struct {
 	Attempt int
 	// Current is empty for a seed.
 	Current spec.Value
+	// Newest is, for a Consuming target, the value of a rotation that made one
+	// after Current and never finished. Empty: there is none.
+	Newest spec.Value
 	// Seed is nil for a rotation.
 	Seed *spec.SeedRequest
 }

@@ -51,6 +51,7 @@ type event struct {
 		ErrorCode         string    `json:"errorCode"`
 		RequestParameters struct {
 			SecretID        string   `json:"secretId"`
+			RequestToken    string   `json:"clientRequestToken"`
 			VersionStage    string   `json:"versionStage"`
 			VersionStages   []string `json:"versionStages"`
 			MoveToVersionID string   `json:"moveToVersionId"`
@@ -81,13 +82,17 @@ func (w *Writer) Handle(ctx context.Context, raw json.RawMessage) error {
 		log.ErrorContext(ctx, "the rotation feed wasn't told", "secret", change.SecretID, "error", err)
 		return err
 	}
+	if e.Detail.EventTime.IsZero() {
+		log.InfoContext(ctx, "the rotation feed was told", "secret", change.SecretID)
+		return nil
+	}
 	lag := max(w.now().Sub(e.Detail.EventTime), 0)
 	log.InfoContext(ctx, "the rotation feed was told", "secret", change.SecretID, "lag", lag)
 	return w.metrics.Write(nil, emf.Metric{Name: spec.MetricFeedLag, Unit: emf.Milliseconds, Value: float64(lag.Milliseconds())})
 }
 
-// change is what the event says, or why it says nothing. The version is known
-// only where a label was moved; elsewhere it is empty, which makes caches look.
+// change is what the event says, or why it says nothing. Where the version isn't
+// known it is empty, which makes caches look.
 func (e event) change() (change secrets.Change, why string) {
 	d := e.Detail
 	switch {
@@ -104,6 +109,7 @@ func (e event) change() (change secrets.Change, why string) {
 		if stages := d.RequestParameters.VersionStages; len(stages) > 0 && !slices.Contains(stages, current) {
 			return change, "the new version isn't current"
 		}
+		change.VersionID = d.RequestParameters.RequestToken // is the new version's id
 	case "UpdateSecretVersionStage":
 		if d.RequestParameters.VersionStage != current {
 			return change, "another label than AWSCURRENT was moved"

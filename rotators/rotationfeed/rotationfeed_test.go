@@ -41,8 +41,8 @@ func TestWhatChangesACurrentVersion(t *testing.T) {
 		},
 		"a rotation that began": {`{"source":"aws.secretsmanager","detail":{"eventName":"RotationStarted","additionalEventData":{"SecretId":"` + arn + `"}}}`, nil},
 		"a new value by hand": {
-			`{"source":"aws.secretsmanager","detail":{"eventName":"PutSecretValue","requestParameters":{"secretId":"acme/dev/shop/db"}}}`,
-			[]secrets.Change{{SecretID: "acme/dev/shop/db"}},
+			`{"source":"aws.secretsmanager","detail":{"eventName":"PutSecretValue","requestParameters":{"secretId":"acme/dev/shop/db","clientRequestToken":"v"}}}`,
+			[]secrets.Change{{SecretID: "acme/dev/shop/db", VersionID: "v"}},
 		},
 		"a pending value":   {`{"source":"aws.secretsmanager","detail":{"eventName":"PutSecretValue","requestParameters":{"secretId":"x","versionStages":["AWSPENDING"]}}}`, nil},
 		"a current value":   {`{"source":"aws.secretsmanager","detail":{"eventName":"PutSecretValue","requestParameters":{"secretId":"x","versionStages":["a","AWSCURRENT"]}}}`, []secrets.Change{{SecretID: "x"}}},

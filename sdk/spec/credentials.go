@@ -75,8 +75,9 @@ func (k APIKey) Encode() (Value, error) {
 
 // OAuth is the value of an OAuth secret: a client's credentials and the tokens
 // they gave. The JSON keys are RFC 6749's (client_id, client_secret, scope,
-// access_token, refresh_token), token_url for the token endpoint, and
-// expires_at, the access token's end as an RFC 3339 time. Other keys are kept.
+// access_token, refresh_token), token_url for the token endpoint, expires_at,
+// the access token's end as an RFC 3339 time, and RFC 7592's
+// registration_client_uri and registration_access_token. Other keys are kept.
 type OAuth struct {
 	TokenURL     string
 	ClientID     string
@@ -85,6 +86,9 @@ type OAuth struct {
 	AccessToken  Value     // empty: absent
 	RefreshToken Value     // empty: absent
 	ExpiresAt    time.Time // zero: absent
+
+	RegistrationURL   string // where the client's registration is changed; "": absent
+	RegistrationToken Value  // that lets one do so; empty: absent
 
 	source Value // the document that was parsed, for what Encode keeps
 }
@@ -96,7 +100,7 @@ func ParseOAuth(v Value) (OAuth, error) {
 		return OAuth{}, fmt.Errorf("oauth secret: %w", err)
 	}
 	o := OAuth{source: v}
-	var clientSecret, accessToken, refreshToken string
+	var clientSecret, accessToken, refreshToken, registrationToken string
 	var errs []error
 	for _, text := range []struct {
 		key string
@@ -104,6 +108,7 @@ func ParseOAuth(v Value) (OAuth, error) {
 	}{
 		{"token_url", &o.TokenURL}, {"client_id", &o.ClientID}, {"client_secret", &clientSecret},
 		{"scope", &o.Scope}, {"access_token", &accessToken}, {"refresh_token", &refreshToken},
+		{"registration_client_uri", &o.RegistrationURL}, {"registration_access_token", &registrationToken},
 	} {
 		if *text.to, err = readString(members.get(text.key)); err != nil {
 			errs = append(errs, fmt.Errorf("key %q: %w", text.key, err))
@@ -116,6 +121,7 @@ func ParseOAuth(v Value) (OAuth, error) {
 		return OAuth{}, fmt.Errorf("oauth secret: %w", err)
 	}
 	o.ClientSecret, o.AccessToken, o.RefreshToken = ValueString(clientSecret), ValueString(accessToken), ValueString(refreshToken)
+	o.RegistrationToken = ValueString(registrationToken)
 	return o, nil
 }
 
@@ -127,6 +133,7 @@ func (o OAuth) Encode() (Value, error) {
 	for _, text := range []struct{ key, s string }{
 		{"token_url", o.TokenURL}, {"client_id", o.ClientID}, {"client_secret", o.ClientSecret.RevealString()},
 		{"scope", o.Scope}, {"access_token", o.AccessToken.RevealString()}, {"refresh_token", o.RefreshToken.RevealString()},
+		{"registration_client_uri", o.RegistrationURL}, {"registration_access_token", o.RegistrationToken.RevealString()},
 	} {
 		f, err := stringField(text.key, text.s)
 		errs = append(errs, err)

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -188,14 +189,23 @@ func (e *Estate) CreateSecret(name, value string) string {
 	return *secret.ARN
 }
 
-// Run makes the rotator the function's code: the target's requests and those
-// to AWS go through the killer.
+// Run makes the rotator the function's code: the target's requests and those to
+// AWS go through the killer. A rotator that was killed is made anew, as Lambda
+// starts another process.
 func (e *Estate) Run(k *Killer, target func(*secretsmanager.Client) rotation.Target) {
 	config := e.Cloud.Config(region)
 	config.HTTPClient = &http.Client{Transport: k}
 	client := secretsmanager.NewFromConfig(config)
 	log := slog.New(slog.NewJSONHandler(e.Logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	e.handle = survive(rotation.New(client, target(client), rotation.Options{Logger: log}).Handle)
+	start := func() *rotation.Rotator { return rotation.New(client, target(client), rotation.Options{Logger: log}) }
+	rotator := start()
+	e.handle = func(ctx context.Context, event json.RawMessage) (*spec.SeedResult, error) {
+		result, err := survive(rotator.Handle)(ctx, event)
+		if errors.Is(err, ErrDead) {
+			rotator = start()
+		}
+		return result, err
+	}
 }
 
 // Seed asks the rotator for a first value.
