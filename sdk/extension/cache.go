@@ -153,7 +153,7 @@ func (c Config) open(ctx context.Context, aws aws.Config, more []secrets.Option)
 	ofSecrets := append(c.Secrets.options(c), secrets.WithRegion(aws.Region), secrets.WithAPI(secretBodies(aws)))
 	if c.FeedTable != "" {
 		table := feed.NewTable(dynamodb.NewFromConfig(aws), c.FeedTable)
-		ofSecrets = append(ofSecrets, secrets.WithFeed(table, 0))
+		ofSecrets = append(ofSecrets, secrets.WithFeed(table, c.FeedEvery))
 	}
 	ofParameters := append(c.Parameters.options(c), secrets.WithRegion(aws.Region), secrets.WithFailover(), secrets.WithAPI(parameterBodies(aws)))
 

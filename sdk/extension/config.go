@@ -20,10 +20,15 @@ const (
 	maxEntries         = 1000
 	defaultConnections = 3
 	maxConnections     = 100
+	minFeedInterval    = time.Second
+	maxFeedInterval    = time.Hour
 
 	// levelNone is above every level that is used.
 	levelNone = slog.Level(100)
 )
+
+// envFeedInterval is the variable of the time between requests to the feed.
+const envFeedInterval = "SECRETS_FEED_INTERVAL"
 
 // Config is what the environment says. The zero values of a Service's TTL and
 // timeout, and of Entries, leave it to the SDK's variables and defaults.
@@ -34,9 +39,10 @@ type Config struct {
 	Entries     int // values kept of each service
 	Secrets     Service
 	Parameters  Service
-	Prefetch    []string // ids of secrets
-	FeedTable   string   // "": no rotation feed
-	RuntimeAPI  string   // host and port of Lambda's API; "": not in Lambda
+	Prefetch    []string      // ids of secrets
+	FeedTable   string        // "": no rotation feed
+	FeedEvery   time.Duration // between requests to it; 0: the SDK's default
+	RuntimeAPI  string        // host and port of Lambda's API; "": not in Lambda
 }
 
 // Service is how one service of AWS is read.
@@ -77,6 +83,7 @@ func ReadConfig(lookup func(string) (string, bool)) (c Config, warnings []string
 
 	c.Prefetch = strings.FieldsFunc(env.text(spec.EnvPrefetch), func(r rune) bool { return r == ',' || r == ' ' })
 	c.FeedTable = env.text(spec.EnvFeedTable)
+	c.FeedEvery = env.duration(envFeedInterval, minFeedInterval, maxFeedInterval)
 	c.RuntimeAPI = env.text("AWS_LAMBDA_RUNTIME_API")
 	return c, warnings
 }
@@ -113,6 +120,25 @@ func (e environment) number(name string, least, most, otherwise int) (n int, set
 		n = within
 	}
 	return n, true
+}
+
+// duration reads a duration as Go writes them and brings it into its range; 0 if
+// there is none.
+func (e environment) duration(name string, least, most time.Duration) time.Duration {
+	text := strings.TrimSpace(e.text(name))
+	if text == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		e.warn("environment variable %s: %q is not a duration such as 30s: it is as if it weren't set", name, text)
+		return 0
+	}
+	if within := min(max(d, least), most); within != d {
+		e.warn("environment variable %s: %s is not from %s to %s: %s is used", name, d, least, most, within)
+		d = within
+	}
+	return d
 }
 
 func (e environment) boolean(name string, otherwise bool) bool {

@@ -54,6 +54,10 @@ func TestReadConfig(t *testing.T) {
 		"AWS's level is first": {variables: map[string]string{"SECRETS_LOG_LEVEL": "error", prefix + "LOG_LEVEL": "warn"}, change: func(c *Config) { c.Level = slog.LevelWarn }},
 		"prefetch":             {variables: map[string]string{"SECRETS_PREFETCH": "a, b,,c "}, change: func(c *Config) { c.Prefetch = []string{"a", "b", "c"} }},
 		"feed":                 {variables: map[string]string{"SECRETS_FEED_TABLE": "changes"}, change: func(c *Config) { c.FeedTable = "changes" }},
+		"feed's interval":      {variables: map[string]string{"SECRETS_FEED_INTERVAL": " 5s"}, change: func(c *Config) { c.FeedEvery = 5 * time.Second }},
+		"feed asked too often": {variables: map[string]string{"SECRETS_FEED_INTERVAL": "1ms"}, change: func(c *Config) { c.FeedEvery = time.Second }, warning: "1s is used"},
+		"feed asked too late":  {variables: map[string]string{"SECRETS_FEED_INTERVAL": "2h"}, change: func(c *Config) { c.FeedEvery = time.Hour }, warning: "1h0m0s is used"},
+		"interval of a number": {variables: map[string]string{"SECRETS_FEED_INTERVAL": "30"}, change: func(*Config) {}, warning: "is not a duration"},
 		"in Lambda":            {variables: map[string]string{"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001"}, change: func(c *Config) { c.RuntimeAPI = "127.0.0.1:9001" }},
 	} {
 		t.Run(name, func(t *testing.T) {

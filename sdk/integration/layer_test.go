@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -55,16 +56,19 @@ var programs = sync.OnceValues(func() (map[string][]byte, error) {
 	return built, nil
 })
 
-func zipOf(t *testing.T, name string, content []byte) []byte {
+// zipOf returns a zip of executable files.
+func zipOf(t *testing.T, files map[string][]byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
-	header := &zip.FileHeader{Name: name, Method: zip.Deflate}
-	header.SetMode(0o755)
-	file, err := w.CreateHeader(header)
-	require.NoError(t, err)
-	_, err = file.Write(content)
-	require.NoError(t, err)
+	for name, content := range files {
+		header := &zip.FileHeader{Name: name, Method: zip.Deflate}
+		header.SetMode(0o755)
+		file, err := w.CreateHeader(header)
+		require.NoError(t, err)
+		_, err = file.Write(content)
+		require.NoError(t, err)
+	}
 	require.NoError(t, w.Close())
 	return b.Bytes()
 }
@@ -73,14 +77,24 @@ func zipOf(t *testing.T, name string, content []byte) []byte {
 type function struct {
 	*cloud
 	lambda *lambda.Client
+	port   string // of the layer
 }
 
+// startFunction makes the function of the folder function.
 func startFunction(t *testing.T, variables map[string]string) *function {
 	t.Helper()
 	built, err := programs()
 	require.NoError(t, err)
+	return startFunctionOf(t, zipOf(t, map[string][]byte{"bootstrap": built["bootstrap"]}), variables)
+}
+
+// startFunctionOf makes a function of that deployment package.
+func startFunctionOf(t *testing.T, code []byte, variables map[string]string) *function {
+	t.Helper()
+	built, err := programs()
+	require.NoError(t, err)
 	c := startCloud(t)
-	f := &function{cloud: c, lambda: lambda.NewFromConfig(c.Config(primary))}
+	f := &function{cloud: c, lambda: lambda.NewFromConfig(c.Config(primary)), port: freePort(t)}
 
 	users := iam.NewFromConfig(c.Config(primary))
 	role, err := users.CreateRole(t.Context(), &iam.CreateRoleInput{RoleName: aws.String("shop"), AssumeRolePolicyDocument: aws.String(
@@ -89,15 +103,14 @@ func startFunction(t *testing.T, variables map[string]string) *function {
 	_, err = users.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: aws.String("shop"), PolicyName: aws.String("read"), PolicyDocument: aws.String(
 		`{"Version":"2012-10-17","Statement":[
 			{"Effect":"Allow","Action":"logs:*","Resource":"*"},
-			{"Effect":"Allow","Action":"ssm:GetParameter","Resource":"*"},
+			{"Effect":"Allow","Action":["ssm:GetParameter","dynamodb:Query"],"Resource":"*"},
 			{"Effect":"Allow","Action":["secretsmanager:GetSecretValue","secretsmanager:BatchGetSecretValue"],"Resource":"*"}]}`)})
 	require.NoError(t, err)
 
 	layer, err := f.lambda.PublishLayerVersion(t.Context(), &lambda.PublishLayerVersionInput{
-		LayerName: aws.String("secrets"), Content: &types.LayerVersionContentInput{ZipFile: zipOf(t, "extensions/"+extensionName, built[extensionName])},
+		LayerName: aws.String("secrets"), Content: &types.LayerVersionContentInput{ZipFile: zipOf(t, map[string][]byte{"extensions/" + extensionName: built[extensionName]})},
 	})
 	require.NoError(t, err)
-	variables["PARAMETERS_SECRETS_EXTENSION_HTTP_PORT"] = freePort(t)
 	architecture := types.ArchitectureX8664
 	if runtime.GOARCH == "arm64" {
 		architecture = types.ArchitectureArm64
@@ -105,12 +118,19 @@ func startFunction(t *testing.T, variables map[string]string) *function {
 	_, err = f.lambda.CreateFunction(t.Context(), &lambda.CreateFunctionInput{
 		FunctionName: aws.String("shop"), Role: role.Role.Arn, Runtime: types.RuntimeProvidedal2023, Handler: aws.String("bootstrap"),
 		Architectures: []types.Architecture{architecture}, Timeout: aws.Int32(60), Layers: []string{*layer.LayerVersionArn},
-		Code:        &types.FunctionCode{ZipFile: zipOf(t, "bootstrap", built["bootstrap"])},
-		Environment: &types.Environment{Variables: variables},
+		Code:        &types.FunctionCode{ZipFile: code},
+		Environment: f.environment(variables),
 	})
 	require.NoError(t, err)
 	require.NoError(t, lambda.NewFunctionActiveV2Waiter(f.lambda).Wait(t.Context(), &lambda.GetFunctionInput{FunctionName: aws.String("shop")}, time.Minute))
 	return f
+}
+
+// environment is the function's, with the layer's port.
+func (f *function) environment(variables map[string]string) *types.Environment {
+	all := map[string]string{"PARAMETERS_SECRETS_EXTENSION_HTTP_PORT": f.port}
+	maps.Copy(all, variables)
+	return &types.Environment{Variables: all}
 }
 
 // freePort returns a port that nobody listens on, below those that Linux gives
@@ -234,9 +254,7 @@ func TestTheFunctionOutlivesTheLayer(t *testing.T) {
 // Another program has the port: the Init fails and says so.
 func TestTheLayersPortIsTaken(t *testing.T) {
 	f := startFunction(t, map[string]string{})
-	configuration, err := f.lambda.GetFunctionConfiguration(t.Context(), &lambda.GetFunctionConfigurationInput{FunctionName: aws.String("shop")})
-	require.NoError(t, err)
-	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp4", "127.0.0.1:"+configuration.Environment.Variables["PARAMETERS_SECRETS_EXTENSION_HTTP_PORT"])
+	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp4", "127.0.0.1:"+f.port)
 	require.NoError(t, err)
 	_, failed := f.invoke(t, event{Path: "/ping"})
 	assert.Contains(t, failed, "Extension.InitError: ")
