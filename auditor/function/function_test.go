@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/securityhub"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/stretchr/testify/assert"
@@ -260,4 +261,48 @@ func TestConfiguration(t *testing.T) {
 		_, err := f.Handle(t.Context())
 		require.ErrorContains(t, err, spec.EnvAuditBucket)
 	})
+}
+
+// TestSecurityHub: findings are imported, and archived when they are gone.
+func TestSecurityHub(t *testing.T) {
+	s := newStack(t)
+	hub := securityhub.NewFromConfig(s.cloud.Config(region))
+	s.must(hub.EnableSecurityHub(t.Context(), &securityhub.EnableSecurityHubInput{EnableDefaultStandards: aws.Bool(false)}))
+	s.must(s.secrets.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("loose"), SecretString: aws.String("canary")}))
+	audit := func() {
+		t.Helper()
+		f := s.function()
+		f.Getenv = func(name string) string {
+			return map[string]string{spec.EnvAuditBucket: store, spec.EnvAuditSecurityHub: "true"}[name]
+		}
+		_, err := f.Handle(t.Context())
+		require.NoError(t, err)
+	}
+	// about returns the record states of the findings about the secret, by rule.
+	about := func() map[string]string {
+		t.Helper()
+		states := map[string]string{}
+		pages := securityhub.NewGetFindingsPaginator(hub, &securityhub.GetFindingsInput{})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(t.Context())
+			require.NoError(t, err)
+			for _, f := range page.Findings {
+				assert.NotContains(t, *f.Description, "canary")
+				if strings.Contains(*f.Resources[0].Id, ":secret:loose-") {
+					states[strings.TrimPrefix(*f.GeneratorId, "secrets-auditor/")] = string(f.RecordState) + " " + string(f.Compliance.Status)
+				}
+			}
+		}
+		return states
+	}
+	audit()
+	require.Equal(t, map[string]string{
+		"tags-missing": "ACTIVE FAILED", "name-outside-scheme": "ACTIVE FAILED", "unmanaged": "ACTIVE FAILED", "key-default": "ACTIVE FAILED",
+	}, about())
+	s.must(s.secrets.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("loose"), ForceDeleteWithoutRecovery: aws.Bool(true)}))
+	require.NoError(t, s.cloud.Settle(t.Context()))
+	audit()
+	require.Equal(t, map[string]string{
+		"tags-missing": "ARCHIVED PASSED", "name-outside-scheme": "ARCHIVED PASSED", "unmanaged": "ARCHIVED PASSED", "key-default": "ARCHIVED PASSED",
+	}, about())
 }

@@ -37,16 +37,14 @@ func reviewID(arn string, expected []string) uint64 {
 	return binary.BigEndian.Uint64(sum[:8])
 }
 
-func (r *Reviewed) find(id uint64) (time.Time, bool) {
+func (r *Reviewed) find(id uint64) (index int, found bool) {
 	if r == nil {
-		return time.Time{}, false
+		return 0, false
 	}
-	i, found := slices.BinarySearchFunc(r.Clean, id, func(x Review, id uint64) int { return cmp.Compare(x.ID, id) })
-	if !found {
-		return time.Time{}, false
-	}
-	return time.Unix(int64(r.Clean[i].Day)*86400, 0).UTC(), true
+	return slices.BinarySearchFunc(r.Clean, id, func(x Review, id uint64) int { return cmp.Compare(x.ID, id) })
 }
+
+func (r Review) read() time.Time { return time.Unix(int64(r.Day)*86400, 0).UTC() }
 
 // policyChanges asks the trail whose resource policy has changed since the last
 // run.
@@ -96,7 +94,8 @@ type policyReads struct {
 	blind    bool            // the trail didn't say what has changed
 
 	mu    sync.Mutex
-	clean []Review
+	kept  []bool                                      // those of previous.Clean that still hold
+	clean []Review                                    // read in this run
 	found map[string]facts.Fact[facts.ResourcePolicy] // by ARN: those that open something or couldn't be read
 }
 
@@ -105,40 +104,51 @@ func (x *policyChanges) plan() *policyReads {
 	if p := x.opts.Previous; p != nil && x.opts.Now.Sub(p.Time) > trail.Keeps-trailDelay {
 		reads.previous = nil
 	}
+	if reads.previous != nil {
+		reads.kept = make([]bool, len(reads.previous.Clean))
+	}
 	return reads
 }
 
-// known reports whether the last runs' review of the secret still holds.
+// known reports whether the last runs' review of the secret still holds, and
+// carries it over to the next run.
 func (p *policyReads) known(s *facts.Secret, id uint64) bool {
-	_, reviewed := p.previous.find(id)
+	i, reviewed := p.previous.find(id)
 	switch {
 	case !reviewed || p.changed[s.Name]:
 		return false
-	case p.blind:
-		// Without the trail, any change may have been one of the policy.
-		return s.Changed.Before(p.previous.Time.Add(-trailDelay))
+	case p.blind && !s.Changed.Before(p.previous.Time.Add(-trailDelay)):
+		return false // without the trail, any change may have been one of the policy
 	}
+	p.kept[i] = true
 	return true
 }
 
-// keep carries a review over to the next run.
-func (p *policyReads) keep(id uint64, day time.Time) {
+func (p *policyReads) note(arn string, id uint64, now time.Time, policy facts.Fact[facts.ResourcePolicy]) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.clean = append(p.clean, Review{id, int32(day.Unix() / 86400)})
-}
-
-func (p *policyReads) note(arn string, id uint64, now time.Time, policy facts.Fact[facts.ResourcePolicy]) {
 	if opened, known := policy.Get(); known && opened.Empty() {
-		p.keep(id, now)
+		p.clean = append(p.clean, Review{id, int32(now.Unix() / 86400)})
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.found[arn] = policy
 }
 
+// reviewed returns what is known after the run. It reuses the memory of what was
+// known before.
 func (p *policyReads) reviewed(now time.Time) *Reviewed {
-	slices.SortFunc(p.clean, func(a, b Review) int { return cmp.Compare(a.ID, b.ID) })
-	return &Reviewed{Time: now, Clean: slices.Compact(p.clean)}
+	var all []Review
+	if p.previous != nil {
+		all = p.previous.Clean[:0]
+		for i, review := range p.previous.Clean {
+			if p.kept[i] {
+				all = append(all, review)
+			}
+		}
+		p.previous = nil
+	}
+	all = append(all, p.clean...)
+	p.clean = nil
+	slices.SortFunc(all, func(a, b Review) int { return cmp.Compare(a.ID, b.ID) })
+	return &Reviewed{Time: now, Clean: all}
 }

@@ -35,10 +35,7 @@ func (inv *Inventory) readSingly(ctx context.Context) error {
 		}
 		r := inv.Regions[s.Region]
 		id := reviewID(s.ARN, inv.expected(s.Name))
-		switch day, _ := inv.policies.previous.find(id); {
-		case inv.policies.known(s, id):
-			inv.policies.keep(id, day)
-		case budget.policies > 0:
+		if !inv.policies.known(s, id) && budget.policies > 0 {
 			budget.policies--
 			group.Go(func() error { inv.readPolicy(ctx, r, s.ARN, s.Name, id); return nil })
 		}

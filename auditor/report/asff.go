@@ -66,6 +66,10 @@ const (
 	maxASFFRelated     = 32
 )
 
+// asffTime is exact to the millisecond: an update must be newer than what it
+// updates.
+const asffTime = "2006-01-02T15:04:05.000Z07:00"
+
 // ToASFF writes findings for a hub in a region.
 type ToASFF struct {
 	result *audit.Result
@@ -112,7 +116,7 @@ func (t ToASFF) Resolved(rule, id string, severity finding.Severity, resource fi
 }
 
 func (t ToASFF) base(rule, id string, severity finding.Severity, resource finding.Resource, firstSeen time.Time) ASFF {
-	now := t.result.Time.Format(time.RFC3339)
+	now := t.result.Time.Format(asffTime)
 	a := ASFF{
 		SchemaVersion: "2018-10-08",
 		ID:            "secrets-auditor/" + t.result.Environment + "/" + id,
@@ -129,7 +133,7 @@ func (t ToASFF) base(rule, id string, severity finding.Severity, resource findin
 	}
 	a.Severity.Label = strings.ToUpper(string(severity))
 	if !firstSeen.IsZero() {
-		a.FirstObservedAt = firstSeen.Format(time.RFC3339)
+		a.FirstObservedAt = firstSeen.Format(asffTime)
 		a.CreatedAt = a.FirstObservedAt
 	}
 	if known := t.rules[rule]; known != nil {

@@ -42,8 +42,8 @@ func TestScale(t *testing.T) {
 		dir := t.TempDir()
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "policy.yaml"), []byte("policyReads: 1000000\n"), 0o600))
 		first, second := e.command(program, dir), e.command(program, dir)
-		t.Logf("%d secrets: first run %s, %d calls, %d MB; second run %s, %d calls, %d MB",
-			n, first.took.Round(10*time.Millisecond), first.calls, first.memory>>20, second.took.Round(10*time.Millisecond), second.calls, second.memory>>20)
+		t.Logf("%d secrets: first run %s, %d calls, %d MB; second run %s (%s of it its own), %d calls, %d MB",
+			n, first.took.Round(10*time.Millisecond), first.calls, first.memory>>20, second.took.Round(10*time.Millisecond), second.cpu.Round(10*time.Millisecond), second.calls, second.memory>>20)
 		assert.Equal(t, n, second.secrets)
 		assert.LessOrEqual(t, second.calls, n/100+50)
 		if smallest == 0 {
@@ -56,8 +56,8 @@ func TestScale(t *testing.T) {
 
 type measured struct {
 	secrets, calls int
-	took           time.Duration
-	memory         int // bytes, at its peak
+	took, cpu      time.Duration // cpu: of its own process, the rest is the local cloud's
+	memory         int           // bytes, at its peak
 }
 
 var summary = regexp.MustCompile(`(?m)^(\d+) secrets, .* (\d+) calls to AWS$`)
@@ -81,7 +81,7 @@ func (e *estate) command(program, dir string) measured {
 	require.NotNil(e.t, m, out.String())
 	secrets, _ := strconv.Atoi(m[1])
 	calls, _ := strconv.Atoi(m[2])
-	return measured{secrets, calls, took, <-peak}
+	return measured{secrets, calls, took, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), <-peak}
 }
 
 var highWater = regexp.MustCompile(`(?m)^VmHWM:\s+(\d+) kB$`)

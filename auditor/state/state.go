@@ -47,6 +47,7 @@ type Header struct {
 	Trend  []Point   `json:"trend"` // oldest first, with the last run's
 	// ReviewedUpTo is the time to which changes of resource policies are known.
 	ReviewedUpTo time.Time `json:"reviewedUpTo"`
+	Reviews      int       `json:"reviews"` // their number
 	Outbox       []Message `json:"outbox,omitempty"`
 }
 
@@ -145,7 +146,7 @@ func (p *Previous) read(body io.Reader) error {
 			if p.Format != format {
 				return fmt.Errorf("its format is %d and this program reads %d: use the program that wrote it, or remove the state, and every finding is new again", p.Format, format)
 			}
-			p.Reviewed = &inventory.Reviewed{Time: p.ReviewedUpTo}
+			p.Reviewed = &inventory.Reviewed{Time: p.ReviewedUpTo, Clean: make([]inventory.Review, 0, min(max(0, p.Reviews), maxReviews))}
 		case l.Finding != nil:
 			p.open[key(l.Finding.ID)] = &known{firstSeen: l.Finding.FirstSeen.Unix(), rank: int8(l.Finding.Severity.Rank())}
 			if err := encoder.Encode(l.Finding); err != nil {
@@ -164,7 +165,10 @@ func (p *Previous) read(body io.Reader) error {
 	return out.Flush()
 }
 
-const reviewSize = 12
+const (
+	reviewSize = 12
+	maxReviews = 1 << 20 // for which room is made before they are read
+)
 
 // key is a finding's id as a number; ids are 16 hexadecimal digits.
 func key(id string) uint64 {
@@ -243,7 +247,7 @@ func NewWriter(dir string, header Header, reviewed *inventory.Reviewed) (*Writer
 	w.encoder = json.NewEncoder(w.zipped)
 	header.Format = format
 	if reviewed != nil {
-		header.ReviewedUpTo = reviewed.Time
+		header.ReviewedUpTo, header.Reviews = reviewed.Time, len(reviewed.Clean)
 	}
 	err = w.encoder.Encode(line{Header: &header})
 	if reviewed != nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +17,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/aistudio/secrets/auditor/policy"
+	"github.com/aistudio/secrets/auditor/remedy"
+	"github.com/aistudio/secrets/auditor/rules"
 	"github.com/aistudio/secrets/localcloud"
 	"github.com/aistudio/secrets/localcloud/faults"
 	"github.com/aistudio/secrets/sdk/spec"
@@ -172,4 +176,28 @@ func TestAccessRulesAndReport(t *testing.T) {
 	require.Equal(t, "new", string(text))
 	code, _, _ = audit(t, "report", "--bucket", "acme-prod-audit", "--environment", "staging", "--out", out)
 	require.Equal(t, exitCouldNotTell, code)
+}
+
+// TestTheDocumentedPolicy: the policy in the documentation is one, with the
+// defaults that it says.
+func TestTheDocumentedPolicy(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "audit.md"))
+	require.NoError(t, err)
+	_, text, found := strings.Cut(string(page), "```yaml\n")
+	require.True(t, found)
+	text, _, _ = strings.Cut(text, "```")
+	p, err := policy.Parse(strings.NewReader(text), rules.IDs(), remedy.Rules())
+	require.NoError(t, err)
+	want := policy.Default()
+	require.Equal(t, want.MaximumAge, p.MaximumAge)
+	require.Equal(t, want.UnusedAfter, p.UnusedAfter)
+	require.Equal(t, want.RotationGrace, p.RotationGrace)
+	require.Equal(t, want.PendingGrace, p.PendingGrace)
+	require.Equal(t, want.ScanMaxAge, p.ScanMaxAge)
+	require.Equal(t, want.Threshold, p.Threshold)
+	require.Equal(t, want.PolicyReads, p.PolicyReads)
+	require.Equal(t, want.Access.Window, p.Access.Window)
+	require.Equal(t, want.Access.Pages, p.Access.Pages)
+	require.Equal(t, len(want.Tags), len(p.Tags))
+	require.Empty(t, p.Remedy.Rules)
 }
