@@ -409,6 +409,28 @@ func TestExtensionThatCrashes(t *testing.T) {
 	assert.Equal(t, "RequestId: "+id+" Error: extension recorder exited: exit status 9", r.ErrorMessage)
 }
 
+// An extension that is killed while the function answers ends the environment
+// with that invocation, and not with the next one.
+func TestExtensionThatIsKilledInAnInvocation(t *testing.T) {
+	f := function()
+	f.Layers = filepath.Join(built(), "layer")
+	pid := filepath.Join(t.TempDir(), "pid")
+	f.Variables = map[string]string{"EXTENSION_PID": pid, "EXTENSION_LOG": filepath.Join(t.TempDir(), "events")}
+	p := newHost(t).NewPool(f)
+	for range 10 { // the scheduler decides who hears of it first
+		victim, err := os.ReadFile(pid)
+		if err != nil {
+			invoke(t, p, "echo", "")
+			continue
+		}
+		result, before, _ := invoke(t, p, "kill-process", string(victim))
+		require.Empty(t, result.FunctionError, before.ErrorMessage)
+		result, after, _ := invoke(t, p, "echo", "fine")
+		require.Empty(t, result.FunctionError, after.ErrorMessage)
+		require.NotEqual(t, before.PID, after.PID, "a new environment")
+	}
+}
+
 func TestLogs(t *testing.T) {
 	h := newHost(t)
 	p := h.NewPool(function())

@@ -142,17 +142,26 @@ func (p *process) signal(s syscall.Signal) {
 	}
 }
 
-// freeze stops the group and returns when its leader has stopped.
+// freeze stops the group and returns when its leader has stopped, or has exited
+// and the environment knows of it.
 func (p *process) freeze() {
 	p.signal(syscall.SIGSTOP)
 	for {
-		// Also returns when the process is gone.
-		err := unix.Waitid(unix.P_PID, p.cmd.Process.Pid, nil, unix.WSTOPPED|unix.WNOWAIT, nil)
-		if !errors.Is(err, unix.EINTR) {
+		var found unix.Siginfo
+		err := unix.Waitid(unix.P_PID, p.cmd.Process.Pid, &found, unix.WSTOPPED|unix.WEXITED|unix.WNOWAIT, nil)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err == nil && found.Code == cldStopped:
+			return
+		default:
+			<-p.noted
 			return
 		}
 	}
 }
+
+// cldStopped is CLD_STOPPED of signal.h: the code of a child that was stopped.
+const cldStopped = 5
 
 func (p *process) thaw() { p.signal(syscall.SIGCONT) }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 	"unsafe"
@@ -67,6 +68,12 @@ func handle(ctx context.Context, e event) (reply, error) {
 	case "kill":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
+	case "kill-process": // and answer
+		pid, err := strconv.Atoi(e.Value)
+		if err != nil {
+			return r, err
+		}
+		return r, syscall.Kill(pid, syscall.SIGKILL)
 	case "tell": // and hang
 		go http.Get(e.Value) //nolint:errcheck,bodyclose // nobody answers
 		select {}
