@@ -17,6 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/scheduler"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -46,7 +48,7 @@ type Config struct {
 
 	// Endpoints holds base URLs by the service names of pulumi-aws:
 	// "cloudwatch", "dynamodb", "events", "iam", "kms", "lambda", "logs",
-	// "secretsmanager", "sns", "sqs", "sts".
+	// "s3", "scheduler", "secretsmanager", "sns", "sqs", "sts".
 	Endpoints map[string]string
 
 	// AccessKey, SecretKey and SessionToken sign the calls. With no AccessKey
@@ -102,6 +104,8 @@ type clients struct {
 	kms        *kms.Client
 	lambda     *lambda.Client
 	logs       *cloudwatchlogs.Client
+	s3         *s3.Client
+	scheduler  *scheduler.Client
 	secrets    *secretsmanager.Client
 	sns        *sns.Client
 	sqs        *sqs.Client
@@ -142,10 +146,15 @@ func newClients(config Config) *clients {
 		kms:        kms.NewFromConfig(common, func(o *kms.Options) { o.BaseEndpoint = endpoint("kms") }),
 		lambda:     lambda.NewFromConfig(common, func(o *lambda.Options) { o.BaseEndpoint = endpoint("lambda") }),
 		logs:       cloudwatchlogs.NewFromConfig(common, func(o *cloudwatchlogs.Options) { o.BaseEndpoint = endpoint("logs", "cloudwatchlogs", "cloudwatchlog") }),
-		secrets:    secretsmanager.NewFromConfig(common, func(o *secretsmanager.Options) { o.BaseEndpoint = endpoint("secretsmanager") }),
-		sns:        sns.NewFromConfig(common, func(o *sns.Options) { o.BaseEndpoint = endpoint("sns") }),
-		sqs:        sqs.NewFromConfig(common, func(o *sqs.Options) { o.BaseEndpoint = endpoint("sqs") }),
-		sts:        sts.NewFromConfig(common, func(o *sts.Options) { o.BaseEndpoint = endpoint("sts") }),
+		s3: s3.NewFromConfig(common, func(o *s3.Options) {
+			// The local cloud has one address, with the bucket in the path.
+			o.BaseEndpoint, o.UsePathStyle = endpoint("s3", "s3api"), true
+		}),
+		scheduler: scheduler.NewFromConfig(common, func(o *scheduler.Options) { o.BaseEndpoint = endpoint("scheduler") }),
+		secrets:   secretsmanager.NewFromConfig(common, func(o *secretsmanager.Options) { o.BaseEndpoint = endpoint("secretsmanager") }),
+		sns:       sns.NewFromConfig(common, func(o *sns.Options) { o.BaseEndpoint = endpoint("sns") }),
+		sqs:       sqs.NewFromConfig(common, func(o *sqs.Options) { o.BaseEndpoint = endpoint("sqs") }),
+		sts:       sts.NewFromConfig(common, func(o *sts.Options) { o.BaseEndpoint = endpoint("sts") }),
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/kms"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/lambda"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/s3"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/scheduler"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/secretsmanager"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/sns"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/sqs"
@@ -53,7 +55,22 @@ func schema() map[string]schemaType {
 		"aws:sqs/queue:Queue": {sqs.Queue{}, sqs.QueueArgs{}, []string{
 			"contentBasedDeduplication", "deduplicationScope", "fifoQueue", "fifoThroughputLimit",
 		}},
-		"aws:sqs/queuePolicy:QueuePolicy":                   {sqs.QueuePolicy{}, sqs.QueuePolicyArgs{}, nil},
+		"aws:sqs/queuePolicy:QueuePolicy":                                                            {sqs.QueuePolicy{}, sqs.QueuePolicyArgs{}, nil},
+		"aws:cloudwatch/dashboard:Dashboard":                                                         {cloudwatch.Dashboard{}, cloudwatch.DashboardArgs{}, nil},
+		"aws:s3/bucketOwnershipControls:BucketOwnershipControls":                                     {s3.BucketOwnershipControls{}, s3.BucketOwnershipControlsArgs{}, nil},
+		"aws:s3/bucketPolicy:BucketPolicy":                                                           {s3.BucketPolicy{}, s3.BucketPolicyArgs{}, nil},
+		"aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock":                                     {s3.BucketPublicAccessBlock{}, s3.BucketPublicAccessBlockArgs{}, nil},
+		"aws:s3/bucketLifecycleConfigurationV2:BucketLifecycleConfigurationV2":                       {s3.BucketLifecycleConfigurationV2{}, s3.BucketLifecycleConfigurationV2Args{}, []string{"expectedBucketOwner", "timeouts"}},
+		"aws:s3/bucketObjectLockConfigurationV2:BucketObjectLockConfigurationV2":                     {s3.BucketObjectLockConfigurationV2{}, s3.BucketObjectLockConfigurationV2Args{}, []string{"expectedBucketOwner", "token"}},
+		"aws:s3/bucketServerSideEncryptionConfigurationV2:BucketServerSideEncryptionConfigurationV2": {s3.BucketServerSideEncryptionConfigurationV2{}, s3.BucketServerSideEncryptionConfigurationV2Args{}, []string{"expectedBucketOwner"}},
+		"aws:s3/bucketVersioningV2:BucketVersioningV2":                                               {s3.BucketVersioningV2{}, s3.BucketVersioningV2Args{}, []string{"expectedBucketOwner", "mfa"}},
+		"aws:s3/bucketV2:BucketV2": {s3.BucketV2{}, s3.BucketV2Args{}, []string{
+			"accelerationStatus", "acl", "corsRules", "grants", "lifecycleRules", "loggings", "objectLockConfiguration", "policy", "replicationConfigurations",
+			"requestPayer", "serverSideEncryptionConfigurations", "versionings", "websiteDomain", "websiteEndpoint", "websites",
+		}},
+		"aws:scheduler/schedule:Schedule": {scheduler.Schedule{}, scheduler.ScheduleArgs{}, []string{
+			"target.ecsParameters", "target.eventbridgeParameters", "target.kinesisParameters", "target.sagemakerPipelineParameters", "target.sqsParameters",
+		}},
 		"aws:cloudwatch/logGroup:LogGroup":                  {cloudwatch.LogGroup{}, cloudwatch.LogGroupArgs{}, nil},
 		"aws:iam/policy:Policy":                             {iam.Policy{}, iam.PolicyArgs{}, nil},
 		"aws:iam/role:Role":                                 {iam.Role{}, iam.RoleArgs{}, []string{"inlinePolicies"}},
@@ -109,7 +126,9 @@ func inputTags(t reflect.Type, unsupported []string) []string {
 		}
 		if nested.Kind() == reflect.Struct {
 			for _, inner := range tags(nested) {
-				names = append(names, name+"."+inner)
+				if inner = name + "." + inner; !slices.Contains(unsupported, inner) {
+					names = append(names, inner)
+				}
 			}
 		}
 	}
