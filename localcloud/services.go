@@ -54,8 +54,8 @@ func newBackend(c *Cloud) (*backend, error) {
 	}
 	b.iam = iam.New(b.env)
 	b.env.IAM = b.iam
-	queue := sqs.New(b.env)
 	metrics := cloudwatch.New(b.env)
+	queue := sqs.New(b.env, metrics)
 	logGroups := logs.New(b.env, metrics)
 	traces := xray.New(b.env)
 	b.lambda = lambda.New(b.env, b.iam, logGroups, traces, queue, metrics, workDir)

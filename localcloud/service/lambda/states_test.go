@@ -63,7 +63,7 @@ func newBench(t *testing.T, authorize func(api.Caller, api.Check) error) *bench 
 		Trail: noTrail{}, IAM: roles, Endpoint: func() string { return "http://127.0.0.1:1" },
 	}
 	metrics := cloudwatch.New(env)
-	b := &bench{clock: c, service: lambda.New(env, roles, logs.New(env, metrics), xray.New(env), sqs.New(env), metrics, t.TempDir())}
+	b := &bench{clock: c, service: lambda.New(env, roles, logs.New(env, metrics), xray.New(env), sqs.New(env, metrics), metrics, t.TempDir())}
 	b.service.SetSettleTime(time.Hour)
 	t.Cleanup(func() {
 		c.Stop()

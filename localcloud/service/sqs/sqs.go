@@ -21,11 +21,13 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/aistudio/secrets/localcloud/api"
+	"github.com/aistudio/secrets/localcloud/clock"
 )
 
 // Service is Amazon Simple Queue Service.
 type Service struct {
-	env *api.Env
+	env     *api.Env
+	metrics metricSink
 
 	mu     sync.Mutex
 	queues map[string]*queue // by ARN
@@ -39,6 +41,7 @@ type queue struct {
 	attributes map[string]string
 	tags       map[string]string
 	messages   []*message
+	report     *clock.Timer // of its metrics; nil while it is empty
 }
 
 type message struct {
@@ -51,8 +54,8 @@ type message struct {
 }
 
 // New makes an SQS without queues.
-func New(env *api.Env) *Service {
-	return &Service{env: env, queues: map[string]*queue{}, changed: make(chan struct{})}
+func New(env *api.Env, m metricSink) *Service {
+	return &Service{env: env, metrics: m, queues: map[string]*queue{}, changed: make(chan struct{})}
 }
 
 // Name implements api.Service.
@@ -354,6 +357,10 @@ func (s *Service) put(q *queue, body string, delay time.Duration) *message {
 	now := s.env.Clock.Now()
 	m := &message{id: uuid.NewString(), body: body, sent: now, visible: now.Add(delay)}
 	q.messages = append(q.messages, m)
+	s.measure(q, "NumberOfMessagesSent", "Count", 1)
+	if q.report == nil {
+		s.report(q)
+	}
 	close(s.changed)
 	s.changed = make(chan struct{})
 	return m
