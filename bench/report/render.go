@@ -55,15 +55,15 @@ func (r Row) cells() []string {
 func (r Report) Terminal() string {
 	var page strings.Builder
 	for _, section := range r.Sections {
-		fmt.Fprintf(&page, "\n%s\n", section.numbers().writer(true).Render())
+		page.WriteString(section.numbers().terminal())
 		for _, t := range section.Tables {
-			fmt.Fprintf(&page, "\n%s\n", t.writer(true).Render())
+			page.WriteString(t.terminal())
 		}
 		if section.Output != "" {
 			fmt.Fprintf(&page, "\n%s", section.Output)
 		}
 	}
-	fmt.Fprintf(&page, "\n%s\n", r.Goals().writer(true).Render())
+	page.WriteString(r.Goals().terminal())
 	return page.String()
 }
 
@@ -80,11 +80,11 @@ func (r Report) Markdown() string {
 	}
 	page.WriteString("- what stands for AWS is a fake in the process or the emulator in `localcloud/`\n")
 	goals := r.Goals()
-	fmt.Fprintf(&page, "\n## %s\n\n%s\n", goals.Title, goals.writer(false).RenderMarkdown())
+	fmt.Fprintf(&page, "\n## %s\n\n%s\n", goals.Title, goals.writer().RenderMarkdown())
 	for _, section := range r.Sections {
-		fmt.Fprintf(&page, "\n## %s\n\n%s\n\n%s\n", section.Title, strings.TrimSpace(section.About), section.numbers().writer(false).RenderMarkdown())
+		fmt.Fprintf(&page, "\n## %s\n\n%s\n\n%s\n", section.Title, strings.TrimSpace(section.About), section.numbers().writer().RenderMarkdown())
 		for _, t := range section.Tables {
-			fmt.Fprintf(&page, "\n%s:\n\n%s\n", t.Title, t.writer(false).RenderMarkdown())
+			fmt.Fprintf(&page, "\n%s:\n\n%s\n", t.Title, t.writer().RenderMarkdown())
 		}
 		if section.Output != "" {
 			fmt.Fprintf(&page, "\n```\n%s\n```\n", strings.TrimSpace(section.Output))
@@ -93,13 +93,12 @@ func (r Report) Markdown() string {
 	return page.String()
 }
 
-func (t Table) writer(titled bool) table.Writer {
+func (t Table) terminal() string { return "\n" + t.Title + "\n" + t.writer().Render() + "\n" }
+
+func (t Table) writer() table.Writer {
 	w := table.NewWriter()
 	w.SetStyle(table.StyleLight)
 	w.Style().Format.Header = text.FormatDefault
-	if titled {
-		w.SetTitle(t.Title)
-	}
 	w.AppendHeader(row(t.Head))
 	for _, line := range t.Lines {
 		w.AppendRow(row(line))
