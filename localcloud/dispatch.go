@@ -56,6 +56,8 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Time: b.env.Clock.Now(),
 	}, b.iam)
 	w.Header().Set("X-Amzn-RequestId", req.ID)
+	// The SDKs tell by it what time it is at AWS.
+	w.Header().Set("Date", req.Time.UTC().Format(http.TimeFormat))
 
 	req.Caller, err = b.iam.Resolve(scope.service, scope.accessKey, scope.token)
 	if err != nil {

@@ -168,6 +168,8 @@ func detailOf(e api.Event) map[string]any {
 	}
 	if e.ErrorCode != "" {
 		d["errorCode"] = errorCode(e.ErrorCode)
+	}
+	if e.ErrorMessage != "" { // service events have one without a code
 		d["errorMessage"] = e.ErrorMessage
 	}
 	if len(e.Additional) > 0 {

@@ -242,7 +242,7 @@ func (s *Service) changedByHand(ctx context.Context, r *api.Request, sec *secret
 		if p := sec.version(rot.run.token); p != nil {
 			p.unlabel(pending)
 		}
-		s.recordRotation(ctx, sec, rot.run.token, "RotationAbandoned", "")
+		s.recordRotation(ctx, sec, rot.run, "RotationAbandoned", "")
 		rot.abandon()
 	}
 	if rot.enabled && rot.rules.ScheduleExpression == nil {

@@ -276,6 +276,7 @@ func TestRotateLater(t *testing.T) {
 	require.NoError(t, err)
 	b.settle()
 	assert.Equal(t, []string{"testSecret"}, b.steps())
+	assert.Equal(t, []string{"TestRotationStarted", "TestRotationSucceeded"}, b.rotationEvents())
 	d := b.describe(id)
 	assert.NotContains(t, d.VersionIdsToStages, *out.VersionId, "the version for the test is gone")
 	assert.Equal(t, "2025-03-15T17:59:59Z", d.NextRotationDate.Format(time.RFC3339))

@@ -55,7 +55,7 @@ func (s *Service) begin(sec *secret, token string, testOnly bool) error {
 	sec.move(pending, v)
 	// The RotationToken ties the function's PutSecretValue to this run.
 	sec.rotation.run = &run{token: token, secret: uuid.NewString(), testOnly: testOnly}
-	s.recordRotation(context.Background(), sec, token, "RotationStarted", "")
+	s.recordRotation(context.Background(), sec, sec.rotation.run, "RotationStarted", "")
 	s.launch(sec)
 	return nil
 }
@@ -127,6 +127,7 @@ func (s *Service) finished(ctx context.Context, sec *secret, this *run) {
 	}
 	if this.testOnly {
 		defer s.mu.Unlock()
+		s.recordRotation(ctx, sec, this, "RotationSucceeded", "")
 		s.endTest(sec, this)
 		return
 	}
@@ -149,7 +150,7 @@ func (s *Service) finished(ctx context.Context, sec *secret, this *run) {
 		rot.rules.AutomaticallyAfterDays = &days
 	}
 	s.arm(sec)
-	s.recordRotation(ctx, sec, this.token, "RotationSucceeded", "")
+	s.recordRotation(ctx, sec, this, "RotationSucceeded", "")
 	s.refresh(sec)
 }
 
@@ -160,7 +161,7 @@ func (s *Service) failed(ctx context.Context, sec *secret, this *run, message st
 	if sec.rotation.run != this {
 		return
 	}
-	s.recordRotation(ctx, sec, this.token, "RotationFailed", message)
+	s.recordRotation(ctx, sec, this, "RotationFailed", message)
 	this.active = false
 	if this.testOnly {
 		s.endTest(sec, this)
@@ -186,12 +187,17 @@ func (s *Service) endTest(sec *secret, this *run) {
 }
 
 // recordRotation writes one of the events that Secrets Manager itself makes.
-// Their form is that of "CloudTrail entries for Secrets Manager".
-func (s *Service) recordRotation(ctx context.Context, sec *secret, token, name, message string) {
+// Their form is that of "CloudTrail entries for Secrets Manager". Those of a
+// test of the configuration have names of their own: TestRotationStarted and so
+// on.
+func (s *Service) recordRotation(ctx context.Context, sec *secret, this *run, name, message string) {
+	if this.testOnly {
+		name = "Test" + name
+	}
 	s.env.Trail.Record(ctx, api.Event{
 		ID: uuid.NewString(), Name: name, Source: "secretsmanager.amazonaws.com", Type: "AwsServiceEvent",
 		Time: s.env.Clock.Now(), Region: sec.region, Account: sec.account, Caller: s.asService(sec),
-		RequestID:  "Rotation-" + sec.arn() + "-" + token,
+		RequestID:  "Rotation-" + sec.arn() + "-" + this.token,
 		Additional: map[string]any{"SecretId": sec.arn()},
 		Resources:  []string{sec.arn()}, ErrorMessage: message,
 	})
