@@ -1,8 +1,8 @@
 // Package custom rotates secrets of no special kind: it generates their values
-// and leaves the rest to a webhook, or to nobody.
+// and leaves the rest to a webhook, to a Lambda function, or to nobody.
 //
-// A system that neither suits is a rotation.Target of one's own in a command of
-// one's own: the example of package rotation is the template.
+// A system that none of these suits is a rotation.Target of one's own in a command of
+// one's own: docs/own-rotator.md tells how.
 package custom
 
 import (
@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/aistudio/secrets/rotators/password"
@@ -83,31 +84,47 @@ func ParseOptions(text string) (Options, error) {
 // Target rotates custom secrets. It is safe for concurrent use.
 type Target struct {
 	options Options
-	webhook *Webhook // nil: values are only generated
+	applier Applier // nil: values are only generated
 }
 
 var _ rotation.Target = (*Target)(nil)
 
-// New returns the target; webhook may be nil.
-func New(options Options, webhook *Webhook) *Target {
-	return &Target{options: options, webhook: webhook}
+// New returns the target; applier may be nil.
+func New(options Options, applier Applier) *Target {
+	return &Target{options: options, applier: applier}
 }
 
-// Configure returns the target of a configuration: the JSON texts that
-// ParseOptions and ParseWebhook read, of which "" is no webhook.
-func Configure(options, webhook string, secrets remote.SecretReader) (*Target, error) {
-	parsed, err := ParseOptions(options)
+// Config is the configuration of a Target as texts. "" is the default.
+type Config struct {
+	Options  string // what ParseOptions reads
+	Webhook  string // what ParseWebhook reads
+	Function string // ARN of a Lambda function that is the applier, in place of a webhook
+}
+
+// Configure returns the target of a configuration. secrets reads the webhook's
+// signing key, and functions invokes the function.
+func Configure(config Config, secrets remote.SecretReader, functions Invoker) (*Target, error) {
+	options, err := ParseOptions(config.Options)
 	if err != nil {
 		return nil, err
 	}
-	if webhook == "" {
-		return New(parsed, nil), nil
+	switch {
+	case config.Webhook != "" && config.Function != "":
+		return nil, errors.New("there are both a webhook and a function to apply values: leave one out")
+	case config.Webhook != "":
+		description, err := ParseWebhook(config.Webhook)
+		if err != nil {
+			return nil, err
+		}
+		return New(options, NewWebhook(description, secrets, nil)), nil
+	case config.Function != "":
+		function, err := NewFunction(config.Function, functions, 0)
+		if err != nil {
+			return nil, err
+		}
+		return New(options, function), nil
 	}
-	description, err := ParseWebhook(webhook)
-	if err != nil {
-		return nil, err
-	}
-	return New(parsed, NewWebhook(description, secrets, nil)), nil
+	return New(options, nil), nil
 }
 
 // Generate makes a value.
@@ -152,20 +169,38 @@ func setMember(object spec.Value, key string, value spec.Value) (spec.Value, err
 	return spec.NewValue(bytes.TrimSpace(out.Bytes())), nil
 }
 
-// Apply has the webhook set the pending value.
+// Apply has the applier set the pending value.
 func (t *Target) Apply(ctx context.Context, r rotation.ApplyRequest) (rotation.ApplyResponse, error) {
-	return rotation.ApplyResponse{}, t.webhook.call(ctx, StepSet, r.SecretARN, r.Token,
-		map[string]spec.Value{"pending": r.Pending, "current": r.Current, "previous": r.Previous})
+	return rotation.ApplyResponse{}, t.ask(ctx, order{
+		step: StepSet, secretARN: r.SecretARN, token: r.Token, seeding: r.Seeding(),
+		values:   map[string]spec.Value{"pending": r.Pending, "current": r.Current, "previous": r.Previous},
+		versions: map[string]string{"pending": r.Token, "current": r.CurrentID, "previous": r.PreviousID},
+	})
 }
 
-// Verify has the webhook test the pending value.
+// Verify has the applier test the pending value.
 func (t *Target) Verify(ctx context.Context, r rotation.VerifyRequest) (rotation.VerifyResponse, error) {
-	return rotation.VerifyResponse{}, t.webhook.call(ctx, StepTest, r.SecretARN, r.Token,
-		map[string]spec.Value{"pending": r.Pending})
+	return rotation.VerifyResponse{}, t.ask(ctx, order{
+		step: StepTest, secretARN: r.SecretARN, token: r.Token, seeding: r.Seeding,
+		values:   map[string]spec.Value{"pending": r.Pending},
+		versions: map[string]string{"pending": r.Token},
+	})
 }
 
-// Retire has the webhook take the previous value out of use.
+// Retire has the applier take the previous value out of use.
 func (t *Target) Retire(ctx context.Context, r rotation.RetireRequest) (rotation.RetireResponse, error) {
-	return rotation.RetireResponse{}, t.webhook.call(ctx, StepRetire, r.SecretARN, r.Token,
-		map[string]spec.Value{"retired": r.Retired, "current": r.Current, "pending": r.Pending})
+	return rotation.RetireResponse{}, t.ask(ctx, order{
+		step: StepRetire, secretARN: r.SecretARN, token: r.Token,
+		values:   map[string]spec.Value{"retired": r.Retired, "current": r.Current, "pending": r.Pending},
+		versions: map[string]string{"retired": r.RetiredID, "current": r.CurrentID, "pending": r.Token},
+	})
+}
+
+// ask has the applier do a step, if there is one.
+func (t *Target) ask(ctx context.Context, order order) error {
+	if t.applier == nil {
+		return nil
+	}
+	maps.DeleteFunc(order.versions, func(name, _ string) bool { return order.values[name].Len() == 0 })
+	return t.applier.call(ctx, order)
 }

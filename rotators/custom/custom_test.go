@@ -22,7 +22,7 @@ import (
 func TestValuesAreMadeAsTheOptionsSay(t *testing.T) {
 	seed := &spec.SeedRequest{Step: spec.StepSeed, SecretID: "aistudio/dev/orders/token"}
 	generate := func(text string, r rotation.GenerateRequest) string {
-		target, err := custom.Configure(text, "", nil)
+		target, err := custom.Configure(custom.Config{Options: text}, nil, nil)
 		require.NoError(t, err)
 		response, err := target.Generate(t.Context(), r)
 		require.NoError(t, err)
@@ -36,7 +36,7 @@ func TestValuesAreMadeAsTheOptionsSay(t *testing.T) {
 	assert.Regexp(t, `^{"password":"[A-Za-z0-9]{32}","user":"a<b"}$`, generate(member, rotation.GenerateRequest{Seed: seed}))
 	assert.Regexp(t, `^{"n":1.0,"password":"[A-Za-z0-9]{32}"}$`, generate(member, rotation.GenerateRequest{Current: spec.ValueString(`{"password":"old","n":1.0}`)}))
 
-	target, err := custom.Configure(member, "", nil)
+	target, err := custom.Configure(custom.Config{Options: member}, nil, nil)
 	require.NoError(t, err)
 	for _, bad := range []string{"canary", `["canary"]`, "null"} {
 		_, err = target.Generate(t.Context(), rotation.GenerateRequest{Current: spec.ValueString(bad)})
@@ -54,7 +54,7 @@ func TestAConfigurationThatCanNotWorkIsRefused(t *testing.T) {
 		`{"GenerateStringKey":"password"}`:                            "go together",
 		`{"SecretStringTemplate":"x","GenerateStringKey":"password"}`: "isn't a JSON object",
 	} {
-		_, err := custom.Configure(text, "", nil)
+		_, err := custom.Configure(custom.Config{Options: text}, nil, nil)
 		assert.ErrorContains(t, err, want)
 	}
 	for text, want := range map[string]string{
@@ -63,7 +63,7 @@ func TestAConfigurationThatCanNotWorkIsRefused(t *testing.T) {
 		`{"url":"https://gate.example","secret":"k","timeout":"0s"}`: "above 0",
 		`{"uri":""}`: "unknown field",
 	} {
-		_, err := custom.Configure("", text, nil)
+		_, err := custom.Configure(custom.Config{Webhook: text}, nil, nil)
 		assert.ErrorContains(t, err, want)
 	}
 }
@@ -79,7 +79,7 @@ func newTarget(t *testing.T, handler http.HandlerFunc) *custom.Target {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	target, err := custom.Configure("", `{"url":"`+server.URL+`?token=canary-url","secret":"webhook-key","timeout":"5s"}`, keys{})
+	target, err := custom.Configure(custom.Config{Webhook: `{"url":"` + server.URL + `?token=canary-url","secret":"webhook-key","timeout":"5s"}`}, keys{}, nil)
 	require.NoError(t, err)
 	return target
 }

@@ -21,14 +21,6 @@ import (
 	"github.com/aistudio/secrets/sdk/spec"
 )
 
-// The steps that a webhook is asked for. Each may be asked for again with the
-// same token and must then end as if it had been asked for once.
-const (
-	StepSet    = "set"    // make the system accept pending beside current, and no other that was set before
-	StepTest   = "test"   // use pending as a client would
-	StepRetire = "retire" // take retired out of use; current and pending go on working
-)
-
 // The headers of a request.
 const (
 	// HeaderTimestamp is when the request was signed, in Unix seconds. Refuse
@@ -37,25 +29,6 @@ const (
 	// HeaderSignature is what Sign returns.
 	HeaderSignature = "X-Secrets-Signature"
 )
-
-const (
-	attempts   = 3
-	firstPause = 200 * time.Millisecond
-)
-
-// Call is the body of a request, a JSON object. Values are the secret's, by
-// what they are: pending, current, previous, retired; those that there aren't
-// are absent.
-//
-// The answers: 2xx when the step is done; 422 to StepSet when the value can
-// never work, so that it is withdrawn; other statuses below 500, but 408, 425
-// and 429, when only somebody's change can help; all others are tried again.
-type Call struct {
-	Step     string            `json:"step"`
-	SecretID string            `json:"secretId"` // ARN
-	Token    string            `json:"token"`    // id of the pending version
-	Values   map[string]string `json:"values"`
-}
 
 // Description says where a webhook is. It holds no secret.
 type Description struct {
@@ -99,13 +72,19 @@ func ParseWebhook(text string) (Description, error) {
 	return d, nil
 }
 
-// Webhook applies values by signed HTTP requests. It is safe for concurrent
-// use.
+// Webhook applies values by signed HTTP requests, whose body is a Call with the
+// values. It is safe for concurrent use.
+//
+// The answers: 2xx when the step is done; 422 to StepSet when the value can
+// never work, so that it is withdrawn; other statuses below 500, but 408, 425
+// and 429, when only somebody's change can help; all others are tried again.
 type Webhook struct {
 	description Description
 	secrets     remote.SecretReader
 	client      *remote.Client
 }
+
+var _ Applier = (*Webhook)(nil)
 
 // NewWebhook returns the webhook. secrets reads the signing key and is usually
 // a *secretsmanager.Client; transport sends the requests, nil:
@@ -125,22 +104,12 @@ func Sign(key spec.Value, timestamp string, body []byte) string {
 	return "v1=" + hex.EncodeToString(mac.Sum(nil))
 }
 
-// call asks for a step, three times at most. A nil Webhook does nothing.
-func (w *Webhook) call(ctx context.Context, step, secretID, token string, values map[string]spec.Value) error {
-	if w == nil {
-		return nil
+func (w *Webhook) call(ctx context.Context, order order) error {
+	values, err := texts(order.values)
+	if err != nil {
+		return err
 	}
-	call := Call{Step: step, SecretID: secretID, Token: token, Values: map[string]string{}}
-	for name, value := range values {
-		text := value.RevealString()
-		if !utf8.ValidString(text) {
-			return fmt.Errorf("the %s value isn't text, so a webhook can't be told of it (%w)", name, rotation.ErrDefinite)
-		}
-		if text != "" {
-			call.Values[name] = text
-		}
-	}
-	body, err := json.Marshal(call)
+	body, err := json.Marshal(Call{Step: order.step, SecretID: order.secretARN, Token: order.token, Values: values})
 	if err != nil {
 		return fmt.Errorf("the call of the webhook can't be written as JSON (%w)", rotation.ErrDefinite)
 	}
@@ -148,23 +117,29 @@ func (w *Webhook) call(ctx context.Context, step, secretID, token string, values
 	if err != nil {
 		return fmt.Errorf("the webhook's signing key: %w", err)
 	}
-	pause := firstPause
-	for attempt := 1; ; attempt++ {
+	return repeat(ctx, "the webhook", order.step, func() error {
 		err := w.send(ctx, key, body)
 		var status *remote.StatusError
-		switch {
-		case err == nil:
-			return nil
-		case step == StepSet && errors.As(err, &status) && status.Status == http.StatusUnprocessableEntity:
-			return fmt.Errorf("step %s of the webhook: %w: %w", step, err, rotation.ErrRejected)
-		case errors.Is(err, rotation.ErrDefinite) || attempt == attempts:
-			return fmt.Errorf("step %s of the webhook, try %d: %w", step, attempt, err)
+		if order.step == StepSet && errors.As(err, &status) && status.Status == http.StatusUnprocessableEntity {
+			return fmt.Errorf("%w: %w", err, rotation.ErrRejected)
 		}
-		if stopped := remote.Pause(ctx, pause); stopped != nil {
-			return fmt.Errorf("step %s of the webhook: %w: %w", step, stopped, err)
+		return err
+	})
+}
+
+// texts returns the values that aren't empty as JSON can hold them.
+func texts(values map[string]spec.Value) (map[string]string, error) {
+	found := map[string]string{}
+	for name, value := range values {
+		text := value.RevealString()
+		if !utf8.ValidString(text) {
+			return nil, fmt.Errorf("the %s value isn't text, so that it can't be sent as JSON (%w)", name, rotation.ErrDefinite)
 		}
-		pause *= 2
+		if text != "" {
+			found[name] = text
+		}
 	}
+	return found, nil
 }
 
 func (w *Webhook) send(ctx context.Context, key spec.Value, body []byte) error {

@@ -266,6 +266,7 @@ func (r *Rotator) set(ctx context.Context, secret secret, request request) error
 	_, err = r.target.Apply(ctx, ApplyRequest{
 		SecretARN: secret.arn, Token: request.token,
 		Pending: pending.Value, Current: current.Value, Previous: previous.Value,
+		CurrentID: secret.current, PreviousID: secret.previous,
 	})
 	if errors.Is(err, ErrRejected) {
 		return r.withdraw(ctx, secret, request, err)
@@ -318,6 +319,7 @@ func (r *Rotator) finish(ctx context.Context, log *slog.Logger, secret secret, r
 		_, err = r.target.Retire(ctx, RetireRequest{
 			SecretARN: secret.arn, Token: request.token,
 			Retired: previous.Value, Current: current.Value, Pending: pending.Value,
+			RetiredID: secret.previous, CurrentID: secret.current,
 		})
 		if err != nil {
 			return fmt.Errorf("retiring the value before the last: %w", err)

@@ -88,7 +88,7 @@ func (r *Rotator) applyFirst(ctx context.Context, arn, token string, value spec.
 	if _, err := r.target.Apply(ctx, ApplyRequest{SecretARN: arn, Token: token, Pending: value}); err != nil {
 		return fmt.Errorf("applying the first value: %w", err)
 	}
-	if _, err := r.target.Verify(ctx, VerifyRequest{SecretARN: arn, Token: token, Pending: value}); err != nil {
+	if _, err := r.target.Verify(ctx, VerifyRequest{SecretARN: arn, Token: token, Pending: value, Seeding: true}); err != nil {
 		return fmt.Errorf("verifying the first value: %w", err)
 	}
 	return nil

@@ -86,6 +86,11 @@ type ApplyRequest struct {
 	Pending   spec.Value
 	Current   spec.Value // empty for a seed
 	Previous  spec.Value // empty when there is none
+
+	// The ids of those versions, for a system that reads the values itself.
+	// That of the pending one is Token; a seed's isn't stored yet.
+	CurrentID  string
+	PreviousID string
 }
 
 // Seeding tells whether this is the first value of a secret.
@@ -99,6 +104,9 @@ type VerifyRequest struct {
 	SecretARN string
 	Token     string
 	Pending   spec.Value
+	// Seeding says that the value is a secret's first, which may not be stored
+	// yet.
+	Seeding bool
 }
 
 // VerifyResponse is empty for now.
@@ -113,6 +121,10 @@ type RetireRequest struct {
 	// in common with Retired.
 	Current spec.Value
 	Pending spec.Value
+
+	// The ids of those versions; that of the pending one is Token.
+	RetiredID string
+	CurrentID string
 }
 
 // RetireResponse is empty for now.

@@ -1,12 +1,13 @@
 // Command rotate-custom is the Lambda function that rotates and seeds custom
 // secrets. The environment variables that it reads are those of package spec:
-// EnvPasswordOptions and EnvWebhook, and what package function reads.
+// EnvPasswordOptions, EnvWebhook, EnvApplier, and what package function reads.
 package main
 
 import (
 	"fmt"
 	"os"
 
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/aistudio/secrets/rotators/custom"
@@ -19,9 +20,11 @@ func main() { function.Run(spec.KindCustom, wire) }
 
 func wire(settings function.Settings) (*rotation.Rotator, error) {
 	client := secretsmanager.NewFromConfig(settings.AWS)
-	target, err := custom.Configure(os.Getenv(spec.EnvPasswordOptions), os.Getenv(spec.EnvWebhook), client)
+	target, err := custom.Configure(custom.Config{
+		Options: os.Getenv(spec.EnvPasswordOptions), Webhook: os.Getenv(spec.EnvWebhook), Function: os.Getenv(spec.EnvApplier),
+	}, client, lambda.NewFromConfig(settings.AWS))
 	if err != nil {
-		return nil, fmt.Errorf("reading %s and %s: %w", spec.EnvPasswordOptions, spec.EnvWebhook, err)
+		return nil, fmt.Errorf("reading %s, %s and %s: %w", spec.EnvPasswordOptions, spec.EnvWebhook, spec.EnvApplier, err)
 	}
 	return rotation.New(client, target, settings.Options), nil
 }

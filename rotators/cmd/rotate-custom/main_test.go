@@ -25,7 +25,7 @@ func TestTheWiringSeedsAValue(t *testing.T) {
 	for name, value := range map[string]string{
 		"AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": aws.ToString(config.BaseEndpoint),
 		"AWS_ACCESS_KEY_ID": credentials.AccessKeyID, "AWS_SECRET_ACCESS_KEY": credentials.SecretAccessKey, "AWS_SESSION_TOKEN": credentials.SessionToken,
-		spec.EnvPasswordOptions: `{"PasswordLength":50}`, spec.EnvWebhook: "", spec.EnvFeedTable: "", spec.EnvLogLevel: "error",
+		spec.EnvPasswordOptions: `{"PasswordLength":50}`, spec.EnvWebhook: "", spec.EnvApplier: "", spec.EnvFeedTable: "", spec.EnvLogLevel: "error",
 	} {
 		t.Setenv(name, value)
 	}
@@ -48,6 +48,12 @@ func TestTheWiringSeedsAValue(t *testing.T) {
 	t.Setenv(spec.EnvWebhook, "{}")
 	_, err = function.New(t.Context(), spec.KindCustom, wire)
 	require.ErrorContains(t, err, spec.EnvWebhook)
+	t.Setenv(spec.EnvApplier, "arn:aws:lambda:us-east-1:123456789012:function:gate")
+	_, err = function.New(t.Context(), spec.KindCustom, wire)
+	require.ErrorContains(t, err, "leave one out")
+	t.Setenv(spec.EnvWebhook, "")
+	_, err = function.New(t.Context(), spec.KindCustom, wire)
+	require.NoError(t, err)
 	t.Setenv(spec.EnvLogLevel, "loud")
 	_, err = function.New(t.Context(), spec.KindCustom, wire)
 	require.ErrorContains(t, err, spec.EnvLogLevel)

@@ -3,7 +3,6 @@
 package rotatortest
 
 import (
-	"archive/zip"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -14,17 +13,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	lambdahandler "github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/iam"
-	"github.com/aws/aws-sdk-go-v2/service/lambda"
-	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	smtypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/stretchr/testify/require"
@@ -120,61 +114,8 @@ func NewEstate(t testing.TB) *Estate {
 		_ = json.NewEncoder(w).Encode(result)
 	}))
 	t.Cleanup(server.Close)
-	e.functionARN = createFunction(t, cloud, server.URL)
+	e.functionARN = Deploy(t, cloud, Function{Name: "rotator", Program: Self(t), Environment: map[string]string{forwardVariable: server.URL}})
 	return e
-}
-
-func createFunction(t testing.TB, cloud *localcloud.Cloud, url string) string {
-	t.Helper()
-	roles := iam.NewFromConfig(cloud.Config(region))
-	role, err := roles.CreateRole(t.Context(), &iam.CreateRoleInput{
-		RoleName:                 aws.String("rotator"),
-		AssumeRolePolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}`),
-	})
-	require.NoError(t, err)
-	_, err = roles.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{
-		RoleName: aws.String("rotator"), PolicyName: aws.String("log"),
-		PolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"logs:*","Resource":"*"}]}`),
-	})
-	require.NoError(t, err)
-	architecture := lambdatypes.ArchitectureX8664
-	if runtime.GOARCH == "arm64" {
-		architecture = lambdatypes.ArchitectureArm64
-	}
-	functions := lambda.NewFromConfig(cloud.Config(region))
-	function, err := functions.CreateFunction(t.Context(), &lambda.CreateFunctionInput{
-		FunctionName: aws.String("rotator"), Role: role.Role.Arn, Timeout: aws.Int32(300),
-		Runtime: lambdatypes.RuntimeProvidedal2023, Handler: aws.String("bootstrap"), Architectures: []lambdatypes.Architecture{architecture},
-		Code:        &lambdatypes.FunctionCode{ZipFile: ownZip(t)},
-		Environment: &lambdatypes.Environment{Variables: map[string]string{forwardVariable: url}},
-	})
-	require.NoError(t, err)
-	require.NoError(t, cloud.Advance(t.Context(), time.Second))
-	_, err = functions.AddPermission(t.Context(), &lambda.AddPermissionInput{
-		FunctionName: aws.String("rotator"), StatementId: aws.String("rotate"), Action: aws.String("lambda:InvokeFunction"),
-		Principal: aws.String("secretsmanager.amazonaws.com"), SourceAccount: aws.String(cloud.Account()),
-	})
-	require.NoError(t, err)
-	return *function.FunctionArn
-}
-
-// ownZip is this test binary as a function's code.
-func ownZip(t testing.TB) []byte {
-	t.Helper()
-	path, err := os.Executable()
-	require.NoError(t, err)
-	binary, err := os.ReadFile(path)
-	require.NoError(t, err)
-	var buffer bytes.Buffer
-	archive := zip.NewWriter(&buffer)
-	header := &zip.FileHeader{Name: "bootstrap", Method: zip.Store}
-	header.SetMode(0o755)
-	file, err := archive.CreateHeader(header)
-	require.NoError(t, err)
-	_, err = file.Write(binary)
-	require.NoError(t, err)
-	require.NoError(t, archive.Close())
-	return buffer.Bytes()
 }
 
 // CreateSecret makes a secret; "" is one without a value.
