@@ -117,7 +117,7 @@ func TestRemedyGoesOn(t *testing.T) {
 	e.must(e.east.UntagResource(t.Context(), &secretsmanager.UntagResourceInput{SecretId: aws.String("acme/prod/app/one"), TagKeys: []string{"Owner"}}))
 	e.must(e.east.UntagResource(t.Context(), &secretsmanager.UntagResourceInput{SecretId: aws.String("acme/prod/app/two"), TagKeys: []string{"Owner"}}))
 	e.policy.Remedy.Rules = []string{"tags-missing"}
-	e.breakDown(faults.Fault{Service: "secretsmanager", Operation: "TagResource", Times: 1, Kind: faults.Error, Status: 400, Code: "AccessDeniedException"})
+	e.breakDown(faults.Fault{Service: "secretsmanager", Operation: "TagResource", Times: 1, Kind: faults.Error, Status: 400, Code: "InvalidRequestException"})
 	var journal, shown bytes.Buffer
 	mender := remedy.NewMender(e.cloud.Config(east), &journal)
 	err := run.Remedy(t.Context(), e.dailyOptions(e.store()), &mender, &shown)
