@@ -64,7 +64,7 @@ func TestWhoReadIt(t *testing.T) {
 	ctx := t.Context()
 	// At the end the cloud's clock shows the real time: where it is far from it,
 	// the SDK takes a refusal for one of the clock and asks again.
-	cloud, err := localcloud.New(localcloud.WithStart(time.Now().Add(-31*time.Hour-time.Minute)))
+	cloud, err := localcloud.New(localcloud.WithStart(time.Now().Add(-31*time.Hour - time.Minute)))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, cloud.Close()) })
 	root := secretsmanager.NewFromConfig(cloud.Config(region))
