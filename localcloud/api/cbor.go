@@ -16,22 +16,30 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// CBORRPC is Smithy's RPC v2 protocol with CBOR bodies, which CloudWatch
-// speaks: the operation is the last segment of the path.
+// CBORRPC is Smithy's RPC v2 protocol with CBOR bodies, which CloudWatch speaks:
+// the operation is the last segment of the path. A client that can't, such as
+// version 1 of the aws CLI, speaks the JSON protocol instead.
 // https://smithy.io/2.0/additional-specs/protocols/smithy-rpc-v2.html
 type CBORRPC struct{}
 
+var jsonInstead = JSONRPC{Version: "1.0"}
+
+func speaksCBOR(r *http.Request) bool { return r.Header.Get("Smithy-Protocol") == "rpc-v2-cbor" }
+
 // Route implements Protocol.
-func (p CBORRPC) Route(r *http.Request, _ []byte) (string, map[string]string) {
-	if r.Header.Get("Smithy-Protocol") != "rpc-v2-cbor" {
-		return "", nil
+func (p CBORRPC) Route(r *http.Request, body []byte) (string, map[string]string) {
+	if !speaksCBOR(r) {
+		return jsonInstead.Route(r, body)
 	}
 	_, operation, _ := strings.Cut(r.URL.Path, "/operation/")
 	return operation, nil
 }
 
 // Write implements Protocol.
-func (p CBORRPC) Write(w http.ResponseWriter, _ *Request, status int, out any) error {
+func (p CBORRPC) Write(w http.ResponseWriter, r *Request, status int, out any) error {
+	if !speaksCBOR(r.HTTP) {
+		return jsonInstead.Write(w, r, status, out)
+	}
 	if out == nil {
 		out = struct{}{}
 	}
@@ -47,8 +55,7 @@ func (p CBORRPC) Write(w http.ResponseWriter, _ *Request, status int, out any) e
 }
 
 // WriteError implements Protocol. Services that once spoke the query protocol
-// (Smithy's awsQueryCompatible) have a second code for it: Error.Fields has it
-// as QueryCode.
+// (Smithy's awsQueryCompatible) have a second code for it: see QueryCode.
 func (p CBORRPC) WriteError(w http.ResponseWriter, r *Request, err *Error) {
 	body := map[string]any{"__type": err.Code, "message": err.Message}
 	for k, v := range err.Fields {
@@ -79,11 +86,12 @@ func CBOR[I, O any](f func(context.Context, *Request, *I) (*O, error)) Handler {
 		if err != nil {
 			return nil, err
 		}
-		if len(body) > 0 {
-			if r.Body, err = jsonOfCBOR(body); err != nil {
+		if len(body) > 0 && speaksCBOR(r.HTTP) {
+			if body, err = jsonOfCBOR(body); err != nil {
 				return nil, err
 			}
 		}
+		r.Body = body
 		return handler(ctx, r)
 	}
 }

@@ -89,10 +89,32 @@ func TestCBORRefuses(t *testing.T) {
 	}
 }
 
+func TestJSONInstead(t *testing.T) {
+	h := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil)
+	h.Header.Set("X-Amz-Target", "GraniteServiceVersion20100801.Do")
+	op, _ := api.CBORRPC{}.Route(h, nil)
+	require.Equal(t, "Do", op)
+	r := api.NewRequest(api.Request{HTTP: h, Service: "x", Operation: op, Body: []byte(`{"Name":"n","At":1772366400.5}`)}, nil)
+	_, err := api.CBOR(func(_ context.Context, _ *api.Request, in *cborIn) (*struct{}, error) {
+		require.Equal(t, "n", in.Name)
+		require.Equal(t, int64(1772366400500), in.At.UnixMilli())
+		return nil, nil //nolint:nilnil // an operation without a result
+	})(t.Context(), r)
+	require.NoError(t, err)
+	w := httptest.NewRecorder()
+	e := api.Errorf("InvalidParameterValueException", "no")
+	e.Fields = map[string]any{api.QueryCode: "InvalidParameterValue"}
+	api.CBORRPC{}.WriteError(w, r, e)
+	require.Equal(t, "InvalidParameterValue;Sender", w.Header().Get("X-Amzn-Query-Error"))
+	require.JSONEq(t, `{"__type":"InvalidParameterValueException","message":"no"}`, w.Body.String())
+}
+
 func TestCBORWrites(t *testing.T) {
 	w := httptest.NewRecorder()
+	_, r, err := askCBOR(t, encode(t, map[string]any{}), "")
+	require.NoError(t, err)
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	require.NoError(t, api.CBORRPC{}.Write(w, nil, http.StatusOK, &struct {
+	require.NoError(t, api.CBORRPC{}.Write(w, r, http.StatusOK, &struct {
 		At    *api.Time
 		Empty string `json:",omitempty"`
 	}{At: api.NewTime(at)}))
@@ -105,7 +127,7 @@ func TestCBORWrites(t *testing.T) {
 	w = httptest.NewRecorder()
 	e := api.StatusErrorf(http.StatusNotFound, "DashboardNotFoundError", "none")
 	e.Fields = map[string]any{api.QueryCode: "ResourceNotFound"}
-	api.CBORRPC{}.WriteError(w, nil, e)
+	api.CBORRPC{}.WriteError(w, r, e)
 	require.Equal(t, http.StatusNotFound, w.Code)
 	require.Equal(t, "ResourceNotFound;Sender", w.Header().Get("X-Amzn-Query-Error"))
 	var body map[string]string
