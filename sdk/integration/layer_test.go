@@ -32,7 +32,7 @@ import (
 
 const extensionName = "secrets-extension"
 
-// programs builds the layer and the function once.
+// programs builds the layer, the function and a rotator once.
 var programs = sync.OnceValues(func() (map[string][]byte, error) {
 	dir, err := os.MkdirTemp("", "layer-test-")
 	if err != nil {
@@ -40,7 +40,7 @@ var programs = sync.OnceValues(func() (map[string][]byte, error) {
 	}
 	defer os.RemoveAll(dir)
 	built := map[string][]byte{}
-	for name, pkg := range map[string]string{"bootstrap": "function", extensionName: "../cmd/secrets-extension"} {
+	for name, pkg := range map[string]string{"bootstrap": "function", extensionName: "../cmd/secrets-extension", "rotate-custom": "../../rotators/cmd/rotate-custom"} {
 		target := filepath.Join(dir, name)
 		cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", target, ".")
 		cmd.Dir = pkg
@@ -96,17 +96,6 @@ func startFunctionOf(t *testing.T, code []byte, variables map[string]string) *fu
 	c := startCloud(t)
 	f := &function{cloud: c, lambda: lambda.NewFromConfig(c.Config(primary)), port: freePort(t)}
 
-	users := iam.NewFromConfig(c.Config(primary))
-	role, err := users.CreateRole(t.Context(), &iam.CreateRoleInput{RoleName: aws.String("shop"), AssumeRolePolicyDocument: aws.String(
-		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}`)})
-	require.NoError(t, err)
-	_, err = users.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: aws.String("shop"), PolicyName: aws.String("read"), PolicyDocument: aws.String(
-		`{"Version":"2012-10-17","Statement":[
-			{"Effect":"Allow","Action":"logs:*","Resource":"*"},
-			{"Effect":"Allow","Action":["ssm:GetParameter","dynamodb:Query"],"Resource":"*"},
-			{"Effect":"Allow","Action":["secretsmanager:GetSecretValue","secretsmanager:BatchGetSecretValue"],"Resource":"*"}]}`)})
-	require.NoError(t, err)
-
 	layer, err := f.lambda.PublishLayerVersion(t.Context(), &lambda.PublishLayerVersionInput{
 		LayerName: aws.String("secrets"), Content: &types.LayerVersionContentInput{ZipFile: zipOf(t, map[string][]byte{"extensions/" + extensionName: built[extensionName]})},
 	})
@@ -116,7 +105,7 @@ func startFunctionOf(t *testing.T, code []byte, variables map[string]string) *fu
 		architecture = types.ArchitectureArm64
 	}
 	_, err = f.lambda.CreateFunction(t.Context(), &lambda.CreateFunctionInput{
-		FunctionName: aws.String("shop"), Role: role.Role.Arn, Runtime: types.RuntimeProvidedal2023, Handler: aws.String("bootstrap"),
+		FunctionName: aws.String("shop"), Role: aws.String(c.role(t, `{"Service":"lambda.amazonaws.com"}`)), Runtime: types.RuntimeProvidedal2023, Handler: aws.String("bootstrap"),
 		Architectures: []types.Architecture{architecture}, Timeout: aws.Int32(60), Layers: []string{*layer.LayerVersionArn},
 		Code:        &types.FunctionCode{ZipFile: code},
 		Environment: f.environment(variables),
@@ -124,6 +113,22 @@ func startFunctionOf(t *testing.T, code []byte, variables map[string]string) *fu
 	require.NoError(t, err)
 	require.NoError(t, lambda.NewFunctionActiveV2Waiter(f.lambda).Wait(t.Context(), &lambda.GetFunctionInput{FunctionName: aws.String("shop")}, time.Minute))
 	return f
+}
+
+// role makes a role that may read what the tests read, and returns its ARN.
+func (c *cloud) role(t *testing.T, principal string) string {
+	t.Helper()
+	users := iam.NewFromConfig(c.Config(primary))
+	role, err := users.CreateRole(t.Context(), &iam.CreateRoleInput{RoleName: aws.String("shop"), AssumeRolePolicyDocument: aws.String(
+		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":` + principal + `,"Action":"sts:AssumeRole"}]}`)})
+	require.NoError(t, err)
+	_, err = users.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: aws.String("shop"), PolicyName: aws.String("read"), PolicyDocument: aws.String(
+		`{"Version":"2012-10-17","Statement":[
+			{"Effect":"Allow","Action":"logs:*","Resource":"*"},
+			{"Effect":"Allow","Action":["ssm:GetParameter","dynamodb:Query"],"Resource":"*"},
+			{"Effect":"Allow","Action":["secretsmanager:GetSecretValue","secretsmanager:BatchGetSecretValue"],"Resource":"*"}]}`)})
+	require.NoError(t, err)
+	return *role.Role.Arn
 }
 
 // environment is the function's, with the layer's port.
