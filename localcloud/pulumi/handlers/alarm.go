@@ -8,8 +8,8 @@ import (
 	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 )
 
-// metricAlarm is a CloudWatch alarm on one metric; its ID is its name. Period is
-// in seconds.
+// metricAlarm is a CloudWatch alarm on one metric or on arithmetic with several;
+// its ID is its name. Periods are in seconds.
 type metricAlarm struct {
 	ActionsEnabled                    bool              `json:"actionsEnabled" prop:"in,default=true"`
 	AlarmActions                      []string          `json:"alarmActions,omitempty" prop:"in,set"`
@@ -23,6 +23,7 @@ type metricAlarm struct {
 	ExtendedStatistic                 string            `json:"extendedStatistic,omitempty" prop:"in"`
 	InsufficientDataActions           []string          `json:"insufficientDataActions,omitempty" prop:"in,set"`
 	MetricName                        string            `json:"metricName,omitempty" prop:"in"`
+	MetricQueries                     []metricQuery     `json:"metricQueries,omitempty" prop:"in,set"`
 	Name                              string            `json:"name" prop:"in,replace,auto=255"`
 	Namespace                         string            `json:"namespace,omitempty" prop:"in"`
 	OKActions                         []string          `json:"okActions,omitempty" prop:"in,set"`
@@ -32,6 +33,24 @@ type metricAlarm struct {
 	TreatMissingData                  string            `json:"treatMissingData" prop:"in,default=\"missing\""`
 	Unit                              string            `json:"unit,omitempty" prop:"in"`
 	tagged
+}
+
+type metricQuery struct {
+	Expression string         `json:"expression,omitempty" prop:"in"`
+	ID         string         `json:"id" prop:"in,required,key"`
+	Label      string         `json:"label,omitempty" prop:"in"`
+	Metric     *queriedMetric `json:"metric,omitempty" prop:"in"`
+	Period     int32          `json:"period,omitempty" prop:"in"`
+	ReturnData bool           `json:"returnData" prop:"in,default=false"`
+}
+
+type queriedMetric struct {
+	Dimensions map[string]string `json:"dimensions,omitempty" prop:"in"`
+	MetricName string            `json:"metricName" prop:"in,required"`
+	Namespace  string            `json:"namespace,omitempty" prop:"in"`
+	Period     int32             `json:"period" prop:"in,required"`
+	Stat       string            `json:"stat" prop:"in,required"`
+	Unit       string            `json:"unit,omitempty" prop:"in"`
 }
 
 func metricAlarmKind() resourceType {
@@ -90,7 +109,10 @@ func (a *metricAlarm) request() *cloudwatch.PutMetricAlarmInput {
 		Threshold:                        &a.Threshold,
 		TreatMissingData:                 optional(a.TreatMissingData),
 		Unit:                             cwtypes.StandardUnit(a.Unit),
-		Dimensions:                       tagList(a.Dimensions, func(name, value string) cwtypes.Dimension { return cwtypes.Dimension{Name: &name, Value: &value} }),
+		Dimensions:                       tagList(a.Dimensions, cloudwatchDimension),
+	}
+	for _, q := range a.MetricQueries {
+		input.Metrics = append(input.Metrics, q.request())
 	}
 	if a.DatapointsToAlarm != 0 {
 		input.DatapointsToAlarm = &a.DatapointsToAlarm
@@ -99,6 +121,42 @@ func (a *metricAlarm) request() *cloudwatch.PutMetricAlarmInput {
 		input.Period = &a.Period
 	}
 	return input
+}
+
+func cloudwatchDimension(name, value string) cwtypes.Dimension {
+	return cwtypes.Dimension{Name: &name, Value: &value}
+}
+
+func dimensionMap(list []cwtypes.Dimension) map[string]string {
+	if len(list) == 0 {
+		return nil
+	}
+	return tagMap(list, func(d cwtypes.Dimension) (key, value *string) { return d.Name, d.Value })
+}
+
+func (q metricQuery) request() cwtypes.MetricDataQuery {
+	out := cwtypes.MetricDataQuery{
+		Expression: optional(q.Expression), Id: &q.ID, Label: optional(q.Label), Period: positive(q.Period), ReturnData: &q.ReturnData,
+	}
+	if m := q.Metric; m != nil {
+		out.MetricStat = &cwtypes.MetricStat{
+			Metric: &cwtypes.Metric{MetricName: &m.MetricName, Namespace: optional(m.Namespace), Dimensions: tagList(m.Dimensions, cloudwatchDimension)},
+			Period: &m.Period, Stat: &m.Stat, Unit: cwtypes.StandardUnit(m.Unit),
+		}
+	}
+	return out
+}
+
+func readQuery(q cwtypes.MetricDataQuery) metricQuery {
+	out := metricQuery{
+		Expression: aws.ToString(q.Expression), ID: aws.ToString(q.Id), Label: aws.ToString(q.Label), Period: aws.ToInt32(q.Period), ReturnData: aws.ToBool(q.ReturnData),
+	}
+	if m := q.MetricStat; m != nil {
+		out.Metric = &queriedMetric{
+			dimensionMap(m.Metric.Dimensions), aws.ToString(m.Metric.MetricName), aws.ToString(m.Metric.Namespace), aws.ToInt32(m.Period), aws.ToString(m.Stat), string(m.Unit),
+		}
+	}
+	return out
 }
 
 func readMetricAlarm(ctx context.Context, c *clients, id string, a *metricAlarm) error {
@@ -131,8 +189,9 @@ func readMetricAlarm(ctx context.Context, c *clients, id string, a *metricAlarm)
 		TreatMissingData:                  aws.ToString(m.TreatMissingData),
 		Unit:                              string(m.Unit),
 	}
-	if len(m.Dimensions) > 0 {
-		a.Dimensions = tagMap(m.Dimensions, func(d cwtypes.Dimension) (key, value *string) { return d.Name, d.Value })
+	a.Dimensions = dimensionMap(m.Dimensions)
+	for _, q := range m.Metrics {
+		a.MetricQueries = append(a.MetricQueries, readQuery(q))
 	}
 	listed, err := c.cloudwatch.ListTagsForResource(ctx, &cloudwatch.ListTagsForResourceInput{ResourceARN: m.AlarmArn})
 	if err != nil {

@@ -130,6 +130,19 @@ func TestAlarms(t *testing.T) {
 		},
 		change: resource.PropertyMap{"threshold": num(3), "alarmDescription": str("after"), "tags": object("Owner", "payments")},
 	})
+	query := func(id, name string) resource.PropertyValue {
+		return object("id", id, "metric", map[string]any{"namespace": "Secrets", "metricName": name, "stat": "Sum", "period": 300.0, "dimensions": map[string]any{"Service": "orders"}})
+	}
+	w.live(life{
+		token: "aws:cloudwatch/metricAlarm:MetricAlarm",
+		inputs: resource.PropertyMap{
+			"comparisonOperator": str("GreaterThanThreshold"), "evaluationPeriods": num(1), "threshold": num(5),
+			"metricQueries": list(query("stale", "Stale"), query("reads", "Reads"), object("id", "ratio", "expression", "100 * stale / reads", "label", "stale reads, %", "returnData", true)),
+		},
+		change: resource.PropertyMap{
+			"metricQueries": list(query("reads", "Reads"), query("stale", "Stale"), object("id", "ratio", "expression", "100 * FILL(stale, 0) / reads", "returnData", true)),
+		},
+	})
 }
 
 func TestLayers(t *testing.T) {

@@ -36,7 +36,7 @@ func schema() map[string]schemaType {
 			"appsyncTarget", "batchTarget", "ecsTarget", "httpTarget", "kinesisTarget", "redshiftTarget", "runCommandTargets",
 			"sagemakerPipelineTarget", "sqsTarget",
 		}},
-		"aws:cloudwatch/metricAlarm:MetricAlarm": {cloudwatch.MetricAlarm{}, cloudwatch.MetricAlarmArgs{}, []string{"metricQueries", "thresholdMetricId"}},
+		"aws:cloudwatch/metricAlarm:MetricAlarm": {cloudwatch.MetricAlarm{}, cloudwatch.MetricAlarmArgs{}, []string{"metricQueries.accountId", "thresholdMetricId"}},
 		"aws:dynamodb/table:Table": {dynamodb.Table{}, dynamodb.TableArgs{}, []string{
 			"globalSecondaryIndexes", "importTable", "localSecondaryIndexes", "onDemandThroughput", "replicas", "restoreDateTime",
 			"restoreSourceName", "restoreSourceTableArn", "restoreToLatestTime", "tableClass", "streamArn", "streamEnabled", "streamLabel", "streamViewType",
