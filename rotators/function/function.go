@@ -37,7 +37,7 @@ func Run(kind spec.Kind, wire func(Settings) (*rotation.Rotator, error)) {
 		slog.New(slog.NewJSONHandler(os.Stderr, nil)).Error("starting the rotation function", "kind", kind, "error", err)
 		os.Exit(1)
 	}
-	lambda.Start(rotator.Handle)
+	lambda.Start(rotator.Serve)
 }
 
 // New is Run without Lambda: it returns the rotator that the environment asks
