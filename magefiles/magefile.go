@@ -32,6 +32,8 @@ type (
 	Audit mg.Namespace
 	// Local holds what concerns the local cloud.
 	Local mg.Namespace
+	// Rotate holds what an operator does about the rotation of a secret.
+	Rotate mg.Namespace
 	// Tools holds what concerns the pinned tools.
 	Tools mg.Namespace
 )
@@ -177,12 +179,88 @@ func (Local) Start(ctx context.Context,
 	})
 }
 
+// Status shows how the rotation of a secret stands.
+//
+// Like all rotate targets it uses the AWS credentials, region and endpoint of the
+// environment, and no value is read. docs/operating-rotation.md is the runbook,
+// "bin/rotate --help" has more. Exit status: 0 done, 1 failed, 2 can't be done.
+func (Rotate) Status(ctx context.Context, secret string,
+	json *bool, // as JSON
+) error {
+	return rotate(ctx, "status", secret, flag("json", json))
+}
+
+// History shows the rotations of a secret, as CloudTrail tells them.
+//
+// Each with its start, end and result, what failed, and who started it.
+func (Rotate) History(ctx context.Context, secret string,
+	since *string, // how far back: 7d, 12h or a date (default 90d)
+	json *bool, // as JSON
+) error {
+	return rotate(ctx, "history", secret, "--since="+or(since, "90d"), flag("json", json))
+}
+
+// Now rotates a secret outside of its schedule and follows it to its end.
+//
+// A rotation that failed before is tried again with the same value.
+func (Rotate) Now(ctx context.Context, secret string,
+	test *bool, // don't rotate: have the rotation function test the current value
+	yes *bool, // agree beforehand
+	dryRun *bool, // change nothing
+	json *bool, // as JSON
+) error {
+	return rotate(ctx, "now", secret, flag("test", test), flag("yes", yes), flag("dry-run", dryRun), flag("json", json))
+}
+
+// Cancel stops the rotation of a secret and switches its schedule off.
+//
+// "rotate:now -test" switches the schedule on again.
+func (Rotate) Cancel(ctx context.Context, secret string,
+	yes *bool, // agree beforehand
+	dryRun *bool, // change nothing
+	json *bool, // as JSON
+) error {
+	return rotate(ctx, "cancel", secret, flag("yes", yes), flag("dry-run", dryRun), flag("json", json))
+}
+
+// Rollback makes the previous version of a secret current again, if it still works.
+//
+// The rotation function tries it first; its value doesn't leave the function.
+func (Rotate) Rollback(ctx context.Context, secret string,
+	force *bool, // also if it doesn't work, or nobody knows
+	yes *bool, // agree beforehand
+	dryRun *bool, // change nothing
+	json *bool, // as JSON
+) error {
+	return rotate(ctx, "rollback", secret, flag("force", force), flag("yes", yes), flag("dry-run", dryRun), flag("json", json))
+}
+
+// Unstick clears a pending version that blocks the rotation of a secret.
+//
+// It says what the version is first, and refuses while a rotation is in progress.
+func (Rotate) Unstick(ctx context.Context, secret string,
+	yes *bool, // agree beforehand
+	dryRun *bool, // change nothing
+	json *bool, // as JSON
+) error {
+	return rotate(ctx, "unstick", secret, flag("yes", yes), flag("dry-run", dryRun), flag("json", json))
+}
+
 // Install builds the pinned tools into bin/: the Pulumi CLI, golangci-lint, govulncheck.
 //
 // A tool is built again only when its pin in tools/ changes. All three from
 // nothing take about a quarter of an hour on two cores.
 func (Tools) Install(ctx context.Context) error {
 	return run(ctx, (*tasks.Workspace).InstallTools)
+}
+
+func rotate(ctx context.Context, command, secret string, flags ...string) error {
+	return run(ctx, func(w *tasks.Workspace, ctx context.Context) error { return w.Rotate(ctx, command, secret, flags...) })
+}
+
+// flag is a flag of a command, which is off unless it was given.
+func flag(name string, given *bool) string {
+	return "--" + name + "=" + strconv.FormatBool(given != nil && *given)
 }
 
 // or returns what was given, or the default.

@@ -29,7 +29,9 @@ func TestTheTargetsReadLikeAManual(t *testing.T) {
 		}
 	}
 	assert.ElementsMatch(t, []string{
+		"audit:access", "audit:report", "audit:rules", "audit:run",
 		"bench", "build", "demo", "fmt", "lint", "lint:vuln", "local:start",
+		"rotate:cancel", "rotate:history", "rotate:now", "rotate:rollback", "rotate:status", "rotate:unstick",
 		"test", "test:engine", "test:race", "test:unit", "tools:install",
 	}, names)
 }

@@ -48,6 +48,7 @@ var programKinds = []struct {
 	kind    ProgramKind
 }{
 	{"rotate-*", LambdaFunction},
+	{"rotate", HostProgram},
 	{"rotation-feed", LambdaFunction},
 	{"auditor", LambdaFunction},
 	{"audit", HostProgram},

@@ -32,6 +32,10 @@ type command struct {
 	// by its exit status whether that was a good end. Else it and all that it
 	// started are killed after killAfter, and to be stopped is a failure.
 	patient bool
+
+	// asks lets the command read from the terminal: it stays in the process
+	// group of mage, which alone may, so that it must bear two interrupts.
+	asks bool
 }
 
 // run runs the command until it ends. When ctx ends before, the command gets an
@@ -45,7 +49,11 @@ func (c command) run(ctx context.Context) error {
 	cmd.Dir = c.dir
 	cmd.Env = append(os.Environ(), c.env...)
 	cmd.Stdout, cmd.Stderr = c.stdout, c.stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if c.asks {
+		cmd.Stdin = os.Stdin
+	} else {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	}
 	cmd.Cancel = func() error {
 		if c.patient {
 			return cmd.Process.Signal(os.Interrupt)
