@@ -66,12 +66,12 @@ type estate struct {
 	handle      func(ctx context.Context, event json.RawMessage) (*spec.SeedResult, error)
 }
 
-func newEstate(t testing.TB) *estate {
+func newEstate(t testing.TB, f *fixture) *estate {
 	t.Helper()
 	cloud, err := localcloud.New()
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, cloud.Close()) })
-	e := &estate{fixture: newFixture(t), cloud: cloud, client: secretsmanager.NewFromConfig(cloud.Config(region))}
+	e := &estate{fixture: f, cloud: cloud, client: secretsmanager.NewFromConfig(cloud.Config(region))}
 
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		event, _ := io.ReadAll(r.Body)
@@ -144,7 +144,7 @@ func ownZip(t testing.TB) []byte {
 func (e *estate) createSecrets(name string) {
 	e.Helper()
 	master, err := e.client.CreateSecret(e.Context(), &secretsmanager.CreateSecretInput{
-		Name: aws.String("aistudio/dev/platform/postgres-admin-of-" + name), SecretString: aws.String(e.encode(e.adminValue("postgres")).RevealString()),
+		Name: aws.String("aistudio/dev/platform/admin-of-" + name), SecretString: aws.String(e.masters[masterARN].RevealString()),
 	})
 	require.NoError(e, err)
 	e.master = *master.ARN
@@ -160,7 +160,7 @@ func (e *estate) rotator(k *killer) *rotation.Rotator {
 	}
 	client := secretsmanager.NewFromConfig(config)
 	log := slog.New(slog.NewJSONHandler(e.logs, nil))
-	target := New(client, Options{RootCAs: roots(e.TB, postgres.CAFile), Logger: log})
+	target := New(client, Options{RootCAs: roots(e.TB, postgres.CAFile, mariadb.CAFile), Logger: log})
 	if k != nil {
 		target.network.dial = k.dial
 	}

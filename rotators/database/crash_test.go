@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,36 +21,41 @@ import (
 	"github.com/aistudio/secrets/sdk/spec"
 )
 
-// killed is the end of the rotator's process.
-type killed struct{}
-
 var errDead = errors.New("the process is dead")
 
 // killer ends the rotator at its k-th point: before a request to AWS and after
-// its answer, before a connection to the database, and before and after each
-// write to it. A process that is dead sends nothing more, and its connections
-// are reset.
+// its answer, before a connection to the database, and after each write to it,
+// whose answer is lost. A process that is dead sends nothing more, and its
+// connections are reset. Its goroutine stays where it was for good: none of its
+// deferred functions runs, as in a process that was killed.
 type killer struct {
 	mu    sync.Mutex
 	left  int // 0: never
 	count int
 	dead  bool
+	died  bool          // since it was armed
+	death chan struct{} // closed at the end
 	conns []net.Conn
 }
 
 func (k *killer) arm(point int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.left, k.count, k.dead, k.conns = point, 0, false, nil
+	k.left, k.count, k.dead, k.died, k.conns, k.death = point, 0, false, false, nil, make(chan struct{})
 }
 
-// died tells whether the process has died since it was armed, and revives it.
-func (k *killer) died() bool {
+// hasDied tells whether the process has died since it was armed.
+func (k *killer) hasDied() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	died := k.dead
-	k.dead, k.left = false, 0
-	return died
+	return k.died
+}
+
+// revive is the start of another process, which lives.
+func (k *killer) revive() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.dead, k.left, k.death = false, 0, nil
 }
 
 func (k *killer) point() {
@@ -60,14 +65,14 @@ func (k *killer) point() {
 		k.mu.Unlock()
 		return
 	}
-	k.dead = true
-	conns := k.conns
-	k.mu.Unlock()
-	for _, conn := range conns {
+	k.dead, k.died = true, true
+	for _, conn := range k.conns {
 		_ = conn.(*net.TCPConn).SetLinger(0)
 		_ = conn.Close()
 	}
-	panic(killed{})
+	close(k.death)
+	k.mu.Unlock()
+	select {}
 }
 
 func (k *killer) alive() error {
@@ -110,7 +115,6 @@ type mortal struct {
 }
 
 func (m *mortal) Write(b []byte) (int, error) {
-	m.killer.point()
 	if err := m.killer.alive(); err != nil {
 		return 0, err
 	}
@@ -119,123 +123,135 @@ func (m *mortal) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// survive runs the rotator for one event.
-func survive(handle func(context.Context, json.RawMessage) (*spec.SeedResult, error)) func(context.Context, json.RawMessage) (*spec.SeedResult, error) {
-	return func(ctx context.Context, event json.RawMessage) (result *spec.SeedResult, err error) {
-		defer func() {
-			if reason := recover(); reason != nil {
-				if _, ok := reason.(killed); !ok {
-					panic(reason)
-				}
-				err = errDead
-			}
+// handler is the code of a rotation function.
+type handler = func(context.Context, json.RawMessage) (*spec.SeedResult, error)
+
+// survive is a function whose process may be killed. The next event finds
+// another one.
+func (k *killer) survive(handle handler) handler {
+	return func(ctx context.Context, event json.RawMessage) (*spec.SeedResult, error) {
+		k.mu.Lock()
+		death := k.death
+		k.mu.Unlock()
+		type answer struct {
+			result *spec.SeedResult
+			err    error
+		}
+		answers := make(chan answer, 1)
+		go func() {
+			result, err := handle(context.WithoutCancel(ctx), event)
+			answers <- answer{result, err}
 		}()
-		return handle(ctx, event)
+		select {
+		case a := <-answers:
+			return a.result, a.err
+		case <-death:
+			k.revive()
+			return nil, errDead
+		}
 	}
 }
 
-// A client logs in with AWSCURRENT all the while.
-type client struct {
-	logins   atomic.Int64
-	failures chan error
-	stop     context.CancelFunc
-	done     chan struct{}
-}
-
-func (e *estate) startClient() *client {
-	ctx, cancel := context.WithCancel(context.Background())
-	c := &client{failures: make(chan error, 1), stop: cancel, done: make(chan struct{})}
-	server := postgresFor(e.TB, 30*time.Second)
-	read := func(stage string) (*secretsmanager.GetSecretValueOutput, error) {
-		return e.client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &e.arn, VersionStage: &stage})
-	}
-	login := func() error {
-		output, err := read("AWSCURRENT")
-		if err != nil {
-			return err
+// inOneCall is the code of a rotation function which does all four steps of a
+// rotation at createSecret, trying again after it was killed as Secrets Manager
+// does: the whole rotation, with the same version. Nothing is left for the
+// other steps.
+func inOneCall(handle handler) handler {
+	const tries = 3
+	steps := []string{"createSecret", "setSecret", "testSecret", "finishSecret"}
+	return func(ctx context.Context, event json.RawMessage) (*spec.SeedResult, error) {
+		var request map[string]any
+		if err := json.Unmarshal(event, &request); err != nil {
+			return nil, err
 		}
-		value, err := spec.ParseDatabase(spec.ValueString(*output.SecretString))
-		if err != nil {
-			return err
+		if request["Step"] != steps[0] {
+			return nil, nil
 		}
-		if err = server.login(ctx, value); err == nil {
-			return nil
-		}
-		// Whoever holds a value through two rotations has to read again.
-		for _, stage := range []string{"AWSCURRENT", "AWSPREVIOUS"} {
-			if now, readErr := read(stage); readErr != nil || *now.VersionId == *output.VersionId {
-				return errors.Join(fmt.Errorf("version %s is %s: %w", *output.VersionId, stage, err), readErr)
-			}
-		}
-		return nil
-	}
-	go func() {
-		defer close(c.done)
-		for ctx.Err() == nil {
-			if err := login(); err != nil && ctx.Err() == nil {
-				select {
-				case c.failures <- err:
-				default:
+		var err error
+		for range tries {
+			for _, step := range steps {
+				request["Step"] = step
+				if event, err = json.Marshal(request); err != nil {
+					return nil, err
+				}
+				if _, err = handle(ctx, event); err != nil {
+					break
 				}
 			}
-			c.logins.Add(1)
+			if err == nil {
+				return nil, nil
+			}
 		}
-	}()
-	return c
-}
-
-func (c *client) end(t testing.TB) {
-	t.Helper()
-	c.stop()
-	<-c.done
-	select {
-	case err := <-c.failures:
-		assert.NoError(t, err, "a client that used the current value failed")
-	default:
+		return nil, err
 	}
-	t.Logf("%d logins of the client", c.logins.Load())
-	assert.Positive(t, c.logins.Load())
 }
 
-// Secrets Manager (the emulator's) tries a rotation again whose function died.
-// Wherever that was, there is one current version in the end, and it logs in.
-func TestARotationThatIsKilledAnywhereEndsWell(t *testing.T) {
-	e := newEstate(t)
-	e.createSecrets("crash")
-	k := &killer{}
-	rotator := e.rotator(k)
-	e.handle = survive(rotator.Handle)
-	_, err := e.handle(t.Context(), e.seedEvent())
-	require.NoError(t, err)
-	e.rotateNow()
-	e.settled("no kill")
+// points are those to be killed at: all, or a few in a short run. The sequence
+// ends when done says that there was no such point.
+func points(done *bool) func(func(int) bool) {
+	step := 1
+	if testing.Short() {
+		step = 9
+	}
+	return func(yield func(int) bool) {
+		for point := 1; !*done; point += step {
+			if !yield(point) {
+				return
+			}
+		}
+	}
+}
 
-	c := e.startClient()
-	defer c.end(t)
-	point := 1
-	for ; ; point++ {
+// Wherever a rotation is killed, the next try ends it: there is one current
+// value, which logs in, as the previous one does where users alternate, with
+// all rights.
+func TestARotationThatIsKilledAnywhereEndsWell(t *testing.T) {
+	for _, s := range situations {
+		t.Run(s.name, func(t *testing.T) {
+			e := s.estate(t)
+			k := &killer{}
+			e.handle = inOneCall(k.survive(e.rotator(k).Handle))
+			e.rotateNow()
+			done, killed := false, 0
+			for point := range points(&done) {
+				when := fmt.Sprintf("killed at point %d", point)
+				_, before := e.staged("AWSCURRENT")
+				s.disturb(e)
+				k.arm(point)
+				e.rotateNow()
+				done = !k.hasDied()
+				e.settled(s, when)
+				_, after := e.staged("AWSCURRENT")
+				require.NotEqual(t, before, after, "%s: nothing was rotated", when)
+				_, previous := e.staged("AWSPREVIOUS")
+				require.Equal(t, before, previous, when)
+				killed++
+			}
+			t.Logf("killed at %d points", killed-1)
+			assert.Greater(t, killed, 3, "too few points to die at")
+		})
+	}
+}
+
+// The same through Secrets Manager's own retries, which come after a while.
+func TestSecretsManagerRetriesARotationThatWasKilled(t *testing.T) {
+	s := situations[0]
+	e := s.estate(t)
+	k := &killer{}
+	e.handle = k.survive(e.rotator(k).Handle)
+	for _, point := range []int{3, 17, 31} {
 		_, before := e.staged("AWSCURRENT")
-		e.exec("CREATE TABLE IF NOT EXISTS granted (n int)", "GRANT SELECT ON granted TO "+quote(e.base), "REVOKE ALL ON granted FROM "+quote(e.base+"_owner"))
 		k.arm(point)
 		e.rotateNow()
-		died := k.died()
-		if died {
-			current, _ := e.staged("AWSCURRENT")
-			require.NoError(t, postgresFor(t, 30*time.Second).login(t.Context(), e.parse(current)), "killed at point %d", point)
-			require.NoError(t, e.cloud.Advance(t.Context(), 90*time.Second))
-			require.NoError(t, e.cloud.Settle(t.Context()))
-		}
-		e.settled(fmt.Sprintf("killed at point %d", point))
+		require.True(t, k.hasDied(), "point %d", point)
+		current, _ := e.staged("AWSCURRENT")
+		require.NoError(t, e.login(current))
+		require.NoError(t, e.cloud.Advance(t.Context(), 90*time.Second))
+		require.NoError(t, e.cloud.Settle(t.Context()))
+		e.settled(s, fmt.Sprintf("killed at point %d", point))
 		_, after := e.staged("AWSCURRENT")
-		require.NotEqual(t, before, after, "killed at point %d: nothing was rotated", point)
-		_, previous := e.staged("AWSPREVIOUS")
-		require.Equal(t, before, previous, "killed at point %d", point)
-		if !died {
-			break
-		}
+		require.NotEqual(t, before, after)
 	}
-	t.Logf("killed at each of %d points", point-1)
-	assert.Greater(t, point, 100, "too few points to die at")
 }
 
 func (e *estate) rotateNow() {
@@ -248,66 +264,55 @@ func (e *estate) rotateNow() {
 	require.NoError(e, e.cloud.Settle(e.Context()))
 }
 
-// settled checks that both values log in, with their rights, and that nothing
-// blocks the next rotation.
-func (e *estate) settled(when string) {
+// settled checks that the values which should log in do, with their rights, and
+// that nothing blocks the next rotation.
+func (e *estate) settled(s situation, when string) {
 	e.Helper()
 	stages := e.stages()
 	require.NotContains(e, stages["AWSCURRENT"], " ", when)
 	if pending := stages["AWSPENDING"]; pending != "" {
 		require.Equal(e, stages["AWSCURRENT"], pending, when)
 	}
-	for _, stage := range []string{"AWSCURRENT", "AWSPREVIOUS"} {
-		value, _ := e.staged(stage)
-		conn, err := postgresFor(e.TB, 30*time.Second).connect(e.Context(), e.parse(value))
-		require.NoError(e, err, "%s: %s doesn't log in", when, stage)
-		var role string
-		require.NoError(e, conn.QueryRow(e.Context(), "select current_user").Scan(&role))
-		require.Equal(e, e.base+"_owner", role, when)
-		hangUp(conn)
+	valid := []string{"AWSCURRENT", "AWSPREVIOUS"}
+	if s.strategy != strategyAlternating {
+		valid = valid[:1]
 	}
-	require.True(e, query[bool](e.fixture, e.admin, "select to_regclass('granted') is null or has_table_privilege($1, 'granted', 'SELECT')", e.base+"_owner"), when)
+	for _, stage := range valid {
+		value, _ := e.staged(stage)
+		session, err := s.open(e, value)
+		require.NoError(e, err, "%s: %s doesn't log in", when, stage)
+		require.NoError(e, session.exec(e.Context(), s.use), when)
+		session.close()
+	}
+	if i := slices.Index(valid, "AWSPREVIOUS"); i < 0 {
+		value, _ := e.staged("AWSPREVIOUS")
+		require.True(e, refused(e.login(value)), "%s: the old password still logs in", when)
+	}
 }
 
 func TestASeedThatIsKilledAnywhereEndsWell(t *testing.T) {
-	e := newEstate(t)
-	point := 1
-	for ; ; point++ {
-		e.base = fmt.Sprintf("%s_%d", "seeded", point)
-		e.createSecrets(e.base)
-		k := &killer{}
-		handle := survive(e.rotator(k).Handle)
-		k.arm(point)
-		_, err := handle(t.Context(), e.seedEvent())
-		died := k.died()
-		if died {
-			require.ErrorIs(t, err, errDead)
-			_, err = handle(t.Context(), e.seedEvent())
-		}
-		require.NoError(t, err, "killed at point %d", point)
-		value, _ := e.staged("AWSCURRENT")
-		require.NoError(t, postgresFor(t, 30*time.Second).login(t.Context(), e.parse(value)), "killed at point %d", point)
-		if !died {
-			break
-		}
+	for _, s := range []situation{situations[0], situations[3]} {
+		t.Run(s.engine, func(t *testing.T) {
+			e := newEstate(t, s.fixture(t))
+			base, done, killed := e.base, false, 0
+			for point := range points(&done) {
+				e.base = fmt.Sprintf("%s_%d", base, point)
+				e.createSecrets(e.base)
+				k := &killer{}
+				handle := k.survive(e.rotator(k).Handle)
+				k.arm(point)
+				_, err := handle(t.Context(), e.seedEvent())
+				if done = !k.hasDied(); !done {
+					require.ErrorIs(t, err, errDead)
+					_, err = handle(t.Context(), e.seedEvent())
+				}
+				require.NoError(t, err, "killed at point %d", point)
+				value, _ := e.staged("AWSCURRENT")
+				require.NoError(t, e.login(value), "killed at point %d", point)
+				killed++
+			}
+			t.Logf("killed at %d points", killed-1)
+			assert.Greater(t, killed, 3, "too few points to die at")
+		})
 	}
-	t.Logf("killed at each of %d points", point-1)
-	assert.Greater(t, point, 60, "too few points to die at")
-}
-
-// BenchmarkRotation is a whole rotation, from RotateSecret on, while a client
-// logs in as often as it can. The benchmark fails with the first failed login.
-func BenchmarkRotation(b *testing.B) {
-	e := newEstate(b)
-	e.createSecrets("bench")
-	rotator := e.rotator(nil)
-	e.handle = rotator.Handle
-	_, err := e.handle(b.Context(), e.seedEvent())
-	require.NoError(b, err)
-	c := e.startClient()
-	for b.Loop() {
-		e.rotateNow()
-	}
-	c.end(b)
-	e.settled("after the benchmark")
 }

@@ -88,7 +88,9 @@ func parseUser(statement string) (mysqlUser, error) {
 		for i++; i < len(all) && !beginsClause(all, i); i++ {
 		}
 		text := statement[all[start].start:at(i-1).end]
-		rest := func(words int) string { return strings.TrimSpace(statement[min(at(start+words).start, at(i-1).end):at(i-1).end]) }
+		rest := func(words int) string {
+			return strings.TrimSpace(statement[min(at(start+words).start, at(i-1).end):at(i-1).end])
+		}
 		switch first := all[start]; {
 		case first.is("DEFAULT"):
 			u.roles = rest(2)
