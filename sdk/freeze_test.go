@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	secrets "github.com/aistudio/secrets/sdk"
 )
@@ -25,13 +26,14 @@ import (
 const frozenEndpoint = "FROZEN_PROCESS_ENDPOINT"
 
 // TestMain is the process that TestAFreezeDoesNotUseUpTheTimeout freezes, when
-// it is started as such.
+// it is started as such. Else it runs the tests, after which no goroutine may be
+// left.
 func TestMain(m *testing.M) {
 	if endpoint := os.Getenv(frozenEndpoint); endpoint != "" {
 		readAndPrint(endpoint)
 		return
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 func readAndPrint(endpoint string) {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"runtime/debug"
 	"strconv"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -31,6 +32,15 @@ func orError(err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("panic (%T) in a call to AWS: %s", p, debug.Stack())
 	}
+}
+
+// guarded is a feed whose panics are errors: the SDK asks it in a goroutine of
+// its own, too.
+type guarded struct{ secrets.Feed }
+
+func (g guarded) Changes(ctx context.Context, since time.Time) (_ []secrets.Change, err error) {
+	defer orError(&err)
+	return g.Feed.Changes(ctx, since)
 }
 
 // secretBodies returns Secrets Manager by region.

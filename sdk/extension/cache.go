@@ -91,7 +91,8 @@ func (c *Cache) Parameter(ctx context.Context, r ParameterRequest) ([]byte, erro
 }
 
 // Prefetch reads the secrets of the configuration's list.
-func (c *Cache) Prefetch(ctx context.Context) error {
+func (c *Cache) Prefetch(ctx context.Context) (err error) {
+	defer orError(&err)
 	if len(c.config.Prefetch) == 0 {
 		return nil
 	}
@@ -153,7 +154,7 @@ func (c Config) open(ctx context.Context, aws aws.Config, more []secrets.Option)
 	ofSecrets := append(c.Secrets.options(c), secrets.WithRegion(aws.Region), secrets.WithAPI(secretBodies(aws)))
 	if c.FeedTable != "" {
 		table := feed.NewTable(dynamodb.NewFromConfig(aws), c.FeedTable)
-		ofSecrets = append(ofSecrets, secrets.WithFeed(table, c.FeedEvery))
+		ofSecrets = append(ofSecrets, secrets.WithFeed(guarded{table}, c.FeedEvery))
 	}
 	ofParameters := append(c.Parameters.options(c), secrets.WithRegion(aws.Region), secrets.WithFailover(), secrets.WithAPI(parameterBodies(aws)))
 

@@ -50,6 +50,23 @@
 //   - The roleArn of AWS's agent is refused as an unknown parameter: the layer
 //     reads with the function's role only.
 //
+// # Crashes
+//
+// Lambda ends an environment, and the invocation that runs in it, when an
+// extension exits (Extension.Crash); the next invocation gets a new environment.
+// So nothing that goes wrong here may end the process. A panic ends what it
+// happened in (a request, a call to AWS, a question to the rotation feed, the
+// prefetch) with an error and a line in the log, and never says what it was
+// about, for that might be a value. When Lambda's own API fails, the extension
+// exits, because it can't go on.
+//
+// What is left is what Go can't recover from: no memory, and a data race that
+// the runtime notices. A second process that restarts the first was measured and
+// not built: the same program as a parent takes 12 to 13 MB next to the worker's
+// 15, and its start as long again, which is over the 20 MB and 15 ms that the
+// layer may cost; and Lambda's limit of memory is one for all processes of an
+// environment, so it would be no help where memory is short.
+//
 // # Sidecar
 //
 // Without AWS_LAMBDA_RUNTIME_API the program serves until it gets SIGTERM. The
