@@ -159,7 +159,7 @@ func TestACancelledCallerLeavesAtOnceAndAlone(t *testing.T) {
 }
 
 // caching-net PR#200: a global lock let a slow secret stall the others.
-func TestASlowKeyNeverDelaysAnother(t *testing.T) {
+func TestReport2CachingNet200ASlowKeyNeverDelaysAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := secretstest.New()
 		store.Put("slow", "s")
@@ -231,7 +231,7 @@ func TestMaxStaleOfZeroNeverServesAnExpiredValue(t *testing.T) {
 }
 
 // fides PR#8051: a stale fallback hid a revocation.
-func TestADefiniteErrorDropsTheValue(t *testing.T) {
+func TestReport15Fides8051ADefiniteErrorDropsTheValue(t *testing.T) {
 	for label, c := range map[string]struct {
 		spoil func(*secretstest.Store)
 		want  error

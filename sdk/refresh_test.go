@@ -16,7 +16,7 @@ import (
 )
 
 // caching-java#154: a forced refresh slept for seconds.
-func TestRefreshIsImmediateAndRateLimited(t *testing.T) {
+func TestReport1CachingJava154RefreshIsImmediateAndRateLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := secretstest.New()
 		store.Put(name, "one")
@@ -45,7 +45,7 @@ func TestRefreshIsImmediateAndRateLimited(t *testing.T) {
 // powertools-lambda-python#5482: a forced fetch returned old data. Here it must
 // not join a fetch that began before the secret changed, nor be overwritten by
 // it.
-func TestRefreshOvertakesAnOlderFetch(t *testing.T) {
+func TestReport4PowertoolsPython5482RefreshOvertakesAnOlderFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := secretstest.New()
 		store.Put(name, "one")

@@ -138,7 +138,7 @@ func variables(port string, more ...string) map[string]string {
 
 // vault-lambda-extension#31: the function's requests came before the extension
 // listened. Lambda starts the runtime after the registration.
-func TestReport6ItListensBeforeItRegisters(t *testing.T) {
+func TestReport6VaultExtension31ItListensBeforeItRegisters(t *testing.T) {
 	port := freePort(t)
 	api := startLambdaAPI(t)
 	listening := 0
@@ -196,7 +196,7 @@ func TestThePrefetchListIsReadOnceAfterTheFirstInvocation(t *testing.T) {
 }
 
 // vault-lambda-extension#113: a snapshot must hold nothing secret.
-func TestReport5NothingIsReadBeforeTheFirstInvocation(t *testing.T) {
+func TestReport5VaultExtension113NothingIsReadBeforeTheFirstInvocation(t *testing.T) {
 	port := freePort(t)
 	s := startServices(t)
 	s.setEnvironment(t)
