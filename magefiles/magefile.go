@@ -128,11 +128,15 @@ func (Audit) Run(ctx context.Context,
 }
 
 // Report fetches the newest reports of a stack's daily audit to dist/audit/<stack>.
+//
+// The bucket is that of the stack's daily audit, which its deployment prints.
 func (Audit) Report(ctx context.Context, stack, bucket string) error {
 	return run(ctx, func(w *tasks.Workspace, ctx context.Context) error { return w.AuditReport(ctx, stack, bucket) })
 }
 
 // Access shows who accessed a secret, when, from where, and what is unusual about it.
+//
+// The source is CloudTrail's event history, which holds 90 days.
 func (Audit) Access(ctx context.Context, secret string,
 	since *string, // how far back: 7d, 12h or a date (default 7d)
 ) error {
@@ -142,6 +146,8 @@ func (Audit) Access(ctx context.Context, secret string,
 }
 
 // Rules prints the catalogue of the audit's rules and controls.
+//
+// It needs no AWS account.
 func (Audit) Rules(ctx context.Context) error {
 	return run(ctx, (*tasks.Workspace).AuditRules)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -43,14 +44,17 @@ func (o *Operator) PlanRollback(ctx context.Context, id string, options Rollback
 	if p.Warnings, err = o.tried(ctx, s, previous.ID, options.Force); err != nil {
 		return nil, err
 	}
-	p.Steps = []string{fmt.Sprintf("UpdateSecretVersionStage: move %s from version %s of %s to version %s of %s", stageCurrent, current.ID, stamp(current.Created), previous.ID, stamp(previous.Created))}
+	if slices.Contains(current.Stages, stagePending) {
+		p.Steps = append(p.Steps, fmt.Sprintf("UpdateSecretVersionStage: take %s from version %s, where its rotation left it and it would block the next one", stagePending, current.ID))
+	}
+	p.Steps = append(p.Steps, fmt.Sprintf("UpdateSecretVersionStage: move %s from version %s of %s to version %s of %s", stageCurrent, current.ID, stamp(current.Created), previous.ID, stamp(previous.Created)))
 	if previous.Created.After(current.Created) {
 		p.Warnings = append(p.Warnings, "the previous version is the newer one: this takes a rollback back")
 	}
 	p.Warnings = append(p.Warnings, o.rotatedSince(ctx, s, previous)...)
 	p.Warnings = append(p.Warnings, s.afterRollback(current.ID)...)
 	p.do = func(ctx context.Context, progress func(string)) (Outcome, error) {
-		return o.move(ctx, s, current.ID, previous.ID, progress)
+		return o.goBack(ctx, s, *current, previous.ID, progress)
 	}
 	return p, nil
 }
@@ -151,21 +155,27 @@ func (s *Secret) afterRollback(abandoned string) []string {
 	return []string{what + "; it is due by " + stamp(s.Rotation.Next) + ", and \"rotate cancel " + s.Name + "\" holds it"}
 }
 
-// move makes a version current, if the one that was planned is still current.
-func (o *Operator) move(ctx context.Context, s *Secret, from, to string, progress func(string)) (Outcome, error) {
+// goBack makes a version current, if the one that was planned is still current.
+func (o *Operator) goBack(ctx context.Context, s *Secret, from Version, to string, progress func(string)) (Outcome, error) {
+	if slices.Contains(from.Stages, stagePending) {
+		if err := o.unlabel(ctx, s, from.ID); err != nil {
+			return Outcome{}, err
+		}
+		progress(stagePending + " taken away")
+	}
 	_, err := o.secrets.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
-		SecretId: &s.ARN, VersionStage: aws.String(stageCurrent), MoveToVersionId: &to, RemoveFromVersionId: &from,
+		SecretId: &s.ARN, VersionStage: aws.String(stageCurrent), MoveToVersionId: &to, RemoveFromVersionId: &from.ID,
 	})
 	var changed *types.InvalidParameterException
 	if errors.As(err, &changed) {
-		return Outcome{}, refuse("version %s of %s isn't current any more, so nothing was moved: see \"rotate status %s\" (%v)", from, s.Name, s.Name, err)
+		return Outcome{}, refuse("version %s of %s isn't current any more, so nothing was moved: see \"rotate status %s\" (%v)", from.ID, s.Name, s.Name, err)
 	}
 	if err != nil {
 		return Outcome{}, explain("make version "+to+" current of", s.Name, err)
 	}
-	progress("UpdateSecretVersionStage done")
-	return Outcome{Done: true, Result: fmt.Sprintf("version %s of %s is current, version %s is previous", to, s.Name, from), Next: []string{
+	progress(stageCurrent + " moved")
+	return Outcome{Done: true, Result: fmt.Sprintf("version %s of %s is current, version %s is previous", to, s.Name, from.ID), Next: []string{
 		"services see it when their caches ask again, or at once through the rotation feed",
-		fmt.Sprintf("\"rotate rollback --to %s %s\" goes forward again", from, s.Name),
+		fmt.Sprintf("\"rotate rollback --to %s %s\" goes forward again", from.ID, s.Name),
 	}}, nil
 }

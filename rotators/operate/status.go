@@ -111,6 +111,7 @@ func judge(s *Secret, runs []Run, logged *Failure) *Pending {
 		return p
 	}
 	var run *Run
+	// A run whose version the trail doesn't tell is that of this one if it's new enough.
 	if len(runs) > 0 && (runs[0].Version == v.ID || runs[0].Version == "" && !runs[0].Started.Before(v.Created.Add(-callGap))) {
 		run = &runs[0]
 	}
@@ -121,6 +122,8 @@ func judge(s *Secret, runs []Run, logged *Failure) *Pending {
 	switch {
 	case !s.Rotation.On:
 		return is(Stuck, "rotation is switched off")
+	case run != nil && run.Result == Succeeded:
+		return is(Stuck, "its rotation succeeded at %s, and another version was made current since", stamp(run.Ended))
 	case run != nil && run.Result == Abandoned:
 		return is(Stuck, "its rotation was abandoned at %s", stamp(run.Ended))
 	case run != nil && run.Result == Failed && s.Now.Sub(run.Ended) > mostOfARotation+time.Hour:

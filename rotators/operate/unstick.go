@@ -2,10 +2,12 @@ package operate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 )
 
 // PlanUnstick plans to clear a pending version that blocks a secret's rotation:
@@ -37,16 +39,28 @@ func (o *Operator) PlanUnstick(ctx context.Context, id string) (*Plan, error) {
 	}
 	p.Warnings = append(p.Warnings, st.Notes...)
 	p.do = func(ctx context.Context, progress func(string)) (Outcome, error) {
-		_, err := o.secrets.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
-			SecretId: &p.ARN, VersionStage: aws.String(stagePending), RemoveFromVersionId: &v.Version,
-		})
-		if err != nil {
-			return Outcome{}, explain("take "+stagePending+" from version "+v.Version+" of", p.Secret, err)
+		if err := o.unlabel(ctx, &st.Secret, v.Version); err != nil {
+			return Outcome{}, err
 		}
-		progress("UpdateSecretVersionStage done")
+		progress(stagePending + " taken away")
 		return Outcome{Done: true, Result: "nothing blocks the rotation of " + p.Secret + " any more", Next: []string{
 			"rotate it with a new value: \"rotate now " + p.Secret + "\"",
 		}}, nil
 	}
 	return p, nil
+}
+
+// unlabel takes AWSPENDING from a version, if it has it still.
+func (o *Operator) unlabel(ctx context.Context, s *Secret, version string) error {
+	_, err := o.secrets.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
+		SecretId: &s.ARN, VersionStage: aws.String(stagePending), RemoveFromVersionId: &version,
+	})
+	var changed *types.InvalidParameterException
+	if errors.As(err, &changed) {
+		return refuse("version %s of %s isn't pending any more, so nothing was changed: see \"rotate status %s\" (%v)", version, s.Name, s.Name, err)
+	}
+	if err != nil {
+		return explain("take "+stagePending+" from version "+version+" of", s.Name, err)
+	}
+	return nil
 }
