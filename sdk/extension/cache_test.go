@@ -33,6 +33,7 @@ type services struct {
 
 	mu     sync.Mutex
 	status int      // not 0: of every answer
+	dark   string   // region whose connections drop
 	calls  []string // operations
 }
 
@@ -58,10 +59,14 @@ func (s *services) count() int {
 
 func (s *services) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	region := strings.Split(r.Header.Get("Authorization"), "/")[2]
 	s.mu.Lock()
 	s.calls = append(s.calls, operation)
-	status := s.status
+	status, dark := s.status, s.dark
 	s.mu.Unlock()
+	if region == dark {
+		panic(http.ErrAbortHandler)
+	}
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 	body, err := io.ReadAll(r.Body)
 	if err == nil && status != 0 {
@@ -69,7 +74,7 @@ func (s *services) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var answer any
 	if err == nil {
-		answer, err = s.do(r, operation, body)
+		answer, err = s.do(r, region, operation, body)
 	}
 	if err != nil {
 		code, message := "InternalServiceError", err.Error()
@@ -83,8 +88,7 @@ func (s *services) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-func (s *services) do(r *http.Request, operation string, body []byte) (any, error) {
-	region := strings.Split(r.Header.Get("Authorization"), "/")[2]
+func (s *services) do(r *http.Request, region, operation string, body []byte) (any, error) {
 	switch operation {
 	case "GetSecretValue":
 		var in secretsmanager.GetSecretValueInput

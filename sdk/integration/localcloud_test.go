@@ -162,3 +162,33 @@ func TestTheReplicaAnswersWhileThePrimaryIsDown(t *testing.T) {
 		})
 	}
 }
+
+// An hour without the primary region: no read fails, of a secret that is cached,
+// of one that isn't, and of one that was rotated meanwhile.
+func TestThePrimaryIsDownForAnHour(t *testing.T) {
+	c := startCloud(t)
+	ids := []string{secretName, c.arn, c.arn[:len(c.arn)-7]}
+	client := c.client(t, secrets.WithFailover(replica), secrets.WithTTL(10*time.Minute))
+	read := func(id string) secrets.Secret {
+		secret, err := client.Get(t.Context(), id)
+		require.NoError(t, err)
+		return secret
+	}
+	require.Equal(t, primary, read(secretName).Region)
+	c.fail(t, faults.Fault{Kind: faults.DropBefore, Region: primary})
+	for minute := range 60 {
+		c.advance(t, time.Minute)
+		for _, id := range ids[:1+minute/20] {
+			assert.Equal(t, "one", read(id).Value.RevealString())
+		}
+	}
+	assert.Equal(t, replica, read(secretName).Region)
+
+	c.Faults.Clear()
+	c.put(t, "two")
+	require.Eventually(t, func() bool { // the probe finds the region back
+		c.advance(t, time.Minute)
+		secret := read(secretName)
+		return secret.Region == primary && secret.Value.RevealString() == "two"
+	}, time.Minute, 10*time.Millisecond)
+}
