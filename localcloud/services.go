@@ -10,6 +10,7 @@ import (
 	"github.com/aistudio/secrets/localcloud/service/cloudtrail"
 	"github.com/aistudio/secrets/localcloud/service/cloudwatch"
 	"github.com/aistudio/secrets/localcloud/service/dynamodb"
+	"github.com/aistudio/secrets/localcloud/service/ecs"
 	"github.com/aistudio/secrets/localcloud/service/events"
 	"github.com/aistudio/secrets/localcloud/service/iam"
 	"github.com/aistudio/secrets/localcloud/service/kms"
@@ -66,13 +67,14 @@ func newBackend(c *Cloud) (*backend, error) {
 	trail := cloudtrail.New(b.env, bus)
 	b.env.Trail = trail
 	secrets := secretsmanager.New(b.env, keys, b.lambda)
+	parameters := ssm.New(b.env, keys, secrets)
 
 	for _, s := range []api.Service{
 		b.iam,
 		sts.New(b.env, b.iam),
 		keys,
 		secrets,
-		ssm.New(b.env, keys, secrets),
+		parameters,
 		b.lambda,
 		metrics,
 		logGroups,
@@ -82,6 +84,7 @@ func newBackend(c *Cloud) (*backend, error) {
 		queue,
 		topics,
 		dynamodb.New(b.env),
+		ecs.New(b.env, b.iam, secrets, parameters),
 		s3.New(b.env, keys),
 		scheduler.New(b.env, b.iam, b.lambda, queue, topics),
 		securityhub.New(b.env),
