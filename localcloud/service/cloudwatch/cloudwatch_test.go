@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	eventtypes "github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/assert"
@@ -252,6 +253,67 @@ func (w world) stateChanges() func() []string {
 		}
 		return changes
 	}
+}
+
+// TestAnAlarmTellsATopic goes all the way to a subscriber, past the topic's policy.
+func TestAnAlarmTellsATopic(t *testing.T) {
+	w := start(t)
+	cfg := w.cloud.Config("us-east-1")
+	topics, queues := sns.NewFromConfig(cfg), sqs.NewFromConfig(cfg)
+	topic, err := topics.CreateTopic(t.Context(), &sns.CreateTopicInput{Name: aws.String("alerts")})
+	require.NoError(t, err)
+	queue, err := queues.CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: aws.String("alerts"), Attributes: map[string]string{
+		"Policy": `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Service":"sns.amazonaws.com"},"Action":"sqs:SendMessage","Resource":"*"}}`,
+	}})
+	require.NoError(t, err)
+	_, err = topics.Subscribe(t.Context(), &sns.SubscribeInput{
+		TopicArn: topic.TopicArn, Protocol: aws.String("sqs"), Endpoint: aws.String("arn:aws:sqs:us-east-1:123456789012:alerts"), Attributes: map[string]string{"RawMessageDelivery": "true"},
+	})
+	require.NoError(t, err)
+	allow := func(source string) {
+		_, err := topics.SetTopicAttributes(t.Context(), &sns.SetTopicAttributesInput{TopicArn: topic.TopicArn, AttributeName: aws.String("Policy"), AttributeValue: aws.String(
+			`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Service":"cloudwatch.amazonaws.com"},"Action":"sns:Publish","Resource":"` + *topic.TopicArn + `","Condition":{"ArnEquals":{"aws:SourceArn":"` + source + `"}}}}`)})
+		require.NoError(t, err)
+	}
+	received := func() []string {
+		out, err := queues.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: queue.QueueUrl, MaxNumberOfMessages: 10})
+		require.NoError(t, err)
+		var bodies []string
+		for _, m := range out.Messages {
+			bodies = append(bodies, *m.Body)
+		}
+		return bodies
+	}
+	allow("arn:aws:cloudwatch:us-east-1:123456789012:alarm:other")
+	w.alarm(func(in *cloudwatch.PutMetricAlarmInput) { in.AlarmActions = []string{*topic.TopicArn} })
+	w.put("Failures", 1)
+	w.advance(time.Minute)
+	assert.Empty(t, received(), "the topic's policy names another alarm")
+	w.advance(10 * time.Minute)
+	allow("arn:aws:cloudwatch:us-east-1:123456789012:alarm:many")
+	w.put("Failures", 1)
+	w.advance(time.Minute)
+	bodies := received()
+	require.Len(t, bodies, 1)
+	var message struct {
+		AlarmName, NewStateValue, OldStateValue, Region, AlarmArn string
+		Trigger                                                   struct{ MetricName, Statistic string }
+	}
+	require.NoError(t, json.Unmarshal([]byte(bodies[0]), &message))
+	assert.Equal(t, "many", message.AlarmName)
+	assert.Equal(t, "ALARM", message.NewStateValue)
+	assert.Equal(t, "OK", message.OldStateValue)
+	assert.Equal(t, "arn:aws:cloudwatch:us-east-1:123456789012:alarm:many", message.AlarmArn)
+	assert.Equal(t, "SUM", message.Trigger.Statistic)
+
+	_, err = queues.PurgeQueue(t.Context(), &sqs.PurgeQueueInput{QueueUrl: queue.QueueUrl})
+	require.NoError(t, err)
+	w.advance(10 * time.Minute)
+	_, err = w.client.DisableAlarmActions(t.Context(), &cloudwatch.DisableAlarmActionsInput{AlarmNames: []string{"many"}})
+	require.NoError(t, err)
+	w.put("Failures", 1)
+	w.advance(time.Minute)
+	assert.Empty(t, received())
 }
 
 func TestAnAlarmOnARatio(t *testing.T) {

@@ -304,10 +304,7 @@ func newMessage(a *alarm, old, current alarmOutput) string {
 		for _, d := range a.Dimensions {
 			dimensions = append(dimensions, namedDimension{d.Value, d.Name})
 		}
-		trigger["MetricName"], trigger["Namespace"], trigger["Dimensions"], trigger["Unit"] = a.MetricName, a.Namespace, dimensions, nil
-		if a.Unit != "" {
-			trigger["Unit"] = a.Unit
-		}
+		trigger["MetricName"], trigger["Namespace"], trigger["Dimensions"], trigger["Unit"] = a.MetricName, a.Namespace, dimensions, orNull(a.Unit)
 		trigger["StatisticType"], trigger["Statistic"] = "Statistic", strings.ToUpper(a.Statistic)
 		if a.ExtendedStatistic != "" {
 			trigger["StatisticType"], trigger["Statistic"] = "ExtendedStatistic", a.ExtendedStatistic
@@ -316,7 +313,7 @@ func newMessage(a *alarm, old, current alarmOutput) string {
 		trigger["Metrics"] = a.Metrics
 	}
 	text, _ := json.Marshal(map[string]any{ // all of it came from JSON
-		"AlarmName": a.AlarmName, "AlarmDescription": a.AlarmDescription, "AWSAccountId": a.place.account,
+		"AlarmName": a.AlarmName, "AlarmDescription": orNull(a.AlarmDescription), "AWSAccountId": a.place.account,
 		"AlarmConfigurationUpdatedTimestamp": a.updated.UTC().Format("2006-01-02T15:04:05.000-0700"),
 		"NewStateValue":                      current.StateValue, "NewStateReason": current.StateReason,
 		"StateChangeTime": current.StateUpdatedTimestamp.UTC().Format("2006-01-02T15:04:05.000-0700"),
@@ -325,6 +322,13 @@ func newMessage(a *alarm, old, current alarmOutput) string {
 		"Trigger": trigger,
 	})
 	return string(text)
+}
+
+func orNull(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
 }
 
 func list(s []string) []string { return append([]string{}, s...) }
