@@ -89,7 +89,7 @@ func TestNoPasswordReachesTheServersLog(t *testing.T) {
 }
 
 // rotation-lambdas#56 and #175: what the clone made was denied to the user.
-func TestReport7ObjectsBelongToBothUsers(t *testing.T) {
+func TestReport_RotationLambdas56_175ObjectsBelongToBothUsers(t *testing.T) {
 	f := newFixture(t)
 	f.exec("CREATE SCHEMA shop")
 	f.seed()

@@ -26,7 +26,7 @@ import (
 
 // rotation-lambdas PR#173: without "ssl" the connection was silently plain, and
 // a host that is an alias couldn't be verified.
-func TestReport9TLSIsNeverGivenUp(t *testing.T) {
+func TestReport_RotationLambdasPR173TLSIsNeverGivenUp(t *testing.T) {
 	plain, err := localdb.StartPostgres(t.Context(), localdb.Options{Plaintext: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, plain.Close()) })
@@ -81,7 +81,7 @@ func TestTheEnvironmentIsIgnored(t *testing.T) {
 }
 
 // vault#21610, #7834, #29377: characters that break a URL.
-func TestReport12AnyCharacterMayBeInNamesAndPasswords(t *testing.T) {
+func TestReport_Vault21610_7834_29377AnyCharacterMayBeInNamesAndPasswords(t *testing.T) {
 	hostile := []string{
 		`a@b/c!d#e`, `per%cent %I %L %s`, `it's`, `"quoted"`, `back\slash\`, `semi;colon -- /*`, ` leading and trailing `,
 		`$user`, `dollar$$x$$`, `UPPER lower`, `ünïcödé 密码 🔑`, `new` + "\n" + `line` + "\t" + `tab`, `select`, strings.Repeat("x", 57), strings.Repeat("é", 28),
@@ -123,7 +123,7 @@ func TestADatabaseOfAnyNameIsRotated(t *testing.T) {
 }
 
 // rotation-lambdas PR#13: the real connection error was hidden by the next.
-func TestReport13TheFirstErrorIsShown(t *testing.T) {
+func TestReport_RotationLambdasPR13TheFirstErrorIsShown(t *testing.T) {
 	f := newFixture(t)
 	f.seed()
 	pending, err := f.generate()
@@ -154,7 +154,7 @@ func TestReport13TheFirstErrorIsShown(t *testing.T) {
 
 // aws-cdk#17265: a function that waits 30 s for a network that drops packets
 // has no time left to tell.
-func TestReport14AServerThatDoesNotAnswerIsGivenUp(t *testing.T) {
+func TestReport_AWSCDK17265AServerThatDoesNotAnswerIsGivenUp(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { _ = listener.Close() }()

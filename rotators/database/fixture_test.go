@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -39,6 +40,10 @@ var (
 func TestMain(m *testing.M) {
 	if os.Getenv("AWS_LAMBDA_RUNTIME_API") != "" {
 		forward() // doesn't return
+	}
+	// Each check of a property is many logins.
+	if err := flag.Set("rapid.checks", "25"); err != nil {
+		panic(err)
 	}
 	os.Exit(func() int {
 		stop, err := startServers(context.Background())

@@ -54,7 +54,7 @@ var things = []struct{ name, make, grant, use string }{
 }
 
 // rotation-lambdas#38: what was granted later was missing on the other user.
-func TestReport8GrantsReachBothUsers(t *testing.T) {
+func TestReport_RotationLambdas38GrantsReachBothUsers(t *testing.T) {
 	for _, moment := range []string{"while the user is current", "while the clone is"} {
 		t.Run(moment, func(t *testing.T) {
 			f := newFixture(t)

@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -146,7 +147,8 @@ func (s situation) disturb(e *estate) {
 type application struct {
 	*estate
 	situation situation
-	changing  atomic.Bool // whether a single user's password is being changed
+	changing  atomic.Bool   // whether a single user's password is being changed
+	turns     chan struct{} // a session begins at each step of a rotation
 	logins    atomic.Int64
 	tables    atomic.Int64
 }
@@ -191,7 +193,12 @@ func (a *application) work(ctx context.Context, worker int) error {
 			session.close()
 		}
 	}()
-	for n := 0; ctx.Err() == nil; n++ {
+	for n := 0; ; n++ {
+		select {
+		case <-a.turns:
+		case <-ctx.Done():
+			return nil
+		}
 		session, err := a.login(ctx)
 		if err != nil {
 			return err
@@ -217,7 +224,6 @@ func (a *application) work(ctx context.Context, worker int) error {
 			open = open[1:]
 		}
 	}
-	return nil
 }
 
 // For each engine and strategy, clients that log in, hold transactions and make
@@ -229,8 +235,15 @@ func TestClientsNoticeNothingOfRotations(t *testing.T) {
 	}
 	for _, s := range situations {
 		t.Run(s.name, func(t *testing.T) {
-			a := &application{estate: s.estate(t), situation: s}
-			a.handle = inOneCall(a.rotator(nil).Handle)
+			a := &application{estate: s.estate(t), situation: s, turns: make(chan struct{}, 1)}
+			rotate := a.rotator(nil).Handle
+			a.handle = inOneCall(func(ctx context.Context, event json.RawMessage) (*spec.SeedResult, error) {
+				select {
+				case a.turns <- struct{}{}:
+				default: // the sessions are behind
+				}
+				return rotate(ctx, event)
+			})
 			ctx, stop := context.WithCancel(t.Context())
 			defer stop()
 			var workers sync.WaitGroup

@@ -26,7 +26,7 @@ var mysqlThings = []struct{ name, make, grant, use, revoke string }{
 
 // rotation-lambdas#38: what was granted later was missing on the other user.
 // And what is taken away again is taken from both.
-func TestMySQLReport_RotationLambdas38GrantsReachBothUsers(t *testing.T) {
+func TestReport_RotationLambdas38MySQLGrantsReachBothUsers(t *testing.T) {
 	for _, moment := range []string{"while the user is current", "while the clone is"} {
 		t.Run(moment, func(t *testing.T) {
 			f := newMySQLFixture(t)

@@ -115,7 +115,7 @@ func (f *mysqlFixture) remedy(err error) {
 
 // vault PR#28989: a password that the server's policy refuses was tried for
 // ever. With a policy the server must see the password.
-func TestMySQLReport_Vault28989APasswordThatThePolicyRefusesIsRejected(t *testing.T) {
+func TestReport_VaultPR28989OnMySQLAPasswordThatThePolicyRefusesIsRejected(t *testing.T) {
 	f := newMySQLFixture(t)
 	f.seed()
 	f.exec("INSTALL SONAME 'simple_password_check'", "SET GLOBAL simple_password_check_minimal_length = 20")

@@ -140,7 +140,7 @@ func TestAPendingValueThatDoesNotFitIsRejected(t *testing.T) {
 
 // vault PR#28989: a password that the server's policy refuses was tried for
 // ever. The server's passwordcheck refuses a password that is the user's name.
-func TestReport11APasswordThatThePolicyRefusesIsRejected(t *testing.T) {
+func TestReport_VaultPR28989APasswordThatThePolicyRefusesIsRejected(t *testing.T) {
 	f := newFixture(t)
 	f.seed()
 	f.exec("ALTER DATABASE " + quote(f.database) + " SET session_preload_libraries = 'passwordcheck'")
@@ -229,7 +229,7 @@ func TestASuperuserDoesNotAlternate(t *testing.T) {
 }
 
 // rotation-lambdas#99 and aws-cdk#6358: a KeyError instead of a message.
-func TestReport10MissingKeysAreNamed(t *testing.T) {
+func TestReport_RotationLambdas99_AWSCDK6358MissingKeysAreNamed(t *testing.T) {
 	f := newFixture(t)
 	for value, message := range map[string]string{
 		`{"engine":"postgres","host":"h","username":"app_clone","password":"p"}`:       `"masterarn"`,

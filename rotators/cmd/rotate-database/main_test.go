@@ -130,7 +130,7 @@ func (w *world) createFunction(role string) {
 		Runtime: lambdatypes.RuntimeProvidedal2023, Handler: aws.String("bootstrap"),
 		Architectures: []lambdatypes.Architecture{architecture}, Code: &lambdatypes.FunctionCode{ZipFile: build(w.T)},
 		Environment: &lambdatypes.Environment{Variables: map[string]string{
-			spec.EnvDatabaseCAFile: w.postgres.CAFile, spec.EnvFeedTable: feedTable, spec.EnvLogLevel: "debug",
+			spec.EnvDatabaseCAFile: w.postgres.CAFile, spec.EnvDatabaseServerNames: `{"127.0.0.1":"localhost"}`, spec.EnvFeedTable: feedTable, spec.EnvLogLevel: "debug",
 		}},
 	})
 	require.NoError(w, err)
@@ -274,7 +274,7 @@ func TestTheBinaryTellsWhatIsWrong(t *testing.T) {
 	assert.Contains(t, invoke(), "has no version 00000000-0000-4000-8000-000000000001")
 	assert.NotContains(t, w.logs(), "canary")
 
-	for name, value := range map[string]string{spec.EnvDatabaseCAFile: "nowhere.pem", spec.EnvLogLevel: "loud"} {
+	for name, value := range map[string]string{spec.EnvDatabaseCAFile: "nowhere.pem", spec.EnvDatabaseServerNames: "localhost", spec.EnvLogLevel: "loud"} {
 		_, err := w.lambda.UpdateFunctionConfiguration(t.Context(), &lambda.UpdateFunctionConfigurationInput{
 			FunctionName: aws.String(function), Environment: &lambdatypes.Environment{Variables: map[string]string{name: value}},
 		})
