@@ -67,8 +67,7 @@ func (s *Service) batchGetSecretValue(ctx context.Context, r *api.Request, in *b
 		if err := r.Authorize(ctx, api.Check{Action: "secretsmanager:ListSecrets", Resource: "*"}); err != nil {
 			return nil, err
 		}
-		found := s.match(place{r.Account, r.Region}, in.Filters, false)
-		sortSecrets(found, nil, nil)
+		found := s.match(place{r.Account, r.Region}, &listInput{Filters: in.Filters})
 		part, next, err := page(found, in.MaxResults, maxBatch, in.NextToken)
 		if err != nil {
 			return nil, err

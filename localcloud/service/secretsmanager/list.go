@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
+	"iter"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,9 +48,7 @@ func (s *Service) listSecrets(ctx context.Context, r *api.Request, in *listInput
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	found := s.match(place{r.Account, r.Region}, in.Filters, in.IncludePlannedDeletion != nil && *in.IncludePlannedDeletion)
-	sortSecrets(found, in.SortBy, in.SortOrder)
-	found, next, err := page(found, in.MaxResults, 100, in.NextToken)
+	found, next, err := page(s.match(place{r.Account, r.Region}, in), in.MaxResults, 100, in.NextToken)
 	if err != nil {
 		return nil, err
 	}
@@ -59,41 +59,58 @@ func (s *Service) listSecrets(ctx context.Context, r *api.Request, in *listInput
 	return out, nil
 }
 
-// match returns the secrets of a place that pass all filters.
-func (s *Service) match(where place, filters []filter, deleted bool) []*secret {
-	var found []*secret
-	for _, sec := range s.secrets[where] {
-		if (sec.deletion.IsZero() || deleted) && passes(sec, filters) {
-			found = append(found, sec)
+// match walks through the secrets of a place that pass all filters: by creation,
+// newest first, unless the caller says otherwise.
+func (s *Service) match(where place, in *listInput) iter.Seq[*secret] {
+	by := "created-date"
+	if in.SortBy != nil {
+		by = *in.SortBy
+	}
+	sorted := s.sorted(where, by)
+	deleted := in.IncludePlannedDeletion != nil && *in.IncludePlannedDeletion
+	return func(yield func(*secret) bool) {
+		for i, sec := range sorted {
+			if in.SortOrder == nil || *in.SortOrder == "desc" {
+				sec = sorted[len(sorted)-1-i]
+			}
+			if (sec.deletion.IsZero() || deleted) && passes(sec, in.Filters) && !yield(sec) {
+				return
+			}
 		}
 	}
-	return found
 }
 
-// sortSecrets sorts by creation, newest first, unless the caller says
-// otherwise; equal ones by name.
-func sortSecrets(secrets []*secret, by, order *string) {
+// sorted returns the secrets of a place in ascending order; equal ones by name.
+// The orders that only a new secret or the end of one changes are kept, as a
+// listing of many pages needs them for each page.
+func (s *Service) sorted(where place, by string) []*secret {
+	if kept := s.orders[where][by]; kept != nil {
+		return kept
+	}
 	key := func(sec *secret) time.Time { return sec.created }
-	if by != nil && *by == "last-changed-date" {
+	switch by {
+	case "last-changed-date":
 		key = func(sec *secret) time.Time { return sec.changed }
-	}
-	if by != nil && *by == "last-accessed-date" {
+	case "last-accessed-date":
 		key = func(sec *secret) time.Time { return sec.accessed }
+	case "name":
+		key = func(*secret) time.Time { return time.Time{} }
 	}
-	slices.SortFunc(secrets, func(a, b *secret) int {
-		if by != nil && *by == "name" {
-			return strings.Compare(a.name, b.name)
-		}
+	all := slices.SortedFunc(maps.Values(s.secrets[where]), func(a, b *secret) int {
 		return cmp.Or(key(a).Compare(key(b)), strings.Compare(a.name, b.name))
 	})
-	if order == nil || *order == "desc" {
-		slices.Reverse(secrets)
+	if by == "created-date" || by == "name" {
+		if s.orders[where] == nil {
+			s.orders[where] = map[string][]*secret{}
+		}
+		s.orders[where][by] = all
 	}
+	return all
 }
 
 // page cuts one page out of items. The token is the place where the next one
 // begins.
-func page[T any](items []T, size *int64, most int64, token *string) (part []T, next string, err error) {
+func page[T any](items iter.Seq[T], size *int64, most int64, token *string) (part []T, next string, err error) {
 	start := 0
 	if token != nil {
 		raw, err := base64.RawURLEncoding.DecodeString(*token)
@@ -104,16 +121,23 @@ func page[T any](items []T, size *int64, most int64, token *string) (part []T, n
 			return nil, "", api.Errorf("InvalidNextTokenException", "The NextToken value is invalid.")
 		}
 	}
-	n := most
+	n := int(most)
 	if size != nil {
-		n = *size
+		n = int(*size)
 	}
-	start = min(start, len(items))
-	end := min(start+int(n), len(items))
-	if end < len(items) {
-		next = base64.RawURLEncoding.EncodeToString([]byte("after:" + strconv.Itoa(end)))
+	part = []T{}
+	i := 0
+	for item := range items {
+		if i >= start+n {
+			next = base64.RawURLEncoding.EncodeToString([]byte("after:" + strconv.Itoa(i)))
+			break
+		}
+		if i >= start {
+			part = append(part, item)
+		}
+		i++
 	}
-	return items[start:end], next, nil
+	return part, next, nil
 }
 
 func decimal(n int64) string { return strconv.FormatInt(n, 10) }

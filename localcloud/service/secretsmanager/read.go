@@ -216,7 +216,7 @@ func (s *Service) listSecretVersionIDs(ctx context.Context, r *api.Request, in *
 		entries = append(entries, e)
 	}
 	out := &listVersionsOutput{ARN: sec.arn(), Name: sec.name}
-	if out.Versions, out.NextToken, err = page(entries, in.MaxResults, 100, in.NextToken); err != nil {
+	if out.Versions, out.NextToken, err = page(slices.Values(entries), in.MaxResults, 100, in.NextToken); err != nil {
 		return nil, err
 	}
 	return out, nil

@@ -192,7 +192,10 @@ func (s *Service) store(sec *secret) {
 	if s.secrets[sec.place] == nil {
 		s.secrets[sec.place] = map[string]*secret{}
 	}
-	s.secrets[sec.place][sec.name] = sec
+	if s.secrets[sec.place][sec.name] != sec {
+		s.secrets[sec.place][sec.name] = sec
+		delete(s.orders, sec.place)
+	}
 }
 
 // drop removes a secret for good, with all that would still happen to it.
@@ -203,6 +206,7 @@ func (s *Service) drop(sec *secret) {
 	sec.rotation.stop()
 	if s.secrets[sec.place][sec.name] == sec {
 		delete(s.secrets[sec.place], sec.name)
+		delete(s.orders, sec.place)
 	}
 }
 

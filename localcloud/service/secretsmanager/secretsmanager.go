@@ -24,7 +24,8 @@ type Service struct {
 	handlers  map[string]api.Handler
 
 	mu      sync.Mutex
-	secrets map[place]map[string]*secret // by name
+	secrets map[place]map[string]*secret   // by name
+	orders  map[place]map[string][]*secret // see sorted
 }
 
 // keys is what Secrets Manager needs of KMS.
@@ -45,7 +46,7 @@ type functions interface {
 
 // New makes a Secrets Manager without secrets.
 func New(env *api.Env, k keys, f functions) *Service {
-	s := &Service{env: env, keys: k, functions: f, secrets: map[place]map[string]*secret{}}
+	s := &Service{env: env, keys: k, functions: f, secrets: map[place]map[string]*secret{}, orders: map[place]map[string][]*secret{}}
 	s.handlers = map[string]api.Handler{
 		"BatchGetSecretValue":          api.JSON(s.batchGetSecretValue),
 		"CancelRotateSecret":           api.JSON(s.cancelRotateSecret),
