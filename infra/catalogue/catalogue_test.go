@@ -39,7 +39,7 @@ func TestParse(t *testing.T) {
 	assert.Equal(t, "aistudio-dev", stack.Settings.Prefix())
 	assert.Equal(t, []string{"lambda.amazonaws.com"}, stack.Services["orders"].Services())
 	assert.Equal(t, []catalogue.Principal{"root"}, stack.Services["orders"].Principals())
-	assert.Equal(t, catalogue.Rotator{Kind: spec.KindDatabase, Architecture: "arm64", MemoryMB: 128, TimeoutSeconds: 60, LogLevel: "info"}, stack.Rotators["database"])
+	assert.Equal(t, catalogue.Rotator{Kind: spec.KindDatabase, Program: "database", Architecture: "arm64", MemoryMB: 128, TimeoutSeconds: 60, LogLevel: "info"}, stack.Rotators["database"])
 	assert.Equal(t, catalogue.Cache{Architectures: []string{"arm64", "x86_64"}}, stack.Cache)
 	assert.Equal(t, catalogue.Events{Architecture: "arm64"}, stack.Events)
 
@@ -139,6 +139,7 @@ func TestMistakes(t *testing.T) {
 				"rotators.database.keyPrefix: belongs", "rotators.database.issuer: belongs", "rotators.database.password: belongs", "rotators.database.webhook: belongs", "rotators.database.applier: belongs",
 				"rotators.database: has both keyPrefix and issuer", "rotators.database: has both webhook and applier", "rotators.database.issuer.admin.secret: is missing", `rotators.database.applier: "a" is no ARN`},
 		},
+		"rotator's program":    {map[string]string{catalogue.KeyRotators: `{"database": {}, "own": {"kind": "custom", "program": "../gate"}}`}, []string{`rotators.own.program: "../gate" is no name of a program`}},
 		"rotator's name":       {map[string]string{catalogue.KeyRotators: `{"database": {}, "The_Issuer": {"kind": "api-key"}}`}, []string{"rotators.The_Issuer: is no name of a rotator"}},
 		"own credential":       {map[string]string{catalogue.KeyRotators: `{"database": {}, "hook": {"kind": "custom", "webhook": {"secret": "aistudio/dev/orders/database"}}}`}, []string{"rotators.hook.webhook.secret: aistudio/dev/orders/database is in the catalogue"}},
 		"group without a VPC":  {map[string]string{catalogue.KeyRotators: `{"database": {"vpc": {"subnetIds": ["subnet-1", "net"], "securityGroupIds": ["group"], "endpoints": ["lambda", "lambda"]}}}`}, []string{`vpc.subnetIds: "net"`, `vpc.securityGroupIds: "group"`, "vpc.id: ", `vpc.endpoints: "lambda"`}},

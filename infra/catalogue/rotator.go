@@ -13,6 +13,7 @@ import (
 // that name it.
 type Rotator struct {
 	Kind                spec.Kind `mapstructure:"kind"`                // "": the rotator's name is a kind
+	Program             string    `mapstructure:"program"`             // what dist/ has as rotate-<program>; "": the kind's own
 	Architecture        string    `mapstructure:"architecture"`        // arm64 (default) or x86_64
 	MemoryMB            int       `mapstructure:"memoryMb"`            // 128 (default) to 10240
 	TimeoutSeconds      int       `mapstructure:"timeoutSeconds"`      // of a step, 1 to 900; 60 by default, 180 for api-key and custom
@@ -92,6 +93,11 @@ func (s *Stack) readRotators(rotators map[string]Rotator, mistakes *MistakesErro
 		}
 		if function := s.Settings.Prefix() + "-rotate-" + name; !wordPattern.MatchString(name) || len(function) > maxFunctionName {
 			mistakes.add(path, "is no name of a rotator: write up to 20 lower-case letters, digits and hyphens, so that %s has at most %d characters", function, maxFunctionName)
+		}
+		if rotator.Program == "" {
+			rotator.Program = rotator.Kind.String()
+		} else if !wordPattern.MatchString(rotator.Program) {
+			mistakes.add(path+".program", "%q is no name of a program: write up to 20 lower-case letters, digits and hyphens", rotator.Program)
 		}
 		if rotator.Architecture == "" {
 			rotator.Architecture = "arm64"

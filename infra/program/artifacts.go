@@ -36,7 +36,7 @@ func findArchives(stack catalogue.Stack, root, folder string) (archives, error) 
 			continue
 		}
 		rotator := stack.Rotators[secret.Rotator]
-		found.rotators[secret.Rotator] = find("rotate-"+rotator.Kind.String(), rotator.Architecture)
+		found.rotators[secret.Rotator] = find("rotate-"+rotator.Program, rotator.Architecture)
 		if rotator.CABundle != "" {
 			path := below(root, rotator.CABundle)
 			if err := checkBundle(path); err != nil {

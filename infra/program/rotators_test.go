@@ -34,6 +34,7 @@ func TestRotatorsByName(t *testing.T) {
 		"custom": {"password": {"PasswordLength": 40}},
 		"hook": {"kind": "custom", "webhook": ` + webhook + `, "timeoutSeconds": 600},
 		"applier": {"kind": "custom", "applier": "arn:aws:lambda:us-east-1:123456789012:function:apply"},
+		"own": {"kind": "custom", "program": "gate"},
 		"oauth": {}, "database": {}}`
 	entry := func(kind, more string) string {
 		return `{"kind": "` + kind + `", "owner": "o", "dataClassification": "c"` + more + `}`
@@ -45,16 +46,22 @@ func TestRotatorsByName(t *testing.T) {
 		"a/generated2": ` + entry("custom", monthly) + `,
 		"a/hooked": ` + entry("custom", monthly+`, "rotator": "hook"`) + `,
 		"a/applied": ` + entry("custom", monthly+`, "rotator": "applier"`) + `,
+		"a/own": ` + entry("custom", monthly+`, "rotator": "own"`) + `,
 		"a/client": ` + entry("oauth", `, "value": "present"`) + `,
 		"a/later": ` + entry("oauth", "") + `}`
 	cloud := paperFor("dev")
 	cloud.masters["aistudio/dev/platform/issuer-admin"] = ""
 	cloud.masters["aistudio/dev/platform/hook-key"] = "arn:aws:kms:us-east-1:" + accountID + ":key/hooks"
 	record := &recorder{next: cloud}
-	require.NoError(t, deploy(record, config, artifacts(t)))
+	folder := artifacts(t)
+	require.ErrorContains(t, deploy(record, config, folder), "the archive of rotate-gate isn't there")
+	gate := filepath.Join(folder, "rotate-gate_linux_arm64.zip")
+	writeFile(t, gate, nil)
+	require.NoError(t, deploy(record, config, folder))
 
 	functions := record.named("aws:lambda/function:Function")
-	assert.Len(t, functions, 7, "one for each rotator that has something to do, and the feed's")
+	assert.Equal(t, gate, functions["rotate-own"].Inputs["code"].ArchiveValue().Path)
+	assert.Len(t, functions, 8, "one for each rotator that has something to do, and the feed's")
 	assert.NotContains(t, functions, "rotate-database")
 	assert.InDelta(t, 180, functions["rotate-partner"].Inputs["timeout"].NumberValue(), 0)
 	assert.InDelta(t, 60, functions["rotate-oauth"].Inputs["timeout"].NumberValue(), 0)
@@ -67,6 +74,7 @@ func TestRotatorsByName(t *testing.T) {
 		"custom":  {spec.EnvPasswordOptions: `{"PasswordLength": 40}`},
 		"hook":    {spec.EnvWebhook: webhook},
 		"applier": {spec.EnvApplier: `"arn:aws:lambda:us-east-1:123456789012:function:apply"`},
+		"own":     {},
 		"oauth":   {},
 	} {
 		variables := environmentOf(record, "rotate-"+rotator)

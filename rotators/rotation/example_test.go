@@ -2,12 +2,10 @@ package rotation_test
 
 import (
 	"context"
-	"fmt"
 
-	"github.com/aws/aws-lambda-go/lambda"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"github.com/aistudio/secrets/rotators/function"
 	"github.com/aistudio/secrets/rotators/password"
 	"github.com/aistudio/secrets/rotators/rotation"
 	"github.com/aistudio/secrets/sdk/spec"
@@ -49,15 +47,12 @@ func reveal(values ...spec.Value) (texts []string) {
 	return texts
 }
 
-// A rotator of one's own is a Target and a main function.
+// A rotator of one's own is a Target and a main function, in cmd/rotate-gate.
 func Example() {
 	var ours gate // the client of the system
 
-	aws, err := config.LoadDefaultConfig(context.Background())
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	client := secretsmanager.NewFromConfig(aws)
-	lambda.Start(rotation.New(client, gateTarget{gate: ours}, rotation.Options{}).Handle)
+	function.Run(spec.KindCustom, func(settings function.Settings) (*rotation.Rotator, error) {
+		client := secretsmanager.NewFromConfig(settings.AWS)
+		return rotation.New(client, gateTarget{gate: ours}, settings.Options), nil
+	})
 }
