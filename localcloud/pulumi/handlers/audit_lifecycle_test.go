@@ -2,6 +2,7 @@ package handlers_test
 
 import (
 	"context"
+	"io"
 	"strings"
 	"testing"
 
@@ -145,4 +146,27 @@ func TestSchedules(t *testing.T) {
 		},
 		disturbed: []string{"flexibleTimeWindow", "scheduleExpression", "scheduleExpressionTimezone", "target"},
 	})
+}
+
+func TestObjectsOfBuckets(t *testing.T) {
+	w := newWorld(t)
+	bucket := w.create(w.home, "aws:s3/bucketV2:BucketV2", nil)
+	objects := s3sdk.NewFromConfig(w.cloud.Config(home))
+	content := func() string {
+		out, err := objects.GetObject(t.Context(), &s3sdk.GetObjectInput{Bucket: &bucket.id, Key: awssdk.String("config/policy.yaml")})
+		require.NoError(t, err)
+		defer out.Body.Close()
+		text, err := io.ReadAll(out.Body)
+		require.NoError(t, err)
+		return string(text)
+	}
+	inputs := resource.PropertyMap{"bucket": str(bucket.id), "key": str("config/policy.yaml"), "content": str("threshold: high"), "contentType": str("application/yaml")}
+	w.live(life{token: "aws:s3/bucketObjectv2:BucketObjectv2", inputs: inputs, change: resource.PropertyMap{"content": str("threshold: low")}})
+
+	object := w.create(w.home, "aws:s3/bucketObjectv2:BucketObjectv2", inputs)
+	assert.Equal(t, "threshold: high", content())
+	w.update(object, resource.PropertyMap{"bucket": str(bucket.id), "key": str("config/policy.yaml"), "content": str("threshold: low"), "contentType": str("application/yaml")})
+	assert.Equal(t, "threshold: low", content())
+	w.remove(object)
+	w.remove(bucket) // nothing is left in it
 }

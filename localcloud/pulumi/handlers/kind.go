@@ -178,6 +178,7 @@ func kinds() []resourceType {
 		bucketKind(),
 		bucketEncryptionKind(),
 		bucketLifecycleKind(),
+		bucketObjectKind(),
 		bucketObjectLockKind(),
 		bucketOwnershipKind(),
 		bucketPolicyKind(),
