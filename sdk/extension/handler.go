@@ -64,6 +64,12 @@ func NewHandler(from source, token string, log *slog.Logger) *Handler {
 // snapshot that is taken after Init holds nothing secret.
 func (h *Handler) Ready() { h.once.Do(func() { close(h.ready) }) }
 
+// String hides what the handler holds: a digest of the token is in it.
+func (h *Handler) String() string { return "handler of the secrets extension" }
+
+// GoString is String.
+func (h *Handler) GoString() string { return h.String() }
+
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer h.active.Add(-1)
 	active := h.active.Add(1)
