@@ -22,6 +22,7 @@ type Stack struct {
 	Rotators  map[string]Rotator // by name, which for most is their kind's
 	Cache     Cache
 	Events    Events
+	Audit     Audit
 	Secrets   []Secret // ordered by name
 }
 

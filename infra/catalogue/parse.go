@@ -27,13 +27,14 @@ const (
 	KeyRotators  = Namespace + ":rotators"
 	KeyCache     = Namespace + ":cache"
 	KeyEvents    = Namespace + ":events"
+	KeyAudit     = Namespace + ":audit"
 	KeyCatalogue = Namespace + ":catalogue"
 	KeyRegion    = "aws:region"
 )
 
 // Keys returns the keys of the configuration that Parse reads.
 func Keys() []string {
-	return []string{KeyRegion, KeySettings, KeyServices, KeyDatabases, KeyRotators, KeyCache, KeyEvents, KeyCatalogue}
+	return []string{KeyRegion, KeySettings, KeyServices, KeyDatabases, KeyRotators, KeyCache, KeyEvents, KeyAudit, KeyCatalogue}
 }
 
 // entry is a Secret as it is written.
@@ -69,6 +70,7 @@ type document struct {
 	Rotators  map[string]Rotator        `mapstructure:"rotators"`
 	Cache     Cache                     `mapstructure:"cache"`
 	Events    Events                    `mapstructure:"events"`
+	Audit     Audit                     `mapstructure:"audit"`
 	Catalogue map[string]entry          `mapstructure:"catalogue"`
 }
 
@@ -86,6 +88,7 @@ func Parse(values map[string]string) (Stack, error) {
 		Databases: written.Databases,
 		Cache:     written.Cache,
 		Events:    written.Events,
+		Audit:     written.Audit,
 	}
 	if values[KeySettings] == "" {
 		mistakes.add(KeySettings, "is missing")
@@ -97,6 +100,7 @@ func Parse(values map[string]string) (Stack, error) {
 	stack.readRotators(written.Rotators, &mistakes)
 	stack.readCache(&mistakes)
 	stack.readEvents(&mistakes)
+	stack.readAudit(&mistakes)
 	for _, key := range slices.Sorted(maps.Keys(written.Catalogue)) {
 		stack.Secrets = append(stack.Secrets, stack.readSecret(key, written.Catalogue[key], &mistakes))
 	}

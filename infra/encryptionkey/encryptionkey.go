@@ -64,7 +64,7 @@ func (a Args) validate() error {
 
 // EncryptionKey is a symmetric multi-region key that AWS rotates every year.
 // Secrets Manager alone can use it, for whom IAM allows it; administrators
-// manage it and can't use it.
+// manage it and can't use it. Whom IAM allows may read its metadata.
 type EncryptionKey struct {
 	pulumi.ResourceState
 
@@ -166,6 +166,14 @@ func keyPolicy(args Args) policy.Document {
 			Action:    use,
 			Resource:  []string{policy.This},
 			Condition: policy.ThroughSecretsManager(regions...),
+		},
+		{
+			// For audits, of which IAM decides as well.
+			Sid:       "ReadMetadata",
+			Effect:    policy.Allow,
+			Principal: &policy.Principal{AWS: []string{args.AccountARN}},
+			Action:    []string{"kms:DescribeKey", "kms:GetKeyRotationStatus"},
+			Resource:  []string{policy.This},
 		},
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"gopkg.in/yaml.v3"
+
 	"github.com/aistudio/secrets/infra/catalogue"
 )
 
@@ -16,6 +18,8 @@ type archives struct {
 	bundles  map[string]string // certificates of authorities, by the rotator's name
 	layers   map[string]string // by Lambda's name of the architecture
 	feed     string
+	auditor  string
+	policy   string // what the auditor demands; "": its defaults
 }
 
 // findArchives looks for the zips, so that one that isn't built is reported
@@ -49,6 +53,13 @@ func findArchives(stack catalogue.Stack, root, folder string) (archives, error) 
 		found.layers[architecture] = find("secrets-extension-layer", architecture)
 	}
 	found.feed = find("rotation-feed", stack.Events.Architecture)
+	found.auditor = find("auditor", stack.Audit.Architecture)
+	if stack.Audit.PolicyFile != "" {
+		var err error
+		if found.policy, err = readPolicy(below(root, stack.Audit.PolicyFile)); err != nil {
+			errs = append(errs, fmt.Errorf("%s.policyFile: %w", catalogue.KeyAudit, err))
+		}
+	}
 	return found, errors.Join(errs...)
 }
 
@@ -78,4 +89,18 @@ func checkBundle(path string) error {
 		return fmt.Errorf("%s holds no certificate in PEM", path)
 	}
 	return nil
+}
+
+// readPolicy reads what the auditor demands. What the YAML says is for the
+// auditor to check, before whose next run nothing comes of it.
+func readPolicy(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("read the auditor's policy: %w", err)
+	}
+	var keys map[string]any
+	if err := yaml.Unmarshal(text, &keys); err != nil {
+		return "", fmt.Errorf("read the auditor's policy %s: %w", path, err)
+	}
+	return string(text), nil
 }

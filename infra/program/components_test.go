@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/aistudio/secrets/infra/cachelayer"
+	"github.com/aistudio/secrets/infra/complianceauditor"
 	"github.com/aistudio/secrets/infra/encryptionkey"
 	"github.com/aistudio/secrets/infra/function"
 	"github.com/aistudio/secrets/infra/managedsecret"
@@ -92,6 +93,13 @@ func TestComponentsValidate(t *testing.T) {
 				return err
 			},
 			[]string{"cache layer x: ", "LayerName", `architecture "386"`, `"me"`, `"us"`, "FeedTable", `reader ""`, "twice", "Tags"},
+		},
+		"ComplianceAuditor": {
+			func(ctx *pulumi.Context) error {
+				_, err := complianceauditor.New(ctx, "x", complianceauditor.Args{Hour: 24, Reports: complianceauditor.Reports{Lock: "governance"}})
+				return err
+			},
+			[]string{"compliance auditor x: ", "Prefix", "Environment", "Partition", "AccountID", "Region", "ArchivePath", "Hour is 24", "RetentionDays is 0", `Lock is "governance"`, "Topic", "Catalogue", "Tags"},
 		},
 		"Rotation": {
 			func(ctx *pulumi.Context) error {

@@ -17,30 +17,41 @@ import (
 // resourceTypes are the resource types that the program may use, and whether AWS has
 // tags for them.
 var resourceTypes = map[string]bool{
-	"aws:kms/key:Key":                                   true,
-	"aws:kms/replicaKey:ReplicaKey":                     true,
-	"aws:kms/alias:Alias":                               false,
-	"aws:secretsmanager/secret:Secret":                  true,
-	"aws:secretsmanager/secretPolicy:SecretPolicy":      false,
-	"aws:secretsmanager/secretRotation:SecretRotation":  false,
-	"aws:iam/role:Role":                                 true,
-	"aws:iam/rolePolicy:RolePolicy":                     false,
-	"aws:iam/policy:Policy":                             true,
-	"aws:iam/rolePolicyAttachment:RolePolicyAttachment": false,
-	"aws:lambda/function:Function":                      true,
-	"aws:lambda/permission:Permission":                  false,
-	"aws:lambda/invocation:Invocation":                  false,
-	"aws:cloudwatch/logGroup:LogGroup":                  true,
-	"aws:lambda/layerVersion:LayerVersion":              false,
-	"aws:dynamodb/table:Table":                          true,
-	"aws:cloudwatch/eventRule:EventRule":                true,
-	"aws:cloudwatch/eventTarget:EventTarget":            false,
-	"aws:cloudwatch/metricAlarm:MetricAlarm":            true,
-	"aws:sqs/queue:Queue":                               true,
-	"aws:sqs/queuePolicy:QueuePolicy":                   false,
-	"aws:sns/topic:Topic":                               true,
-	"aws:sns/topicPolicy:TopicPolicy":                   false,
-	"aws:sns/topicSubscription:TopicSubscription":       false,
+	"aws:kms/key:Key":                                        true,
+	"aws:kms/replicaKey:ReplicaKey":                          true,
+	"aws:kms/alias:Alias":                                    false,
+	"aws:secretsmanager/secret:Secret":                       true,
+	"aws:secretsmanager/secretPolicy:SecretPolicy":           false,
+	"aws:secretsmanager/secretRotation:SecretRotation":       false,
+	"aws:iam/role:Role":                                      true,
+	"aws:iam/rolePolicy:RolePolicy":                          false,
+	"aws:iam/policy:Policy":                                  true,
+	"aws:iam/rolePolicyAttachment:RolePolicyAttachment":      false,
+	"aws:lambda/function:Function":                           true,
+	"aws:lambda/permission:Permission":                       false,
+	"aws:lambda/invocation:Invocation":                       false,
+	"aws:cloudwatch/logGroup:LogGroup":                       true,
+	"aws:lambda/layerVersion:LayerVersion":                   false,
+	"aws:dynamodb/table:Table":                               true,
+	"aws:cloudwatch/eventRule:EventRule":                     true,
+	"aws:cloudwatch/eventTarget:EventTarget":                 false,
+	"aws:cloudwatch/metricAlarm:MetricAlarm":                 true,
+	"aws:sqs/queue:Queue":                                    true,
+	"aws:sqs/queuePolicy:QueuePolicy":                        false,
+	"aws:sns/topic:Topic":                                    true,
+	"aws:sns/topicPolicy:TopicPolicy":                        false,
+	"aws:sns/topicSubscription:TopicSubscription":            false,
+	"aws:cloudwatch/dashboard:Dashboard":                     false,
+	"aws:scheduler/schedule:Schedule":                        false,
+	"aws:cfg/rule:Rule":                                      true,
+	"aws:s3/bucketV2:BucketV2":                               true,
+	"aws:s3/bucketObjectv2:BucketObjectv2":                   false,
+	"aws:s3/bucketPolicy:BucketPolicy":                       false,
+	"aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": false,
+	"aws:s3/bucketVersioningV2:BucketVersioningV2":           false,
+	"aws:s3/bucketServerSideEncryptionConfigurationV2:BucketServerSideEncryptionConfigurationV2": false,
+	"aws:s3/bucketObjectLockConfigurationV2:BucketObjectLockConfigurationV2":                     false,
+	"aws:s3/bucketLifecycleConfigurationV2:BucketLifecycleConfigurationV2":                       false,
 }
 
 // What holds for every resource of every stack.
@@ -87,12 +98,13 @@ func checkTags(t *testing.T, args pulumi.MockResourceArgs) {
 
 // wildcards are the statements that AWS leaves no other way; the code names the
 // source of each.
-var wildcards = map[string]bool{"Trace": true, "NetworkInterfaces": true, "ReadInBatches": true, "FindServers": true}
+var wildcards = map[string]bool{"Trace": true, "NetworkInterfaces": true, "ReadInBatches": true, "FindServers": true, "Audit": true, "NeverAValue": true}
 
 // named are the resources whose own policies name them, and not policy.This.
 var named = map[string]string{
-	"aws:sns/topicPolicy:TopicPolicy": "Topic/",
-	"aws:sqs/queuePolicy:QueuePolicy": "Queue/",
+	"aws:sns/topicPolicy:TopicPolicy":  "Topic/",
+	"aws:sqs/queuePolicy:QueuePolicy":  "Queue/",
+	"aws:s3/bucketPolicy:BucketPolicy": "BucketV2/",
 }
 
 func checkPolicy(t *testing.T, args pulumi.MockResourceArgs, text string) {
@@ -111,9 +123,11 @@ func checkPolicy(t *testing.T, args pulumi.MockResourceArgs, text string) {
 		for _, to := range statement.Resource {
 			switch {
 			case attached && named[args.TypeToken] != "":
-				assert.True(t, strings.HasSuffix(to, named[args.TypeToken]+args.Name), "%s is for %s", at, to)
+				assert.True(t, strings.HasSuffix(strings.TrimSuffix(to, "/*"), named[args.TypeToken]+args.Name), "%s is for %s", at, to)
 			case attached:
 				assert.Equal(t, policy.This, to, "%s", at)
+			case statement.Sid == "Report": // named after the time
+				assert.True(t, strings.Contains(to, "/reports/") && strings.HasSuffix(to, "/*") && strings.Count(to, "*") == 1, "%s is for %s", at, to)
 			case statement.Sid == "Log":
 				assert.True(t, strings.HasSuffix(to, ":*") && strings.Count(to, "*") == 1, "%s is for %s", at, to)
 			case !wildcards[statement.Sid]:
@@ -136,7 +150,11 @@ func TestKeyPolicy(t *testing.T) {
 	} {
 		var document struct{ Statement []policy.Statement }
 		require.NoError(t, json.Unmarshal([]byte(key.Inputs["policy"].StringValue()), &document))
-		require.Len(t, document.Statement, 2)
+		require.Len(t, document.Statement, 3)
+		assert.Equal(t, policy.Statement{
+			Sid: "ReadMetadata", Effect: policy.Allow, Principal: &policy.Principal{AWS: []string{root}},
+			Action: []string{"kms:DescribeKey", "kms:GetKeyRotationStatus"}, Resource: []string{policy.This},
+		}, document.Statement[2])
 		administration, use := document.Statement[0], document.Statement[1]
 		assert.Equal(t, []string{"arn:aws:iam::123456789012:role/secrets-deployer", "arn:aws:iam::123456789012:role/secrets-administrator"}, administration.Principal.AWS)
 		for _, action := range []string{"kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:CreateGrant", "kms:ReEncryptFrom"} {
@@ -194,10 +212,11 @@ func TestProtection(t *testing.T) {
 		for _, args := range deployOnPaper(t, stack).resources {
 			precious := false
 			switch args.TypeToken {
-			case "aws:kms/key:Key", "aws:kms/replicaKey:ReplicaKey", "aws:secretsmanager/secret:Secret", "aws:secretsmanager/secretPolicy:SecretPolicy":
+			case "aws:kms/key:Key", "aws:kms/replicaKey:ReplicaKey", "aws:secretsmanager/secret:Secret", "aws:secretsmanager/secretPolicy:SecretPolicy", "aws:s3/bucketV2:BucketV2":
 				precious = args.Name != "rotation-alerts" // a key of what SNS has sent by then
 			}
 			assert.Equal(t, protects && precious, args.RegisterRPC.GetProtect(), "%s: protection of %s %s", stack, args.TypeToken, args.Name)
+			precious = precious || strings.HasPrefix(args.TypeToken, "aws:s3/") // a bucket is kept as it is
 			assert.Equal(t, protects && precious, args.RegisterRPC.GetRetainOnDelete(), "%s: retention of %s %s", stack, args.TypeToken, args.Name)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/aistudio/secrets/infra/cachelayer"
 	"github.com/aistudio/secrets/infra/catalogue"
+	"github.com/aistudio/secrets/infra/complianceauditor"
 	"github.com/aistudio/secrets/infra/encryptionkey"
 	"github.com/aistudio/secrets/infra/function"
 	"github.com/aistudio/secrets/infra/managedsecret"
@@ -27,6 +28,7 @@ type deployed struct {
 	events   *rotationevents.RotationEvents
 	cache    *cachelayer.CacheLayer
 	rotators map[string]*rotationfunction.RotationFunction // by name
+	auditor  *complianceauditor.ComplianceAuditor
 }
 
 type reader struct {
@@ -121,7 +123,7 @@ func (d *deployment) deploySecrets() error {
 	return nil
 }
 
-// deployEvents makes the rotation feed and the topic of failed rotations.
+// deployEvents makes the rotation feed and the topic of alerts.
 func (d *deployment) deployEvents() error {
 	settings := d.stack.Settings
 	args := rotationevents.Args{
@@ -135,6 +137,7 @@ func (d *deployment) deployEvents() error {
 		LogRetentionDays:   settings.LogRetentionDays,
 		Administrators:     d.administrators(),
 		DeletionWindowDays: settings.RecoveryWindowDays,
+		Alarms:             complianceauditor.AlarmNames(settings.Prefix()),
 		Tags:               settings.Tags(platform),
 	}
 	for _, subscription := range d.stack.Events.Subscriptions {

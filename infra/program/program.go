@@ -22,8 +22,8 @@ type Options struct {
 // New returns the program. It checks the whole configuration, the account and
 // the archives before it registers a resource, so a mistake deploys nothing.
 //
-// The stack's outputs are keyArn, replicaKeyArn, feedTable (a name) and
-// alertsTopicArn; secrets, readerRoles, rotators and layers are maps to ARNs by
+// The stack's outputs are keyArn, replicaKeyArn, feedTable (a name),
+// alertsTopicArn, auditorArn, auditBucket and dashboard (names); secrets, readerRoles, rotators and layers are maps to ARNs by
 // the secret's path, the service, the rotator's name and the architecture;
 // lambdaEnvironment and ecsEnvironment are what a service needs for its cache,
 // by service.
@@ -74,6 +74,7 @@ func (d *deployment) run() error {
 		d.deployCache,
 		d.deployRotators,
 		d.deployRotations,
+		d.deployAuditor,
 	} {
 		if err := step(); err != nil {
 			return err
@@ -105,6 +106,9 @@ func (d *deployment) export() {
 	d.ctx.Export("rotators", rotators)
 	d.ctx.Export("feedTable", d.events.FeedTableName)
 	d.ctx.Export("alertsTopicArn", d.events.TopicARN)
+	d.ctx.Export("auditorArn", d.auditor.FunctionARN)
+	d.ctx.Export("auditBucket", d.auditor.BucketName)
+	d.ctx.Export("dashboard", d.auditor.DashboardName)
 	d.ctx.Export("layers", d.cache.LayerARNs)
 	d.ctx.Export("lambdaEnvironment", lambda)
 	d.ctx.Export("ecsEnvironment", ecs)

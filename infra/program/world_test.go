@@ -148,6 +148,10 @@ func (w *world) config(t *testing.T, stack string) map[string]string {
 		rotators["database"].(map[string]any)["caFile"] = w.postgres.CAFile
 	})
 	change(t, config, catalogue.KeyCache, func(cache map[string]any) { cache["architectures"] = []string{lambdaArchitecture()} })
+	change(t, config, catalogue.KeyAudit, func(audit map[string]any) {
+		audit["architecture"] = lambdaArchitecture()
+		delete(audit, "configRules") // the emulator has no AWS Config
+	})
 	change(t, config, catalogue.KeyEvents, func(events map[string]any) {
 		events["architecture"] = lambdaArchitecture()
 		events["subscriptions"] = []map[string]string{{"protocol": "sqs", "endpoint": onCallARN}}
@@ -221,6 +225,7 @@ var buildArchives = sync.OnceValues(func() (string, error) {
 	folder := filepath.Join(built, "dist")
 	for module, packages := range map[string][]string{
 		"rotators": {"./cmd/rotate-database", "./cmd/rotate-api-key", "./cmd/rotate-custom", "./cmd/rotation-feed"},
+		"auditor":  {"./cmd/auditor"},
 		"sdk":      {"./cmd/secrets-extension"},
 	} {
 		build := exec.Command("go", append([]string{"build", "-ldflags=-s -w", "-o", folder + "/"}, packages...)...)
@@ -235,6 +240,7 @@ var buildArchives = sync.OnceValues(func() (string, error) {
 		"rotate-api-key":    {"rotate-api-key", "bootstrap"},
 		"rotate-custom":     {"rotate-custom", "bootstrap"},
 		"rotation-feed":     {"rotation-feed", "bootstrap"},
+		"auditor":           {"auditor", "bootstrap"},
 		"secrets-extension": {"secrets-extension-layer", "extensions/secrets-extension"},
 	} {
 		if err := zipProgram(filepath.Join(folder, binary), archived.entry, filepath.Join(folder, archived.archive+"_linux_"+runtime.GOARCH+".zip")); err != nil {

@@ -67,6 +67,7 @@ func (e *RotationEvents) deployTopic(ctx *pulumi.Context, name string, args Args
 	if err != nil {
 		return nil, err
 	}
+	e.TopicKeyARN = key.Arn
 	topic, err := sns.NewTopic(ctx, name, &sns.TopicArgs{
 		Name:           pulumi.String(topicName(args)),
 		KmsMasterKeyId: key.Arn,
@@ -95,8 +96,9 @@ func (e *RotationEvents) deployTopic(ctx *pulumi.Context, name string, args Args
 
 // keyPolicy lets the services that tell the topic use the key for it and for
 // nothing else: SNS encrypts with the topic's ARN as context (SNS developer
-// guide, "Encryption at rest").
+// guide, "Encryption at rest"). Of the account's own roles, IAM decides.
 func keyPolicy(args Args) policy.Document {
+	topic := []string{args.arn("sns", topicName(args))}
 	return policy.Document{
 		{
 			Sid:       "Administration",
@@ -111,12 +113,27 @@ func keyPolicy(args Args) policy.Document {
 			Principal: &policy.Principal{Service: []string{"cloudwatch.amazonaws.com", "events.amazonaws.com"}},
 			Action:    []string{"kms:Decrypt", "kms:GenerateDataKey"},
 			Resource:  []string{policy.This},
-			Condition: policy.Condition{"StringEquals": {"kms:EncryptionContext:aws:sns:topicArn": {args.arn("sns", topicName(args))}}},
+			Condition: policy.Condition{"StringEquals": {"kms:EncryptionContext:aws:sns:topicArn": topic}},
+		},
+		{
+			Sid:       "EncryptForRoles",
+			Effect:    policy.Allow,
+			Principal: &policy.Principal{AWS: []string{"arn:" + args.Partition + ":iam::" + args.AccountID + ":root"}},
+			Action:    []string{"kms:Decrypt", "kms:GenerateDataKey"},
+			Resource:  []string{policy.This},
+			Condition: policy.Condition{"StringEquals": {
+				"kms:EncryptionContext:aws:sns:topicArn": topic,
+				"kms:ViaService":                         {"sns." + args.Region + ".amazonaws.com"},
+			}},
 		},
 	}
 }
 
 func topicPolicy(args Args, topicARN string) policy.Document {
+	alarms := []string{args.arn("cloudwatch", "alarm:"+failedAlarm(args)), args.arn("cloudwatch", "alarm:"+feedAlarm(args))}
+	for _, name := range args.Alarms {
+		alarms = append(alarms, args.arn("cloudwatch", "alarm:"+name))
+	}
 	return policy.Document{
 		{
 			Sid:       "FromTheRule",
@@ -132,10 +149,7 @@ func topicPolicy(args Args, topicARN string) policy.Document {
 			Principal: &policy.Principal{Service: []string{"cloudwatch.amazonaws.com"}},
 			Action:    []string{"sns:Publish"},
 			Resource:  []string{topicARN},
-			Condition: policy.Condition{"ArnEquals": {"aws:SourceArn": {
-				args.arn("cloudwatch", "alarm:"+failedAlarm(args)),
-				args.arn("cloudwatch", "alarm:"+feedAlarm(args)),
-			}}},
+			Condition: policy.Condition{"ArnEquals": {"aws:SourceArn": alarms}},
 		},
 		policy.WithoutTLS("sns:Publish", topicARN),
 	}

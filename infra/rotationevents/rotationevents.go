@@ -30,10 +30,12 @@ type Args struct {
 	Administrators     []string // ARNs of those who may manage the topic's key; the deployer among them
 	DeletionWindowDays int      // of the topic's key, 7 to 30
 	Subscriptions      []Subscription
+	Alarms             []string // names of further alarms that may tell the topic
 	Tags               map[string]string
 }
 
-// Subscription is who is told of failed rotations.
+// Subscription is who is told of failed rotations, and of what else the topic
+// hears.
 type Subscription struct {
 	Protocol string // email, https, sqs or lambda
 	Endpoint string // address, URL or ARN
@@ -80,6 +82,7 @@ type RotationEvents struct {
 	FeedTableName pulumi.StringOutput
 	FeedTableARN  pulumi.StringOutput
 	TopicARN      pulumi.StringOutput
+	TopicKeyARN   pulumi.StringOutput // of the key that encrypts the topic
 }
 
 // New registers RotationEvents.

@@ -1,0 +1,97 @@
+package program
+
+import (
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/aistudio/secrets/infra/catalogue"
+	"github.com/aistudio/secrets/infra/complianceauditor"
+	"github.com/aistudio/secrets/infra/function"
+	"github.com/aistudio/secrets/sdk/spec"
+)
+
+// deployAuditor makes the daily audit of all secrets.
+func (d *deployment) deployAuditor() error {
+	settings, audit := d.stack.Settings, d.stack.Audit
+	var err error
+	d.auditor, err = complianceauditor.New(d.ctx, "audit", complianceauditor.Args{
+		Prefix:           settings.Prefix(),
+		Environment:      settings.Environment,
+		Partition:        d.account.partition,
+		AccountID:        d.account.id,
+		Region:           d.stack.Region,
+		ArchivePath:      d.archives.auditor,
+		Architecture:     audit.Architecture,
+		MemoryMB:         audit.MemoryMB,
+		LogRetentionDays: settings.LogRetentionDays,
+		Hour:             *audit.Hour,
+		Policy:           d.archives.policy,
+		ReportURL:        audit.ReportURL,
+		SecurityHub:      audit.SecurityHub,
+		Reports:          complianceauditor.Reports{RetentionDays: audit.RetentionDays, Lock: audit.Lock()},
+		Topic:            complianceauditor.Topic{ARN: d.events.TopicARN, KeyARN: d.events.TopicKeyARN},
+		Catalogue:        d.declared(),
+		ConfigRules:      audit.ConfigRules,
+		Protect:          settings.Protect,
+		Tags:             settings.Tags(platform),
+	})
+	return err
+}
+
+// declared is what the auditor compares the account with.
+func (d *deployment) declared() pulumi.Output {
+	settings := d.stack.Settings
+	declared := spec.AuditCatalogue{
+		Organization:   settings.Organization,
+		Environment:    settings.Environment,
+		Regions:        []string{d.stack.Region},
+		ReplicaRegion:  settings.ReplicaRegion,
+		Administrators: d.administrators(),
+	}
+	if settings.ReplicaRegion != "" {
+		declared.Regions = append(declared.Regions, settings.ReplicaRegion)
+	}
+	for _, path := range sorted(d.credentials) {
+		declared.Known = append(declared.Known, d.credentials[path].ARN)
+	}
+	// What is known only when it is deployed: roles of readers, functions.
+	readers, functions := pulumi.StringMap{}, pulumi.StringMap{}
+	for service, reader := range d.readers {
+		readers[service] = reader.arn
+	}
+	for name, rotator := range d.rotators {
+		functions[name] = rotator.ARN
+	}
+	return pulumi.All(readers, functions).ApplyT(func(all []any) spec.AuditCatalogue {
+		readers, functions := all[0].(map[string]string), all[1].(map[string]string)
+		catalogue := declared
+		catalogue.Secrets = make([]spec.AuditSecret, 0, len(d.stack.Secrets))
+		for _, secret := range d.stack.Secrets {
+			catalogue.Secrets = append(catalogue.Secrets, d.audited(secret, readers, functions))
+		}
+		return catalogue
+	})
+}
+
+func (d *deployment) audited(secret catalogue.Secret, readers, functions map[string]string) spec.AuditSecret {
+	audited := spec.AuditSecret{
+		Name:               secret.Name.String(),
+		Kind:               secret.Kind,
+		Owner:              secret.Owner,
+		DataClassification: secret.DataClassification,
+		Readers:            make([]string, 0, len(secret.Readers)),
+		RotationDisabled:   secret.RotationDisabled,
+	}
+	for _, service := range secret.Readers {
+		audited.Readers = append(audited.Readers, readers[service])
+	}
+	if secret.NeedsRotator() {
+		audited.Rotator = function.RoleARN(d.account.partition, d.account.id, d.functionName(secret.Rotator))
+	}
+	switch {
+	case secret.Rotates():
+		audited.Schedule, audited.RotationFunction = secret.Schedule.Expression, functions[secret.Rotator]
+	case secret.RotationDisabled == "":
+		audited.RotationDisabled = "it awaits its first value"
+	}
+	return audited
+}
