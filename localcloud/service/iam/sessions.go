@@ -95,11 +95,17 @@ var sessionNameForm = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
 // an AWS service, for example "lambda.amazonaws.com", if the role's trust policy
 // lets that service assume it.
 func (s *Service) ServiceSession(ctx context.Context, roleARN, name, service string) (Credentials, error) {
+	return s.SessionOf(ctx, roleARN, name, service, "")
+}
+
+// SessionOf is ServiceSession for a service that tells on whose behalf it acts,
+// which trust policies see as aws:SourceArn and aws:SourceAccount.
+func (s *Service) SessionOf(ctx context.Context, roleARN, name, service, sourceARN string) (Credentials, error) {
 	r, ok := s.Role(roleARN)
 	if !ok {
 		return Credentials{}, noSuchEntity("The role %s cannot be found.", roleARN)
 	}
-	err := s.Authorize(ctx, api.Caller{Account: accountOf(roleARN), Service: service}, "", api.Check{
+	err := s.Authorize(ctx, api.Caller{Account: accountOf(roleARN), Service: service, SourceARN: sourceARN}, "", api.Check{
 		Action: "sts:AssumeRole", Resource: roleARN, ResourcePolicy: r.TrustPolicy, PolicyDecides: true,
 	})
 	if err != nil {

@@ -114,7 +114,7 @@ func (i *invocation) attempt() {
 // caller is the role, as long as it trusts the Scheduler.
 func (i *invocation) caller(ctx context.Context) (api.Caller, error) {
 	role := i.Target.RoleArn
-	if _, err := i.roles.ServiceSession(ctx, role, session, principal); err != nil {
+	if _, err := i.roles.SessionOf(ctx, role, session, principal, groupARN(i.arn)); err != nil {
 		return api.Caller{}, err
 	}
 	return api.Caller{

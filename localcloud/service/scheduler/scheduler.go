@@ -36,7 +36,7 @@ type Service struct {
 
 // roles is what the Scheduler needs of IAM.
 type roles interface {
-	ServiceSession(ctx context.Context, roleARN, session, service string) (iam.Credentials, error)
+	SessionOf(ctx context.Context, roleARN, session, service, sourceARN string) (iam.Credentials, error)
 }
 
 // functions, queues and topics are what schedules invoke.
@@ -141,6 +141,12 @@ func (s *Service) SensitiveMembers() []string { return []string{"Input"} }
 const group = "default"
 
 func at(r *api.Request) place { return place{r.Account, r.Region} }
+
+// groupARN is what the Scheduler tells a role's trust policy as aws:SourceArn
+// (user guide, "Confused deputy prevention").
+func groupARN(schedule string) string {
+	return strings.Replace(schedule[:strings.LastIndex(schedule, "/")], ":schedule/", ":schedule-group/", 1)
+}
 
 func arnOf(r *api.Request, name string) string { return r.ARN("scheduler", "schedule/"+group+"/"+name) }
 
@@ -349,7 +355,7 @@ func (s *Service) entry(ctx context.Context, r *api.Request, in settings) (*entr
 	}); err != nil {
 		return nil, err
 	}
-	if _, err := s.roles.ServiceSession(ctx, in.Target.RoleArn, session, principal); err != nil {
+	if _, err := s.roles.SessionOf(ctx, in.Target.RoleArn, session, principal, groupARN(e.arn)); err != nil {
 		return nil, invalid("The execution role you provide must allow AWS EventBridge Scheduler to assume the role.")
 	}
 	return e, nil
