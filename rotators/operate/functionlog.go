@@ -112,34 +112,48 @@ func (r Record) cause() string {
 	return strings.TrimPrefix(r.Error, r.Step+" of "+r.Secret+": ")
 }
 
+// notStarted begins what a function logs that can't start (package function).
+const notStarted = "starting the rotation function"
+
 // timedOut is how Lambda reports that it ended a function; see "Troubleshoot
 // invocation issues" in the Lambda developer guide.
 var timedOut = regexp.MustCompile(`Task timed out after [0-9.]+ seconds`)
 
 // lastFailure returns the newest failure of a secret in its function's log, or
-// nil. Lambda's own reports don't name a secret, so a timeout is told only where
-// nothing better is there. Messages in other forms aren't shown: nobody vouches
-// for what is in them.
+// nil. A function that can't start, or that Lambda ended, names no secret, which
+// is said. Messages in other forms aren't shown: nobody vouches for what is in
+// them.
 func (o *Operator) lastFailure(ctx context.Context, group string, s *Secret, since time.Time) (*Failure, error) {
-	messages, err := o.filter(ctx, group, since, stepFailed, s.ARN)
-	if err != nil {
-		return nil, err
-	}
 	var last *Failure
-	for _, m := range messages {
-		var r Record
-		if json.Unmarshal([]byte(m.text), &r) == nil && r.Msg == stepFailed {
-			last = &Failure{Time: m.time, Source: "log", Version: r.Version, Step: r.Step, Message: r.cause()}
+	for _, terms := range [][]string{{stepFailed, s.ARN}, {"Task timed out"}, {notStarted}} {
+		messages, err := o.filter(ctx, group, since, terms...)
+		if err != nil {
+			return nil, err
 		}
-	}
-	timeouts, err := o.filter(ctx, group, since, "Task timed out")
-	if err != nil {
-		return nil, err
-	}
-	for _, m := range timeouts {
-		if text := timedOut.FindString(m.text); text != "" && (last == nil || m.time.After(last.Time)) {
-			last = &Failure{Time: m.time, Source: "log", Message: text + " (the log doesn't say for which secret)"}
+		for _, m := range messages {
+			if f := m.failure(); f != nil && (last == nil || f.Time.After(last.Time)) {
+				last = f
+			}
 		}
 	}
 	return last, nil
+}
+
+// failure is what the message tells of one, or nil.
+func (m message) failure() *Failure {
+	f := &Failure{Time: m.time, Source: "log"}
+	var r Record
+	switch text := timedOut.FindString(m.text); {
+	case text != "":
+		f.Message = text + ", whichever secret it was about"
+	case json.Unmarshal([]byte(m.text), &r) != nil:
+		return nil
+	case r.Msg == stepFailed:
+		f.Version, f.Step, f.Message = r.Version, r.Step, r.cause()
+	case r.Msg == notStarted:
+		f.Message = notStarted + ": " + r.Error
+	default:
+		return nil
+	}
+	return f
 }

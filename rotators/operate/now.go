@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -28,7 +29,7 @@ func (o *Operator) PlanNow(ctx context.Context, id string) (*Plan, error) {
 	p.Steps = []string{"RotateSecret: the rotation function makes version " + p.Version + " and it becomes current"}
 	if pending := st.Pending; pending != nil {
 		p.Version = pending.Version
-		p.Steps = []string{fmt.Sprintf("RotateSecret: Secrets Manager tries version %s once more, whose rotation is %s: %s", pending.Version, pending.State, pending.Reason)}
+		p.Steps = []string{fmt.Sprintf("RotateSecret: Secrets Manager tries version %s once more, which is pending: %s", pending.Version, pending.Reason)}
 		p.Warnings = append(p.Warnings, "this makes no new value; where the pending one is at fault, clear it first: rotate unstick "+st.Name)
 	}
 	p.Warnings = append(p.Warnings, switchesOn(st)...)
@@ -92,12 +93,23 @@ func (o *Operator) rotate(ctx context.Context, s *Secret, version string, testOn
 	if err != nil {
 		progress("the rotation function's log can't be read, so its steps aren't shown: " + err.Error())
 	}
+	token := version
+	if s.pending() != nil {
+		// With the pending version's own token Secrets Manager takes this for the
+		// request of then, and does nothing.
+		token = uuid.NewString()
+	}
 	_, err = o.secrets.RotateSecret(ctx, &secretsmanager.RotateSecretInput{
-		SecretId: &s.ARN, ClientRequestToken: &version, RotateImmediately: aws.Bool(!testOnly),
+		SecretId: &s.ARN, ClientRequestToken: &token, RotateImmediately: aws.Bool(!testOnly),
 	})
 	var incomplete *types.InvalidRequestException
-	if err != nil && !(errors.As(err, &incomplete) && s.pending() != nil) {
+	switch {
+	case errors.As(err, &incomplete) && token != version && strings.Contains(incomplete.ErrorMessage(), "previous rotation"):
+		// As planned: the pending version is tried again.
+	case err != nil:
 		return Outcome{}, explain("rotate", s.Name, err)
+	default:
+		f.version = token
 	}
 	if testOnly {
 		return f.test(ctx, progress)

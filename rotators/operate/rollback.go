@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -133,7 +134,7 @@ func (o *Operator) rotatedSince(ctx context.Context, s *Secret, previous *Versio
 	}
 	var since []Run
 	for _, run := range runs {
-		if run.Result == Succeeded && run.Ended.After(previous.Created) && run.Version != previous.ID {
+		if run.Result == Succeeded && !run.Ended.Before(previous.Created.Truncate(time.Second)) && run.Version != previous.ID {
 			since = append(since, run)
 		}
 	}

@@ -129,7 +129,7 @@ func judge(s *Secret, runs []Run, logged *Failure) *Pending {
 	case run != nil && run.Result == Failed && s.Now.Sub(run.Ended) > mostOfARotation+time.Hour:
 		return is(Stuck, "its rotation failed for the last time at %s", stamp(run.Ended))
 	case run != nil && run.Result == Failed:
-		return is(Retrying, "its rotation failed at %s, %d times so far; Secrets Manager may try it again", stamp(run.Ended), run.Failures)
+		return is(Retrying, "its rotation failed at %s (failures so far: %d); Secrets Manager may try it again", stamp(run.Ended), run.Failures)
 	case logged != nil && logged.Version == v.ID:
 		return is(Retrying, "the function's step %s failed at %s; Secrets Manager may try it again", logged.Step, stamp(logged.Time))
 	case s.Now.Sub(began) > mostOfARotation:

@@ -92,6 +92,7 @@ func (e *event) who() string {
 // the events of other secrets are read with them.
 func (o *Operator) events(ctx context.Context, s *Secret, since time.Time, names ...string) (found []event, complete bool, err error) {
 	complete = true
+	since = since.Truncate(time.Second) // as the times of events are
 	for _, name := range names {
 		pages := cloudtrail.NewLookupEventsPaginator(o.trail, &cloudtrail.LookupEventsInput{
 			LookupAttributes: []types.LookupAttribute{{AttributeKey: types.LookupAttributeKeyEventName, AttributeValue: aws.String(name)}},

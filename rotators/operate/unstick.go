@@ -28,7 +28,7 @@ func (o *Operator) PlanUnstick(ctx context.Context, id string) (*Plan, error) {
 	if v.State == InProgress {
 		return nil, refuse("version %s of %s is pending because a rotation is in progress (%s): wait for it, or stop it with \"rotate cancel %s\"", v.Version, st.Name, v.Reason, st.Name)
 	}
-	p.Steps = []string{fmt.Sprintf("UpdateSecretVersionStage: take %s from version %s of %s, which is %s: %s", stagePending, v.Version, stamp(v.Created), v.State, v.Reason)}
+	p.Steps = []string{fmt.Sprintf("UpdateSecretVersionStage: take %s from version %s of %s: %s", stagePending, v.Version, stamp(v.Created), v.Reason)}
 	for _, failure := range st.Errors {
 		if failure.Version == "" || failure.Version == v.Version {
 			p.Warnings = append(p.Warnings, "if its cause isn't mended, the next rotation fails too: "+failure.Message)

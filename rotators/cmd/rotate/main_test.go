@@ -2,6 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,6 +59,11 @@ func TestNowReportsAFailureAndTriesAgain(t *testing.T) {
 	assert.Equal(t, pending, status.Pending.Version)
 	require.NotEmpty(t, status.Errors)
 	assert.Equal(t, "trail", status.Errors[0].Source)
+	require.Len(t, status.Errors, 2)
+	assert.Contains(t, status.Errors[1].Message, "SECRETS_LOG_LEVEL", "the function's log says why")
+	code, stdout, _ = w.rotate("status", secret)
+	require.Equal(t, exitDone, code)
+	assert.Contains(t, stdout, "failed: its rotation failed at")
 
 	w.breakFunction(false)
 	code, stdout, stderr := w.rotate("now", "--yes", "--json", secret)
@@ -187,6 +195,36 @@ func TestNothingIsDoneUnasked(t *testing.T) {
 	code, _, stderr = w.answer("y\n", true, "now", secret)
 	require.Equal(t, exitDone, code, stderr)
 	assert.NotEqual(t, before, w.version("AWSCURRENT"))
+}
+
+// The rights in the runbook are enough, and for what they leave out there is a
+// note or a refusal.
+func TestTheRightsInTheRunbook(t *testing.T) {
+	w := newKey(t)
+	page, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "operating-rotation.md"))
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(string(page), "```json\n")
+	require.True(t, found)
+	policy, _, _ := strings.Cut(rest, "```")
+	w.become("operator", policy)
+	for _, args := range [][]string{
+		{"now", "--yes"}, {"status"}, {"history"}, {"rollback", "--yes"}, {"now", "--test", "--yes"}, {"cancel", "--yes"}, {"unstick", "--yes"},
+	} {
+		code, stdout, stderr := w.rotate(append(args, secret)...)
+		assert.Equal(t, exitDone, code, stderr)
+		assert.NotContains(t, stdout, "can't be read")
+	}
+	assert.Contains(t, w.status().LastRun.By, "assumed-role/operator")
+
+	w.become("onlooker", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["secretsmanager:DescribeSecret","secretsmanager:ListSecretVersionIds"],"Resource":"*"}]}`)
+	status := w.status()
+	require.Len(t, status.Notes, 3)
+	assert.Contains(t, strings.Join(status.Notes, "\n"), "the trail can't be read")
+	assert.Contains(t, strings.Join(status.Notes, "\n"), "the function's log can't be read")
+	code, _, stderr := w.rotate("now", "--yes", secret)
+	assert.Equal(t, exitRefused, code)
+	assert.Contains(t, stderr, "docs/operating-rotation.md")
+	w.noValues()
 }
 
 func TestWhatCannotBeDone(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	smtypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -142,7 +143,25 @@ func (w *world) deploy(seed spec.SeedRequest) {
 		RotationRules: &smtypes.RotationRulesType{ScheduleExpression: aws.String("rate(30 days)"), Duration: aws.String("2h")},
 	})
 	require.NoError(w, err)
-	require.NoError(w, w.cloud.Settle(w.Context()))
+	require.NoError(w, w.cloud.Advance(w.Context(), 24*time.Hour))
+}
+
+// become makes the commands those of a role with a policy.
+func (w *world) become(role, policy string) {
+	w.Helper()
+	config := w.cloud.Config(region)
+	created, err := iam.NewFromConfig(config).CreateRole(w.Context(), &iam.CreateRoleInput{
+		RoleName:                 &role,
+		AssumeRolePolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"` + w.cloud.Account() + `"},"Action":"sts:AssumeRole"}]}`),
+	})
+	require.NoError(w, err)
+	_, err = iam.NewFromConfig(config).PutRolePolicy(w.Context(), &iam.PutRolePolicyInput{RoleName: &role, PolicyName: aws.String("rights"), PolicyDocument: &policy})
+	require.NoError(w, err)
+	session, err := sts.NewFromConfig(config).AssumeRole(w.Context(), &sts.AssumeRoleInput{RoleArn: created.Role.Arn, RoleSessionName: aws.String("ann")})
+	require.NoError(w, err)
+	w.Setenv("AWS_ACCESS_KEY_ID", *session.Credentials.AccessKeyId)
+	w.Setenv("AWS_SECRET_ACCESS_KEY", *session.Credentials.SecretAccessKey)
+	w.Setenv("AWS_SESSION_TOKEN", *session.Credentials.SessionToken)
 }
 
 // breakFunction makes the rotation function fail at its start, as one does that
@@ -172,6 +191,7 @@ func (w *world) answer(line string, human bool, args ...string) (code int, stdou
 	var out, err bytes.Buffer
 	t := terminal{in: strings.NewReader(line), out: &out, err: &err, human: human, options: operate.Options{Interval: 20 * time.Millisecond}}
 	code = execute(w.Context(), t, args)
+	require.NoError(w, w.cloud.Settle(w.Context())) // the last event of a rotation comes after it
 	w.printed.WriteString(out.String() + err.String())
 	w.Logf("$ rotate %s\n%s%s[%d]", strings.Join(args, " "), out.String(), err.String(), code)
 	return code, out.String(), err.String()
