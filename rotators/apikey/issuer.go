@@ -35,6 +35,9 @@ type Options struct {
 // never stored are revoked once another one is. Two seeds of one secret at the
 // same time may then revoke each other's keys, and the verification says so;
 // an issuer with idempotency keys has no such case.
+//
+// The key of a rotation that was cancelled or given up is revoked by the next
+// one.
 type Issuer struct {
 	description Description
 	secrets     remote.SecretReader
@@ -42,7 +45,7 @@ type Issuer struct {
 	patience    time.Duration
 }
 
-var _ rotation.Target = (*Issuer)(nil)
+var _ rotation.Consuming = (*Issuer)(nil)
 
 // NewIssuer returns the target for an issuer, whose admin credential is read by
 // secrets, usually a *secretsmanager.Client.
@@ -54,6 +57,10 @@ func NewIssuer(description Description, secrets remote.SecretReader, options Opt
 	return &Issuer{description: description, secrets: secrets, client: remote.New(options.Transport, 0), patience: patience}
 }
 
+// Consumes marks the target as one whose next rotation has to know of a key that
+// was made and never became current.
+func (*Issuer) Consumes() {}
+
 // Generate has the issuer make a key.
 func (i *Issuer) Generate(ctx context.Context, r rotation.GenerateRequest) (rotation.GenerateResponse, error) {
 	value, err := base(r)
@@ -62,6 +69,11 @@ func (i *Issuer) Generate(ctx context.Context, r rotation.GenerateRequest) (rota
 	}
 	if r.Seed == nil && value.ID == "" {
 		return rotation.GenerateResponse{}, fmt.Errorf(`the current value has no id, by which its key could be revoked: store it as {"id": …, "key": …} with the id that the issuer gave it (%w)`, rotation.ErrDefinite)
+	}
+	if r.Newest.Len() > 0 {
+		if err := i.revokeGivenUp(ctx, r); err != nil {
+			return rotation.GenerateResponse{}, err
+		}
 	}
 	answer, err := i.ask(ctx, "creating a key", i.description.Create.Request, fields{Token: r.Token})
 	if err != nil {
@@ -163,7 +175,18 @@ func (i *Issuer) Retire(ctx context.Context, r rotation.RetireRequest) (rotation
 	if retired.ID == "" {
 		return rotation.RetireResponse{}, fmt.Errorf("the previous value has no id, so its key can't be revoked here: revoke it at the issuer and take AWSPREVIOUS from the version (%w)", rotation.ErrDefinite)
 	}
-	return rotation.RetireResponse{}, i.revoke(ctx, "revoking the key before the last", fields{Token: r.Token, ID: retired.ID})
+	return rotation.RetireResponse{}, i.revoke(ctx, "revoking a key that nobody needs", fields{Token: r.Token, ID: retired.ID})
+}
+
+// revokeGivenUp revokes the key of a rotation that never finished.
+func (i *Issuer) revokeGivenUp(ctx context.Context, r rotation.GenerateRequest) error {
+	_, err := i.Retire(ctx, rotation.RetireRequest{
+		SecretARN: r.SecretARN, Token: r.Token, Retired: r.Newest, Current: r.Current, Pending: r.Current,
+	})
+	if err != nil {
+		return fmt.Errorf("the key of a rotation that was given up: %w", err)
+	}
+	return nil
 }
 
 // stored reads a pending value, which always has an id.

@@ -20,7 +20,7 @@ type redacting struct{ target Target }
 
 func (r redacting) Generate(ctx context.Context, request GenerateRequest) (GenerateResponse, error) {
 	response, err := r.target.Generate(ctx, request)
-	return response, redact(err, request.Current, response.Value)
+	return response, redact(err, request.Current, request.Newest, response.Value)
 }
 
 func (r redacting) Apply(ctx context.Context, request ApplyRequest) (ApplyResponse, error) {

@@ -48,9 +48,10 @@ type Target interface {
 }
 
 // Consuming is implemented by targets that use up a value to make the next one,
-// as servers do whose refresh tokens can be used once. Their values also get the
+// as servers do whose refresh tokens can be used once, and by those that have to
+// clean up after a value that never became current. Their values also get the
 // staging label NEWEST, which outlives a rotation that is cancelled or given up,
-// so that the next one goes on from there and not from a value that is used up.
+// so that the next one goes on from there.
 type Consuming interface {
 	Target
 	// Consumes does nothing: it marks the target.
