@@ -81,6 +81,14 @@ type Function struct {
 	State   string // Active, Inactive, Failed, …
 	Reason  string // of State or of the last update, in AWS's words
 	Failed  bool   // its last update, or its state
+	Errors  Fact[FunctionErrors]
+}
+
+// FunctionErrors are the invocations that failed in the newest hour of the last
+// days in which a function ran.
+type FunctionErrors struct {
+	Hour  time.Time // when it began; zero: it didn't run
+	Count int
 }
 
 // RotationFailure is a rotation that failed, after which none succeeded.

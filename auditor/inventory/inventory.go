@@ -22,6 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -92,6 +93,7 @@ type clients struct {
 	secrets   secretsAPI
 	keys      keysAPI
 	functions functionsAPI
+	metrics   metricsAPI
 	trail     trailAPI
 }
 
@@ -109,6 +111,10 @@ type keysAPI interface {
 
 type functionsAPI interface {
 	GetFunctionConfiguration(context.Context, *lambda.GetFunctionConfigurationInput, ...func(*lambda.Options)) (*lambda.GetFunctionConfigurationOutput, error)
+}
+
+type metricsAPI interface {
+	GetMetricData(context.Context, *cloudwatch.GetMetricDataInput, ...func(*cloudwatch.Options)) (*cloudwatch.GetMetricDataOutput, error)
 }
 
 type trailAPI interface {
@@ -187,7 +193,7 @@ func (inv *Inventory) open(cfg aws.Config, region string) error {
 		index: newIndex(),
 		clients: clients{
 			secrets: secretsmanager.NewFromConfig(cfg), keys: kms.NewFromConfig(cfg),
-			functions: lambda.NewFromConfig(cfg), trail: cloudtrail.NewFromConfig(cfg),
+			functions: lambda.NewFromConfig(cfg), metrics: cloudwatch.NewFromConfig(cfg), trail: cloudtrail.NewFromConfig(cfg),
 		},
 		throttle: newLimits(inv.opts.QuotaShare),
 	}
@@ -236,7 +242,7 @@ func (inv *Inventory) readShared(ctx context.Context) error {
 		r := inv.Regions[region]
 		group.Go(func() error {
 			keys := r.readKeys(ctx, region)
-			functions := r.readFunctions(ctx)
+			functions := r.readFunctions(ctx, inv.opts.Account, inv.opts.Now)
 			trails := r.readTrails(ctx)
 			mu.Lock()
 			defer mu.Unlock()

@@ -12,7 +12,7 @@ const DefaultShare = 0.8
 
 // limits keep a region's calls under a share of AWS's quotas (Secrets Manager
 // user guide, "API request quotas"; KMS developer guide, "Request quotas"; Lambda
-// developer guide, "Lambda quotas"; CloudTrail user guide, "Quotas").
+// developer guide, "Lambda quotas"; CloudWatch and CloudTrail user guides, "Quotas").
 type limits struct {
 	list      *rate.Limiter // ListSecrets
 	policies  *rate.Limiter // Get, Put, Delete, ValidateResourcePolicy together
@@ -20,6 +20,7 @@ type limits struct {
 	describe  *rate.Limiter // DescribeSecret: thousands a second, which the services need
 	keys      *rate.Limiter // DescribeKey and GetKeyRotationStatus: hundreds a second, which all share
 	functions *rate.Limiter // Lambda's control plane, all its reads but GetFunction together
+	metrics   *rate.Limiter // GetMetricData
 	trails    *rate.Limiter // CloudTrail's reads
 	lookups   *rate.Limiter // LookupEvents
 }
@@ -33,7 +34,7 @@ func newLimits(share float64) limits {
 	}
 	return limits{
 		list: perSecond(100), policies: perSecond(50), versions: perSecond(50), describe: perSecond(100),
-		keys: perSecond(100), functions: perSecond(15), trails: perSecond(10), lookups: perSecond(2),
+		keys: perSecond(100), functions: perSecond(15), metrics: perSecond(50), trails: perSecond(10), lookups: perSecond(2),
 	}
 }
 

@@ -13,8 +13,6 @@ import (
 	trailtypes "github.com/aws/aws-sdk-go-v2/service/cloudtrail/types"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
-	"github.com/aws/aws-sdk-go-v2/service/lambda"
-	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
 	"github.com/aistudio/secrets/auditor/facts"
 )
@@ -69,49 +67,6 @@ func (r *Region) readKeyRotation(ctx context.Context, arn string) facts.Fact[boo
 		return facts.Unknown[bool](reason(err))
 	}
 	return facts.Known(out.KeyRotationEnabled)
-}
-
-// readFunctions describes each function that rotates a secret of the region.
-func (r *Region) readFunctions(ctx context.Context) []facts.UsedFunction {
-	var functions []facts.UsedFunction
-	for _, arn := range slices.Sorted(maps.Keys(r.index.functions)) {
-		functions = append(functions, facts.UsedFunction{
-			ARN: arn, Region: regionOf(arn), Facts: r.readFunction(ctx, arn), Users: *r.index.functions[arn],
-		})
-	}
-	return functions
-}
-
-// readFunction looks at state and runtime only: the function's variables, which
-// come along, are not kept.
-func (r *Region) readFunction(ctx context.Context, arn string) facts.Fact[facts.Function] {
-	if err := wait(ctx, r.throttle.functions); err != nil {
-		return facts.Unknown[facts.Function](reason(err))
-	}
-	out, err := r.clients.functions.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &arn})
-	if err != nil {
-		var gone *lambdatypes.ResourceNotFoundException
-		if errors.As(err, &gone) {
-			return facts.Known(facts.Function{ARN: arn, Missing: true})
-		}
-		return facts.Unknown[facts.Function](reason(err))
-	}
-	function := facts.Function{
-		ARN: arn, Runtime: string(out.Runtime), State: string(out.State),
-		Failed: out.State == lambdatypes.StateFailed || out.LastUpdateStatus == lambdatypes.LastUpdateStatusFailed,
-		Reason: aws.ToString(out.StateReason),
-	}
-	if out.LastUpdateStatus == lambdatypes.LastUpdateStatusFailed {
-		function.Reason = aws.ToString(out.LastUpdateStatusReason)
-	}
-	return facts.Known(function)
-}
-
-func regionOf(arn string) string {
-	if fields := strings.SplitN(arn, ":", 5); len(fields) == 5 {
-		return fields[3]
-	}
-	return ""
 }
 
 // readTrails describes the trails that see the region.

@@ -65,6 +65,7 @@ func (e *estate) planted() []string {
 	list := []string{
 		"access-unexpected spied",
 		"deleted-still-read deleted-read",
+		"function-failing broken-rotator",
 		"function-missing doomed-rotator",
 		"function-runtime-deprecated old-rotator",
 		"key-default aws-key",

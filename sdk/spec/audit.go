@@ -59,6 +59,7 @@ type AuditSecret struct {
 func AuditActions() []string {
 	return []string{
 		"cloudtrail:DescribeTrails", "cloudtrail:GetEventSelectors", "cloudtrail:GetTrailStatus", "cloudtrail:LookupEvents",
+		"cloudwatch:GetMetricData",
 		"kms:DescribeKey", "kms:GetKeyRotationStatus",
 		"lambda:GetFunctionConfiguration",
 		"secretsmanager:DescribeSecret", "secretsmanager:GetResourcePolicy", "secretsmanager:ListSecretVersionIds", "secretsmanager:ListSecrets",
