@@ -233,12 +233,13 @@ func (Rotate) Cancel(ctx context.Context, secret string,
 //
 // The rotation function tries it first; its value doesn't leave the function.
 func (Rotate) Rollback(ctx context.Context, secret string,
+	to *string, // version that becomes current (default the previous one, if it is the older)
 	force *bool, // also if it doesn't work, or nobody knows
 	yes *bool, // agree beforehand
 	dryRun *bool, // change nothing
 	json *bool, // as JSON
 ) error {
-	return rotate(ctx, "rollback", secret, flag("force", force), flag("yes", yes), flag("dry-run", dryRun), flag("json", json))
+	return rotate(ctx, "rollback", secret, "--to="+or(to, ""), flag("force", force), flag("yes", yes), flag("dry-run", dryRun), flag("json", json))
 }
 
 // Unstick clears a pending version that blocks the rotation of a secret.

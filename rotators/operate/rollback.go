@@ -45,6 +45,9 @@ func (o *Operator) PlanRollback(ctx context.Context, id string, options Rollback
 	if p.Warnings, err = o.tried(ctx, s, previous.ID, options.Force); err != nil {
 		return nil, err
 	}
+	if len(p.Warnings) == 0 {
+		p.Steps = append(p.Steps, "done already: the rotation function has used version "+previous.ID+" as a client would, and it works")
+	}
 	if slices.Contains(current.Stages, stagePending) {
 		p.Steps = append(p.Steps, fmt.Sprintf("UpdateSecretVersionStage: take %s from version %s, where its rotation left it and it would block the next one", stagePending, current.ID))
 	}

@@ -76,6 +76,7 @@ func TestRollback(t *testing.T) {
 	code, stdout, stderr := d.rotate("rollback", "--dry-run", d.name)
 	require.Equal(t, exitDone, code, stderr)
 	assert.Contains(t, stdout, "who has read it since holds the version that stops being current")
+	assert.Contains(t, stdout, "as a client would, and it works")
 	assert.Contains(t, stdout, "the next rotation starts from")
 	assert.Equal(t, newer, d.version("AWSCURRENT"))
 
