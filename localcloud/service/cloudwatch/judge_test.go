@@ -22,7 +22,8 @@ func TestMissingData(t *testing.T) {
 		{3, 3, "0 - X - X", stateOK, stateOK, stateOK, stateOK},
 		{3, 3, "- - - - 0", stateOK, stateOK, stateOK, stateOK},
 		{3, 3, "- - - - -", stateInsufficient, kept, stateAlarm, stateOK},
-		{3, 3, "0 X X - X", stateAlarm, stateAlarm, stateAlarm, stateAlarm},
+		{3, 3, "0 X X - X", //nolint:dupword // as in the table
+			stateAlarm, stateAlarm, stateAlarm, stateAlarm},
 		{3, 3, "- - X - -", stateAlarm, kept, stateAlarm, stateOK},
 		{2, 3, "0 - X - X", stateAlarm, stateAlarm, stateAlarm, stateAlarm},
 		{2, 3, "0 0 X 0 X", stateAlarm, stateAlarm, stateAlarm, stateAlarm},
@@ -59,13 +60,13 @@ func TestExpressions(t *testing.T) {
 	results := map[string]series{"m1": {0: 6, 60: 9}, "m2": {0: 3, 60: 0, 120: 4}}
 	times := []int64{0, 60, 120}
 	for expression, want := range map[string]series{
-		"m1 + m2":                 {0: 9, 60: 9},
-		"100 * m1 / m2":           {0: 200}, // not where it divides by zero
-		"-(m1 - 1)":               {0: -5, 60: -8},
-		"FILL(m1, 0)":             {0: 6, 60: 9, 120: 0},
-		"IF(m2 > 2 && m2, m2, 1)": {0: 3, 60: 1, 120: 4},
-		"m1 >= 9 || m1 == 6":      {0: 1, 60: 1},
-		"1 < 2":                   {0: 1, 60: 1, 120: 1},
+		"m1 + m2":                     {0: 9, 60: 9},
+		"100 * m1 / m2":               {0: 200}, // not where it divides by zero
+		"-(m1 - 1)":                   {0: -5, 60: -8},
+		"FILL(m1, 0)":                 {0: 6, 60: 9, 120: 0},
+		"IF(m2 > 2 && m1 > 0, m2, 1)": {0: 3, 60: 1},
+		"m1 >= 9 || m1 == 6":          {0: 1, 60: 1},
+		"1 < 2":                       {0: 1, 60: 1, 120: 1},
 	} {
 		got, err := compute(expression, results, times)
 		if assert.NoError(t, err, expression) {
