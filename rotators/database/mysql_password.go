@@ -45,8 +45,8 @@ func passwordHash(plugin string, password spec.Value) (string, error) {
 // nativeHash is an asterisk and SHA-1 of SHA-1 in capital hex (MySQL internals,
 // "Secure password authentication").
 func nativeHash(password []byte) string {
-	first := sha1.Sum(password) //nolint:gosec // as above
-	return fmt.Sprintf("*%X", sha1.Sum(first[:]))
+	first := sha1.Sum(password)                   //nolint:gosec // as above
+	return fmt.Sprintf("*%X", sha1.Sum(first[:])) //nolint:gosec // as above
 }
 
 // ed25519Hash is the public key whose secret scalar is made of the password's

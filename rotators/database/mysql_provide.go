@@ -173,20 +173,20 @@ func (s mysqlSession) plan(from, to map[string]mysqlUser, copied string, free bo
 	var steps []step
 	for _, host := range slices.Sorted(maps.Keys(from)) {
 		model := from[host]
-		copy, exists := to[host]
+		present, exists := to[host]
 		if !exists && !free {
-			continue // it's made when it's the copy's turn
+			continue // it's made when it's the present's turn
 		}
-		wanted := step{account: account{copied, host}, create: !exists, like: model, give: model.grants.without(copy.grants), take: grants{}}
+		wanted := step{account: account{copied, host}, create: !exists, like: model, give: model.grants.without(present.grants), take: grants{}}
 		if free {
-			wanted.take = copy.grants.without(model.grants).only(func(t target) bool { return !t.routine() })
-			wanted.define = exists && copy.definition.clauses(s.version) != model.definition.clauses(s.version)
+			wanted.take = present.grants.without(model.grants).only(func(t target) bool { return !t.routine() })
+			wanted.define = exists && present.definition.clauses(s.version) != model.definition.clauses(s.version)
 		}
-		if copy.roles != model.roles && (free || copy.roles == "") {
+		if present.roles != model.roles && (free || present.roles == "") {
 			wanted.roles = &model.roles
 		}
 		// Who makes a routine gets the rights to it from the server.
-		back := step{account: model.account, give: copy.grants.without(model.grants).only(target.routine), take: grants{}}
+		back := step{account: model.account, give: present.grants.without(model.grants).only(target.routine), take: grants{}}
 		steps = append(steps, wanted, back)
 	}
 	if !free {
