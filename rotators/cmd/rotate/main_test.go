@@ -8,6 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -195,6 +198,48 @@ func TestNothingIsDoneUnasked(t *testing.T) {
 	code, _, stderr = w.answer("y\n", true, "now", secret)
 	require.Equal(t, exitDone, code, stderr)
 	assert.NotEqual(t, before, w.version("AWSCURRENT"))
+}
+
+// A version that has just become pending may be a rotation at work; one that has
+// been so for longer than rotations take isn't.
+func TestWhatIsInProgressIsLeftAlone(t *testing.T) {
+	w := newKey(t)
+	_, err := w.secrets.PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{
+		SecretId: aws.String(secret), SecretString: aws.String(`{"key":"canary"}`), VersionStages: []string{"AWSPENDING"},
+	})
+	require.NoError(t, err)
+	assert.Equal(t, operate.InProgress, w.status().Pending.State)
+	for _, command := range []string{"unstick", "now"} {
+		code, _, stderr := w.rotate(command, "--yes", secret)
+		assert.Equal(t, exitRefused, code)
+		assert.Contains(t, stderr, "in progress")
+	}
+	require.NoError(t, w.cloud.Advance(t.Context(), 2*time.Hour))
+	assert.Equal(t, operate.Stuck, w.status().Pending.State)
+	code, _, stderr := w.rotate("unstick", "--yes", secret)
+	require.Equal(t, exitDone, code, stderr)
+	assert.NotContains(t, w.printed.String(), "canary")
+}
+
+func TestReplicas(t *testing.T) {
+	w := newKey(t)
+	_, err := w.secrets.ReplicateSecretToRegions(t.Context(), &secretsmanager.ReplicateSecretToRegionsInput{
+		SecretId: aws.String(secret), AddReplicaRegions: []types.ReplicaRegionType{{Region: aws.String("us-west-2")}},
+	})
+	require.NoError(t, err)
+	require.NoError(t, w.cloud.Settle(t.Context()))
+	assert.Equal(t, []operate.Replica{{Region: "us-west-2", InSync: true}}, w.status().Replicas)
+	code, stdout, _ := w.rotate("status", secret)
+	require.Equal(t, exitDone, code)
+	assert.Contains(t, stdout, "us-west-2  in sync")
+
+	t.Setenv("AWS_REGION", "us-west-2")
+	code, _, stderr := w.rotate("now", "--yes", secret)
+	require.Equal(t, exitRefused, code)
+	assert.Contains(t, stderr, "AWS_REGION="+region)
+	code, stdout, stderr = w.rotate("status", secret)
+	require.Equal(t, exitDone, code, stderr)
+	assert.Contains(t, stdout, "is a replica here")
 }
 
 // The rights in the runbook are enough, and for what they leave out there is a
