@@ -14,7 +14,7 @@ import (
 // module without a row may require none. "*" is every module.
 var requires = map[string][]string{
 	"sdk":                  nil,
-	"sdk/integration":      {"sdk", "localcloud"},
+	"sdk/integration":      {"sdk", "sdk/otelsecrets", "localcloud"},
 	"sdk/otelsecrets":      {"sdk"},
 	"rotators":             {"sdk", "localcloud"},
 	"rotators/integration": {"rotators", "sdk", "localcloud"},
