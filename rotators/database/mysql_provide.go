@@ -175,7 +175,7 @@ func (s mysqlSession) plan(from, to map[string]mysqlUser, copied string, free bo
 		model := from[host]
 		present, exists := to[host]
 		if !exists && !free {
-			continue // it's made when it's the present's turn
+			continue // it's made when it's the copy's turn
 		}
 		wanted := step{account: account{copied, host}, create: !exists, like: model, give: model.grants.without(present.grants), take: grants{}}
 		if free {
