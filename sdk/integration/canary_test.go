@@ -163,6 +163,7 @@ func TestNoValueComesUp(t *testing.T) {
 	require.NoError(t, err)
 	client := c.client(t, secrets.WithConfig(talkative), secrets.WithHooks(hooks), secrets.WithFailover(replica))
 
+	presented := seen.plant() // a caller's key
 	use := func() {
 		for _, name := range names {
 			secret, err := client.Get(t.Context(), name)
@@ -181,7 +182,7 @@ func TestNoValueComesUp(t *testing.T) {
 			seen.show(database, err)
 
 			verifier := apikey.New(client, name)
-			match, err := verifier.Verify(t.Context(), seen.plant())
+			match, err := verifier.Verify(t.Context(), presented)
 			seen.show(verifier, match, err)
 
 			pg, my := postgres.NewConnector(client, name, postgres.Options{TLS: d.tls}), mysql.NewConnector(client, name, mysql.Options{})
@@ -203,7 +204,7 @@ func TestNoValueComesUp(t *testing.T) {
 		seen.show(client, client.Stats())
 	}
 
-	token := seen.plant()
+	token, wrong := seen.plant(), seen.plant()
 	cache := extension.NewCache(extension.Config{Secrets: extension.Service{Cached: true}, Parameters: extension.Service{Cached: true}, FeedTable: "feed", FeedEvery: time.Nanosecond},
 		func(context.Context) (aws.Config, error) { return talkative, nil })
 	defer func() { require.NoError(t, cache.Close()) }()
@@ -216,7 +217,7 @@ func TestNoValueComesUp(t *testing.T) {
 			paths = append(paths, "/v1/"+name, "/secretsmanager/get?refreshNow=1&secretId="+name, "/v1/"+name+"?versionStage=AWSPREVIOUS", "/v1/"+name+"?colour=red")
 		}
 		for _, path := range paths {
-			for _, shown := range []string{token, seen.plant()} {
+			for _, shown := range []string{token, wrong} {
 				r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
 				r.Header.Set("X-Aws-Parameters-Secrets-Token", shown)
 				w := httptest.NewRecorder()
