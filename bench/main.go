@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/aistudio/secrets/bench/audit"
 	"github.com/aistudio/secrets/bench/caches"
 	"github.com/aistudio/secrets/bench/layer"
 	"github.com/aistudio/secrets/bench/report"
@@ -22,15 +23,21 @@ import (
 	"github.com/aistudio/secrets/bench/simulation"
 )
 
-// sections are all benchmarks, in the order in which they run.
-var sections = []struct {
+type section struct {
 	name string
 	run  func(ctx context.Context, root string, progress func(string)) (report.Section, error)
-}{
-	{"caches", caches.Run},
-	{"layer", layer.Run},
-	{"rotation", rotation.Run},
-	{"simulation", simulation.Run},
+}
+
+// sections are all benchmarks, in the order in which they run. estates are
+// numbers of secrets to audit.
+func sections(estates []int) []section {
+	return []section{
+		{"caches", caches.Run},
+		{"layer", layer.Run},
+		{"rotation", rotation.Run},
+		{"simulation", simulation.Run},
+		{"audit", audit.Run(estates)},
+	}
 }
 
 func main() {
@@ -40,16 +47,21 @@ func main() {
 	}
 	root := flag.String("root", ".", "folder that holds bench and dist")
 	json := flag.Bool("json", false, "write bench/results.json too")
+	large := flag.Bool("large", false, "audit 100,000 secrets too, which takes minutes and 1 GB of memory")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *root, *json, flag.Args()); err != nil {
+	estates := []int{1_000, 10_000}
+	if *large {
+		estates = append(estates, 100_000)
+	}
+	if err := run(ctx, sections(estates), *root, *json, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, root string, json bool, only []string) error {
+func run(ctx context.Context, sections []section, root string, json bool, only []string) error {
 	start := time.Now()
 	found := report.Report{Date: start, Command: "go tool mage bench", Machine: report.ThisMachine()}
 	for _, s := range sections {

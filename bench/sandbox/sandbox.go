@@ -135,11 +135,14 @@ func (s *Sandbox) Stop() error {
 }
 
 // PeakMemory returns the most bytes of memory that the program had resident.
-func (s *Sandbox) PeakMemory() (int64, error) {
+func (s *Sandbox) PeakMemory() (int64, error) { return PeakMemory(s.command.Process.Pid) }
+
+// PeakMemory returns the most bytes of memory that a process had resident.
+func PeakMemory(pid int) (int64, error) {
 	if runtime.GOOS != "linux" {
 		return 0, errors.New("the memory of a process is measured on Linux only")
 	}
-	status, err := os.Open(fmt.Sprintf("/proc/%d/status", s.command.Process.Pid))
+	status, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, fmt.Errorf("measure the program's memory: %w", err)
 	}
