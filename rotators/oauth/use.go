@@ -72,7 +72,7 @@ func (t *Target) visit(ctx context.Context, o spec.OAuth, s settings) error {
 func (t *Target) Retire(ctx context.Context, request rotation.RetireRequest) (rotation.RetireResponse, error) {
 	retired, _, err := read(request.Retired)
 	if err != nil {
-		return rotation.RetireResponse{}, nil // no value of ours: nothing that could be revoked
+		return rotation.RetireResponse{}, nil //nolint:nilerr // no value of ours: nothing that could be revoked
 	}
 	current, s, err := read(request.Current)
 	if err != nil {
