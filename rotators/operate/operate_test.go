@@ -32,16 +32,16 @@ func at(minutes int, name, version string) event {
 	return e
 }
 
-func call(minutes int, version string) event {
-	e := event{EventName: rotateSecret, EventTime: noon.Add(time.Duration(minutes) * time.Minute)}
+func call(version string) event {
+	e := event{EventName: rotateSecret, EventTime: noon}
 	e.UserIdentity.ARN, e.ResponseElements.VersionID = rootARN, version
 	return e
 }
 
 func TestRunsAreAssembled(t *testing.T) {
-	refused := call(0, "")
+	refused := call("")
 	refused.ErrorCode = "InvalidRequestException"
-	test := call(0, "")
+	test := call("")
 	test.RequestParameters.RotateImmediately = aws.Bool(false)
 	type run struct {
 		version  string
@@ -55,13 +55,13 @@ func TestRunsAreAssembled(t *testing.T) {
 	}{
 		"nothing":             {},
 		"by schedule":         {[]event{at(0, rotationStarted, "1"), at(1, rotationSucceeded, "1")}, []run{{"1", Succeeded, 0, "schedule"}}},
-		"by a call":           {[]event{call(0, "1"), at(0, rotationStarted, "1"), at(1, rotationSucceeded, "1")}, []run{{"1", Succeeded, 0, rootARN}}},
-		"by another call":     {[]event{call(0, "2"), at(0, rotationStarted, "1")}, []run{{"1", Started, 0, "schedule"}}},
+		"by a call":           {[]event{call("1"), at(0, rotationStarted, "1"), at(1, rotationSucceeded, "1")}, []run{{"1", Succeeded, 0, rootARN}}},
+		"by another call":     {[]event{call("2"), at(0, rotationStarted, "1")}, []run{{"1", Started, 0, "schedule"}}},
 		"a refused call":      {[]event{refused, at(0, rotationStarted, "1")}, []run{{"1", Started, 0, "schedule"}}},
 		"a test":              {[]event{test, at(0, rotationStarted, "1")}, []run{{"1", Started, 0, "schedule"}}},
-		"no versions told":    {[]event{call(0, ""), at(0, rotationStarted, ""), at(1, rotationFailed, ""), at(2, rotationSucceeded, "")}, []run{{"", Succeeded, 1, rootARN}}},
-		"a call long before":  {[]event{call(0, ""), at(5, rotationStarted, "")}, []run{{"", Started, 0, "schedule"}}},
-		"version by the call": {[]event{call(0, "1"), at(0, rotationStarted, "")}, []run{{"1", Started, 0, rootARN}}},
+		"no versions told":    {[]event{call(""), at(0, rotationStarted, ""), at(1, rotationFailed, ""), at(2, rotationSucceeded, "")}, []run{{"", Succeeded, 1, rootARN}}},
+		"a call long before":  {[]event{call(""), at(5, rotationStarted, "")}, []run{{"", Started, 0, "schedule"}}},
+		"version by the call": {[]event{call("1"), at(0, rotationStarted, "")}, []run{{"1", Started, 0, rootARN}}},
 		"failed twice":        {[]event{at(0, rotationStarted, "1"), at(1, rotationFailed, "1"), at(2, rotationFailed, "1")}, []run{{"1", Failed, 2, "schedule"}}},
 		"abandoned, and the next": {
 			[]event{at(0, rotationStarted, "1"), at(1, rotationAbandoned, "1"), at(2, rotationStarted, "2"), at(3, rotationSucceeded, "2")},

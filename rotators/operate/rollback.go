@@ -83,21 +83,21 @@ func (s *Secret) mayGoBack(to string) error {
 // a rollback that is forced.
 func (o *Operator) tried(ctx context.Context, s *Secret, version string, force bool) ([]string, error) {
 	reason, err := o.verify(ctx, s, version)
-	switch {
-	case err == nil && reason == "":
+	if err == nil && reason == "" {
 		return nil, nil
-	case force && err != nil:
-		return []string{"it isn't known whether version " + version + " works: " + err.Error()}, nil
-	case force:
-		return []string{"version " + version + " does NOT work: " + reason}, nil
-	case err != nil:
-		var refused *RefusedError
-		if errors.As(err, &refused) {
-			return nil, err
-		}
-		return nil, refuse("it isn't known whether version %s of %s works, so it doesn't become current (--force does it all the same): %v", version, s.Name, err)
 	}
-	return nil, refuse("version %s of %s doesn't work, so it doesn't become current (--force does it all the same): %s", version, s.Name, reason)
+	var refused *RefusedError
+	if errors.As(err, &refused) && !force {
+		return nil, err
+	}
+	trouble := fmt.Sprintf("version %s of %s does NOT work: %s", version, s.Name, reason)
+	if err != nil {
+		trouble = fmt.Sprintf("it isn't known whether version %s of %s works: %v", version, s.Name, err)
+	}
+	if force {
+		return []string{trouble}, nil
+	}
+	return nil, refuse("%s; so it doesn't become current (--force does it all the same)", trouble)
 }
 
 // verify asks the rotation function whether a version works; reason says why it

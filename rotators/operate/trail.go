@@ -17,10 +17,6 @@ import (
 // user guide, "Viewing event history").
 const TrailKeeps = 90 * 24 * time.Hour
 
-// trailLag is how long an event may take until it's found there; CloudTrail's
-// questions and answers say five minutes on average, and up to fifteen.
-const trailLag = 15 * time.Minute
-
 // lookupPages bounds the pages of 50 events that are read of each kind.
 const lookupPages = 40
 

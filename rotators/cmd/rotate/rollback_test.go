@@ -121,7 +121,7 @@ func TestRollbackToWhatDoesNotWorkIsRefused(t *testing.T) {
 
 	code, _, stderr := d.rotate("rollback", "--yes", d.name)
 	require.Equal(t, exitRefused, code)
-	assert.Contains(t, stderr, "version "+older+" of "+d.name+" doesn't work")
+	assert.Contains(t, stderr, "version "+older+" of "+d.name+" does NOT work")
 	assert.Equal(t, newer, d.version("AWSCURRENT"))
 	code, stdout, stderr := d.rotate("rollback", "--yes", "--force", d.name)
 	require.Equal(t, exitDone, code, stderr)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -40,9 +41,9 @@ func writeStatus(w io.Writer, s *operate.Status) error {
 		"Secret\t" + s.Name,
 		"ARN\t" + s.ARN,
 		"Rotation\t" + rotation(s.Rotation),
-		"Function\t" + s.Rotation.Function,
+		"Function\t" + or(s.Rotation.Function, "-"),
 		"Last rotation\t" + moment(s.Rotation.Last) + by(s.LastRun),
-		"Next rotation\tby " + moment(s.Rotation.Next),
+		"Next rotation\t" + due(s.Rotation.Next),
 	}
 	for _, v := range s.Versions {
 		rows = append(rows, fmt.Sprintf("Version\t%s  %s  made %s", v.ID, strings.Join(v.Stages, " "), moment(v.Created)))
@@ -82,6 +83,20 @@ func rotation(r operate.Rotation) string {
 	}
 	if r.Window != "" {
 		text += ", window " + r.Window
+	}
+	return text
+}
+
+func due(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return "by " + moment(t)
+}
+
+func or(text, otherwise string) string {
+	if text == "" {
+		return otherwise
 	}
 	return text
 }
