@@ -37,7 +37,7 @@ func TestThePageShowsWhatIsTested(t *testing.T) {
 func example(t *testing.T, name string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
-	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-s -w", "-o", path, "./examples/"+name) //nolint:gosec // the test's own
+	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-s -w", "-o", path, "./examples/"+name)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", out)
@@ -70,7 +70,7 @@ func TestTheExampleOfAServiceOnECS(t *testing.T) {
 	address := "127.0.0.1:" + freePort(t)
 	credentials, err := c.Config(primary).Credentials.Retrieve(t.Context())
 	require.NoError(t, err)
-	service := exec.CommandContext(t.Context(), example(t, "ecs")) //nolint:gosec // the test's own
+	service := exec.CommandContext(t.Context(), example(t, "ecs"))
 	service.Env = []string{
 		"AWS_ENDPOINT_URL=" + c.URL(), "AWS_REGION=" + primary, "AWS_ACCESS_KEY_ID=" + credentials.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + credentials.SecretAccessKey,
 		"DB_SECRET_ID=" + secretName, "SECRETS_FEED_TABLE=feed", "SSL_CERT_FILE=" + d.server.CAFile, "LISTEN=" + address,

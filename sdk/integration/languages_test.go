@@ -28,7 +28,7 @@ func script(t *testing.T, folder, interpreter string, tellPath ...string) []byte
 	}
 	// Version managers have a shim on PATH, which needs more of an environment
 	// than a function gets: the interpreter itself tells where it is.
-	out, err := exec.CommandContext(t.Context(), path, tellPath...).Output() //nolint:gosec // the test's own
+	out, err := exec.CommandContext(t.Context(), path, tellPath...).Output()
 	require.NoError(t, err)
 	files := map[string][]byte{}
 	entries, err := os.ReadDir(filepath.Join("testdata", folder))

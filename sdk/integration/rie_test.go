@@ -82,7 +82,7 @@ func startRIE(t *testing.T, bootstrap string, variables ...string) *rie {
 		"rie": emulator, "task/bootstrap": built[bootstrap], "opt/extensions/" + extensionName: built[extensionName],
 	} {
 		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700))
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o700)) //nolint:gosec // a program
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o700))
 	}
 
 	r := &rie{cloud: startCloud(t)}
@@ -92,7 +92,7 @@ func startRIE(t *testing.T, bootstrap string, variables ...string) *rie {
 	require.NoError(t, err)
 	port, api := freePort(t), freePort(t)
 	r.url = "http://127.0.0.1:" + port + "/2015-03-31/functions/function/invocations"
-	r.process = exec.Command("/bin/sh", "-c", `mount --bind "$0" /opt && exec "$@"`, filepath.Join(dir, "opt"), //nolint:noctx // ended below
+	r.process = exec.Command("/bin/sh", "-c", `mount --bind "$0" /opt && exec "$@"`, filepath.Join(dir, "opt"),
 		filepath.Join(dir, "rie"), "--runtime-interface-emulator-address", "127.0.0.1:"+port, "--runtime-api-address", "127.0.0.1:"+api,
 		filepath.Join(dir, "task", "bootstrap"))
 	r.process.Dir = filepath.Join(dir, "task")
