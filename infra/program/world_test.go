@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
@@ -44,18 +45,19 @@ type world struct {
 	stack    string
 	record   *recorder
 	monitor  *mocks.Monitor
+	auditAt  time.Time // when the audit begins; zero: as the stack says
 }
 
 // newWorld starts the server and the emulator and puts what the stack finds
 // there: databases and master secrets.
-func newWorld(t *testing.T, databases, masters []string) *world {
+func newWorld(t *testing.T, databases, masters []string, options ...localcloud.Option) *world {
 	t.Helper()
 	w := &world{}
 	var err error
 	w.postgres, err = localdb.StartPostgres(t.Context(), localdb.Options{Progress: func(line string) { t.Log(line) }})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, w.postgres.Close()) })
-	w.cloud, err = localcloud.New()
+	w.cloud, err = localcloud.New(options...)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, w.cloud.Close()) })
 
@@ -150,6 +152,9 @@ func (w *world) config(t *testing.T, stack string) map[string]string {
 	change(t, config, catalogue.KeyCache, func(cache map[string]any) { cache["architectures"] = []string{lambdaArchitecture()} })
 	change(t, config, catalogue.KeyAudit, func(audit map[string]any) {
 		audit["architecture"] = lambdaArchitecture()
+		if !w.auditAt.IsZero() {
+			audit["hour"] = w.auditAt.Hour()
+		}
 		delete(audit, "configRules") // the emulator has no AWS Config
 	})
 	change(t, config, catalogue.KeyEvents, func(events map[string]any) {
