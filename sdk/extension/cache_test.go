@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -156,6 +157,17 @@ func (s *services) cache(t *testing.T, variables map[string]string) *Cache {
 	return cache
 }
 
+// movable is a clock that a test moves while others read it.
+type movable struct{ offset atomic.Int64 }
+
+func (m *movable) advance(d time.Duration) { m.offset.Add(int64(d)) }
+
+// set makes it the cache's clock.
+func (m *movable) set(c *Cache) {
+	start := time.Now()
+	c.options = []secrets.Option{secrets.WithClock(func() time.Time { return start.Add(time.Duration(m.offset.Load())) })}
+}
+
 // The bodies are those that AWS's extension gives.
 func TestBodies(t *testing.T) {
 	s := startServices(t)
@@ -297,14 +309,14 @@ func TestNoConnection(t *testing.T) {
 func TestTheCacheFollowsTheFeed(t *testing.T) {
 	s := startServices(t)
 	cache := s.cache(t, map[string]string{"SECRETS_FEED_TABLE": "changes"})
-	now := time.Now()
-	cache.options = []secrets.Option{secrets.WithClock(func() time.Time { return now })}
+	var clock movable
+	clock.set(cache)
 	h := newTestHandler(cache, io.Discard)
 	s.store.Put("a", "one")
 	require.Contains(t, get(h, http.MethodGet, "/v1/a").Body.String(), `"SecretString":"one"`)
 	s.store.Put("a", "two")
 	require.Contains(t, get(h, http.MethodGet, "/v1/a").Body.String(), `"SecretString":"one"`)
-	now = now.Add(time.Minute + 2*time.Second) // after a freeze, it asks the feed first
+	clock.advance(time.Minute + 2*time.Second) // after a freeze, it asks the feed first
 	assert.Contains(t, get(h, http.MethodGet, "/v1/a").Body.String(), `"SecretString":"two"`)
 	assert.Equal(t, []string{"GetSecretValue", "Query", "GetSecretValue"}, s.calls)
 }
@@ -312,8 +324,8 @@ func TestTheCacheFollowsTheFeed(t *testing.T) {
 func TestTheTTLIsAWSs(t *testing.T) {
 	s := startServices(t)
 	cache := s.cache(t, map[string]string{"SECRETS_MANAGER_TTL": "100", "SSM_PARAMETER_STORE_TTL": "1000"})
-	now := time.Now()
-	cache.options = []secrets.Option{secrets.WithClock(func() time.Time { return now })}
+	var clock movable
+	clock.set(cache)
 	h := newTestHandler(cache, io.Discard)
 	s.store.Put("a", "one")
 	read := func() {
@@ -321,13 +333,13 @@ func TestTheTTLIsAWSs(t *testing.T) {
 		assert.Equal(t, http.StatusOK, get(h, http.MethodGet, "/systemsmanager/parameters/get?name=p").Code)
 	}
 	read()
-	now = now.Add(101 * time.Second)
+	clock.advance(101 * time.Second)
 	read()
-	now = now.Add(700 * time.Second)
+	clock.advance(700 * time.Second)
 	read()
 	assert.Equal(t, []string{"GetSecretValue", "GetParameter", "GetSecretValue", "GetSecretValue"}, s.calls)
 	s.fail(http.StatusServiceUnavailable)
-	now = now.Add(10 * time.Hour)
+	clock.advance(10 * time.Hour)
 	read()
 }
 

@@ -11,8 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	secrets "github.com/aistudio/secrets/sdk"
 )
 
 // panicking is an HTTP client that panics in calls to the service of that
@@ -67,12 +65,12 @@ func TestNoPanicEndsTheProcess(t *testing.T) {
 
 	// The feed is asked while somebody reads, who gets what is cached.
 	cache := cacheWith("DynamoDB")
-	now := time.Now()
-	cache.options = []secrets.Option{secrets.WithClock(func() time.Time { return now })}
+	var clock movable
+	clock.set(cache)
 	h := newTestHandler(cache, &log)
 	for range 3 {
 		assert.Equal(t, http.StatusOK, get(h, http.MethodGet, "/v1/a").Code)
-		now = now.Add(2 * time.Minute)
+		clock.advance(2 * time.Minute)
 	}
 	assert.Contains(t, log.String(), "panic")
 	assert.NotContains(t, log.String(), "the-value")

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
-
-	secrets "github.com/aistudio/secrets/sdk"
 )
 
 // An hour without the primary region: the layer serves what it has, and asks the
@@ -19,8 +17,8 @@ func TestThePrimaryIsDownForAnHour(t *testing.T) {
 			t.Setenv("SECRETS_FAILOVER_REGIONS", replica)
 			s := startServices(t)
 			cache := s.cache(t, map[string]string{"SECRETS_MANAGER_TTL": "300", "SSM_PARAMETER_STORE_TTL": "300"})
-			now := time.Now()
-			cache.options = []secrets.Option{secrets.WithClock(func() time.Time { return now })}
+			var clock movable
+			clock.set(cache)
 			h := newTestHandler(cache, io.Discard)
 			s.store.Put("cached", "one")
 			s.store.Put("cold", "two")
@@ -39,7 +37,7 @@ func TestThePrimaryIsDownForAnHour(t *testing.T) {
 				cold = http.StatusBadGateway
 			}
 			for minute := range 60 {
-				now = now.Add(time.Minute)
+				clock.advance(time.Minute)
 				read("/v1/cached", http.StatusOK)
 				read(parameter, http.StatusOK)
 				if minute == 30 {
