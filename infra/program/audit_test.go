@@ -136,7 +136,9 @@ func (w *world) checkAuditAlarms(t *testing.T) {
 	_, err := trails.StopLogging(t.Context(), &cloudtrail.StopLoggingInput{Name: aws.String("management")})
 	require.NoError(t, err)
 	w.receive(t, "on-call")
-	require.Empty(t, w.audit(t).failed)
+	run := w.audit(t)
+	require.Empty(t, run.failed)
+	require.Equal(t, 1, run.Findings["critical"])
 	require.NoError(t, w.cloud.Advance(t.Context(), 10*time.Minute))
 	assert.Equal(t, "ALARM", w.alarm(t, "aistudio-dev-audit-critical"))
 	assert.True(t, told("aistudio-dev-audit-critical"))
@@ -149,7 +151,9 @@ func (w *world) checkAuditAlarms(t *testing.T) {
 	require.NotEmpty(t, w.audit(t).failed)
 	require.NoError(t, w.cloud.Advance(t.Context(), 10*time.Minute))
 	assert.True(t, told("aistudio-dev-audit-failed"))
-	require.NoError(t, w.cloud.Advance(t.Context(), 27*time.Hour)) // the next run fails too
+	// CloudWatch looks a little further back than the alarm's 26 periods. The next
+	// run fails too.
+	require.NoError(t, w.cloud.Advance(t.Context(), 31*time.Hour))
 	assert.Equal(t, "ALARM", w.alarm(t, "aistudio-dev-audit-missing"))
 	assert.True(t, told("aistudio-dev-audit-missing"))
 	assert.NotEmpty(t, w.receive(t, auditor+"-failures"), "the invocation is kept")
@@ -173,8 +177,9 @@ func without(t *testing.T, document string, sids ...string) string {
 
 // audited is what a run of the auditor leaves behind.
 type audited struct {
-	Unknown int
-	Report  string // its key
+	Unknown  int
+	Report   string         // its key
+	Findings map[string]int // by severity
 
 	failed         string // the function's error
 	logged, traced int
