@@ -114,7 +114,7 @@ func (c *ComplianceAuditor) expire(ctx *pulumi.Context, name string, args Args, 
 			s3.BucketLifecycleConfigurationV2RuleArgs{
 				Id:                             pulumi.String("versions"),
 				Status:                         pulumi.String("Enabled"),
-				Filter:                         s3.BucketLifecycleConfigurationV2RuleFilterArgs{Prefix: pulumi.String("")},
+				Filter:                         s3.BucketLifecycleConfigurationV2RuleFilterArgs{}, // all
 				Expiration:                     s3.BucketLifecycleConfigurationV2RuleExpirationArgs{ExpiredObjectDeleteMarker: pulumi.Bool(true)},
 				NoncurrentVersionExpiration:    s3.BucketLifecycleConfigurationV2RuleNoncurrentVersionExpirationArgs{NoncurrentDays: days},
 				AbortIncompleteMultipartUpload: s3.BucketLifecycleConfigurationV2RuleAbortIncompleteMultipartUploadArgs{DaysAfterInitiation: pulumi.Int(7)},

@@ -137,7 +137,7 @@ func TestEngineDev(t *testing.T) {
 	configure(t, stack, config)
 	changes = up(t, stack)
 	assert.Equal(t, 5, changes["create"], "component, secret, policy, reader policy and its attachment: %v", changes)
-	assert.Equal(t, 3, changes["update"], "secret, reader policy and schedule: %v", changes)
+	assert.Equal(t, 4, changes["update"], "secret, reader policy, schedule and the auditor's catalogue: %v", changes)
 	assert.NotContains(t, changes, "replace")
 	assert.NotContains(t, changes, "delete")
 	assert.Equal(t, rotated, currentVersion(t, root, name), "the change touched the value")
