@@ -76,6 +76,10 @@ func (w *World) onThisMachine(config map[string]string) error {
 			events["architecture"] = architecture()
 			return nil
 		},
+		"audit": func(audit object) error {
+			audit["architecture"] = architecture()
+			return nil
+		},
 	} {
 		key = project + ":" + key
 		value := object{}

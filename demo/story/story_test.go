@@ -31,6 +31,7 @@ func artifacts(t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()
 	for module, commands := range map[string][]string{
+		"auditor":  {"auditor"},
 		"rotators": {"rotate-database", "rotate-api-key", "rotate-custom", "rotation-feed"},
 		"sdk":      {"secrets-extension"},
 	} {
