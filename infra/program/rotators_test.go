@@ -61,7 +61,7 @@ func TestRotatorsByName(t *testing.T) {
 
 	functions := record.named("aws:lambda/function:Function")
 	assert.Equal(t, gate, functions["rotate-own"].Inputs["code"].ArchiveValue().Path)
-	assert.Len(t, functions, 8, "one for each rotator that has something to do, and the feed's")
+	assert.Len(t, functions, 9, "one for each rotator that has something to do, the feed's and the audit's")
 	assert.NotContains(t, functions, "rotate-database")
 	assert.InDelta(t, 180, functions["rotate-partner"].Inputs["timeout"].NumberValue(), 0)
 	assert.InDelta(t, 60, functions["rotate-oauth"].Inputs["timeout"].NumberValue(), 0)
