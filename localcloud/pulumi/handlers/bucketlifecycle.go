@@ -23,7 +23,7 @@ type lifecycleRule struct {
 	AbortIncompleteMultipartUpload *lifecycleAbort        `json:"abortIncompleteMultipartUpload,omitempty" prop:"in"`
 	Expiration                     *lifecycleExpiration   `json:"expiration,omitempty" prop:"in"`
 	Filter                         *lifecycleFilter       `json:"filter,omitempty" prop:"in,out"`
-	ID                             string                 `json:"id" prop:"in,required"`
+	ID                             string                 `json:"id" prop:"in,required,key"`
 	NoncurrentVersionExpiration    *noncurrentExpiration  `json:"noncurrentVersionExpiration,omitempty" prop:"in"`
 	NoncurrentVersionTransitions   []noncurrentTransition `json:"noncurrentVersionTransitions,omitempty" prop:"in,set"`
 	Prefix                         string                 `json:"prefix,omitempty" prop:"in"`
@@ -38,7 +38,7 @@ type lifecycleAbort struct {
 type lifecycleExpiration struct {
 	Date                      string `json:"date,omitempty" prop:"in"`
 	Days                      int32  `json:"days,omitempty" prop:"in"`
-	ExpiredObjectDeleteMarker bool   `json:"expiredObjectDeleteMarker,omitempty" prop:"in,out"`
+	ExpiredObjectDeleteMarker bool   `json:"expiredObjectDeleteMarker" prop:"in,out"`
 }
 
 type lifecycleFilter struct {

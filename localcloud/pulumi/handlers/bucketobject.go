@@ -17,7 +17,7 @@ type bucketObject struct {
 	Bucket       string `json:"bucket" prop:"in,required,replace"`
 	Content      string `json:"content,omitempty" prop:"in,writeonly"`
 	ContentType  string `json:"contentType" prop:"in,out"`
-	ETag         string `json:"etag" prop:"out"`
+	ETag         string `json:"etag" prop:"in,out"`
 	ForceDestroy bool   `json:"forceDestroy" prop:"in,writeonly,default=false"`
 	Key          string `json:"key" prop:"in,required,replace"`
 	VersionID    string `json:"versionId" prop:"out"`

@@ -68,10 +68,8 @@ func plainMap(m resource.PropertyMap) map[string]any {
 // name a property and the kind of value that it needs, never the value.
 func decode(properties []property, from resource.PropertyMap, into any) error {
 	members := plainMap(from)
+	setDefaults(properties, members)
 	for _, p := range properties {
-		if _, set := members[p.name]; !set && p.defaultValue != nil {
-			members[p.name] = p.defaultValue
-		}
 		if p.asset {
 			// Assets are no JSON; a handler takes them as Pulumi's own type.
 			delete(members, p.name)
@@ -94,6 +92,25 @@ func decode(properties []property, from resource.PropertyMap, into any) error {
 		return errors.New("the properties don't have the types of the resource's schema")
 	}
 	return nil
+}
+
+// setDefaults fills in what isn't there, in the objects inside too.
+func setDefaults(properties []property, members map[string]any) {
+	for _, p := range properties {
+		if _, set := members[p.name]; !set && p.defaultValue != nil {
+			members[p.name] = p.defaultValue
+		}
+		switch value := members[p.name].(type) {
+		case map[string]any:
+			setDefaults(p.fields, value)
+		case []any:
+			for _, element := range value {
+				if object, ok := element.(map[string]any); ok {
+					setDefaults(p.fields, object)
+				}
+			}
+		}
+	}
 }
 
 // encode is the state of a resource as Pulumi keeps it: the struct's fields, and

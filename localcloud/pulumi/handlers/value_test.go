@@ -3,6 +3,7 @@ package handlers
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
@@ -49,14 +50,16 @@ func FuzzSameJSON(f *testing.F) {
 	})
 }
 
-// anyInputs generates inputs that fit a resource type, some of them secret.
-func anyInputs(t *rapid.T, properties []property) resource.PropertyMap {
+// anyInputs generates inputs that fit a resource type, or an object in one, some
+// of them secret.
+func anyInputs(t *rapid.T, of reflect.Type) resource.PropertyMap {
 	inputs := resource.PropertyMap{}
-	for _, p := range properties {
+	types := fieldTypes(of)
+	for i, p := range propertiesOf(of) {
 		if !p.input || p.asset || !p.required && rapid.Bool().Draw(t, p.name+" is left out") {
 			continue
 		}
-		value := anyValue(t, p)
+		value := anyValue(t, p, types[i])
 		if rapid.Bool().Draw(t, p.name+" is secret") {
 			value = resource.MakeSecret(value)
 		}
@@ -65,54 +68,58 @@ func anyInputs(t *rapid.T, properties []property) resource.PropertyMap {
 	return inputs
 }
 
-func anyValue(t *rapid.T, p property) resource.PropertyValue {
-	text := rapid.StringMatching(`[a-z]{1,8}`)
-	switch {
-	case p.json:
-		return resource.NewProperty(fmt.Sprintf(`{"Statement":[%q]}`, text.Draw(t, p.name)))
-	case p.fields != nil && p.set:
-		elements := []resource.PropertyValue{}
-		seen := map[string]bool{} // AWS refuses two elements of one key
-		for range rapid.IntRange(0, 3).Draw(t, p.name) {
-			element := resource.NewProperty(anyInputs(t, p.fields))
-			value, _ := plain(element)
-			if id := p.identity(value); !seen[id] {
-				seen[id] = true
-				elements = append(elements, element)
-			}
+// fieldTypes are the types of the properties, in the order of propertiesOf.
+func fieldTypes(of reflect.Type) []reflect.Type {
+	var types []reflect.Type
+	for field := range of.Fields() {
+		if field.Anonymous {
+			types = append(types, fieldTypes(field.Type)...)
+			continue
 		}
-		return resource.NewProperty(elements)
-	case p.fields != nil:
-		return resource.NewProperty(anyInputs(t, p.fields))
+		types = append(types, field.Type)
 	}
-	switch p.name {
-	case "tags", "variables", "triggers", "dimensions", "inputPaths":
+	return types
+}
+
+func anyValue(t *rapid.T, p property, of reflect.Type) resource.PropertyValue {
+	text := rapid.StringMatching(`[a-z]{1,8}`)
+	switch of.Kind() {
+	case reflect.Pointer:
+		return anyValue(t, p, of.Elem())
+	case reflect.Struct:
+		return resource.NewProperty(anyInputs(t, of))
+	case reflect.Bool:
+		return resource.NewProperty(rapid.Bool().Draw(t, p.name))
+	case reflect.Int, reflect.Int32, reflect.Int64, reflect.Float64:
+		return resource.NewProperty(float64(rapid.IntRange(1, 1000).Draw(t, p.name)))
+	case reflect.Map:
 		object := resource.PropertyMap{}
 		for key, value := range rapid.MapOfN(text, text, 1, 3).Draw(t, p.name) {
 			object[resource.PropertyKey(key)] = resource.NewProperty(value)
 		}
 		return resource.NewProperty(object)
-	case "managedPolicyArns", "layers", "architectures", "securityGroupIds", "subnetIds", "compatibleArchitectures", "compatibleRuntimes",
-		"alarmActions", "okActions", "insufficientDataActions":
-		elements := []resource.PropertyValue{}
-		for _, element := range rapid.SliceOfN(text, 1, 3).Draw(t, p.name) {
-			elements = append(elements, resource.NewProperty(element))
-		}
-		return resource.NewProperty(elements)
-	case "bypassPolicyLockoutSafetyCheck", "enableKeyRotation", "isEnabled", "multiRegion", "enabled",
-		"forceOverwriteReplicaSecret", "rotateImmediately", "forceDetachPolicies", "publish", "skipDestroy",
-		"blockPublicPolicy", "ipv6AllowedForDualStack", "forceDestroy", "sqsManagedSseEnabled", "actionsEnabled",
-		"deletionProtectionEnabled", "endpointAutoConfirms", "rawMessageDelivery":
-		return resource.NewProperty(rapid.Bool().Draw(t, p.name))
-	case "deletionWindowInDays", "rotationPeriodInDays", "recoveryWindowInDays", "maxSessionDuration", "memorySize",
-		"reservedConcurrentExecutions", "timeout", "retentionInDays", "automaticallyAfterDays", "size",
-		"delaySeconds", "kmsDataKeyReusePeriodSeconds", "maxMessageSize", "messageRetentionSeconds", "receiveWaitTimeSeconds",
-		"visibilityTimeoutSeconds", "signatureVersion", "confirmationTimeoutInMinutes", "datapointsToAlarm", "evaluationPeriods", "period",
-		"threshold", "maximumEventAgeInSeconds", "maximumRetryAttempts", "readCapacity", "writeCapacity", "recoveryPeriodInDays", "versionNumber":
-		return resource.NewProperty(float64(rapid.IntRange(1, 1000).Draw(t, p.name)))
+	case reflect.Slice:
+		return anyArray(t, p, of.Elem())
 	default:
+		if p.json {
+			return resource.NewProperty(fmt.Sprintf(`{"Statement":[%q]}`, text.Draw(t, p.name)))
+		}
 		return resource.NewProperty(text.Draw(t, p.name))
 	}
+}
+
+func anyArray(t *rapid.T, p property, of reflect.Type) resource.PropertyValue {
+	elements := []resource.PropertyValue{}
+	seen := map[string]bool{} // AWS refuses two elements of one key
+	for range rapid.IntRange(1, 3).Draw(t, p.name) {
+		element := anyValue(t, property{name: p.name}, of)
+		value, _ := plain(element)
+		if id := p.identity(value); p.fields == nil || !seen[id] {
+			seen[id] = true
+			elements = append(elements, element)
+		}
+	}
+	return resource.NewProperty(elements)
 }
 
 // TestWhatTheCloudConfirmsIsNoChange: if the cloud has just what the program
@@ -123,7 +130,7 @@ func TestWhatTheCloudConfirmsIsNoChange(t *testing.T) {
 	for _, token := range p.Types() {
 		t.Run(token, rapid.MakeCheck(func(t *rapid.T) {
 			k := p.types[token]
-			inputs := anyInputs(t, k.properties())
+			inputs := anyInputs(t, structOfKind(k))
 			state, err := echo(k, inputs)
 			require.NoError(t, err)
 
@@ -145,6 +152,12 @@ func echo(k resourceType, inputs resource.PropertyMap) (resource.PropertyMap, er
 	}).echo(inputs)
 }
 
+func structOfKind(k resourceType) reflect.Type {
+	return k.(interface{ structType() reflect.Type }).structType()
+}
+
+func (k kind[S]) structType() reflect.Type { return reflect.TypeFor[S]() }
+
 func (k kind[S]) echo(inputs resource.PropertyMap) (resource.PropertyMap, error) {
 	s, err := k.decode(inputs)
 	if err != nil {
@@ -160,7 +173,7 @@ func TestSecretsStaySecret(t *testing.T) {
 	for _, token := range p.Types() {
 		t.Run(token, rapid.MakeCheck(func(t *rapid.T) {
 			k := p.types[token]
-			inputs := anyInputs(t, k.properties())
+			inputs := anyInputs(t, structOfKind(k))
 			state, err := echo(k, inputs)
 			require.NoError(t, err)
 			refreshed := inputsOf(k.properties(), state, inputs)

@@ -64,6 +64,12 @@ func schema() map[string]schemaType {
 		"aws:s3/bucketObjectLockConfigurationV2:BucketObjectLockConfigurationV2":                     {s3.BucketObjectLockConfigurationV2{}, s3.BucketObjectLockConfigurationV2Args{}, []string{"expectedBucketOwner", "token"}},
 		"aws:s3/bucketServerSideEncryptionConfigurationV2:BucketServerSideEncryptionConfigurationV2": {s3.BucketServerSideEncryptionConfigurationV2{}, s3.BucketServerSideEncryptionConfigurationV2Args{}, []string{"expectedBucketOwner"}},
 		"aws:s3/bucketVersioningV2:BucketVersioningV2":                                               {s3.BucketVersioningV2{}, s3.BucketVersioningV2Args{}, []string{"expectedBucketOwner", "mfa"}},
+		"aws:s3/bucketObjectv2:BucketObjectv2": {s3.BucketObjectv2{}, s3.BucketObjectv2Args{}, []string{
+			"acl", "bucketKeyEnabled", "cacheControl", "checksumAlgorithm", "checksumCrc32", "checksumCrc32c", "checksumCrc64nvme",
+			"checksumSha1", "checksumSha256", "contentBase64", "contentDisposition", "contentEncoding", "contentLanguage", "kmsKeyId", "metadata",
+			"objectLockLegalHoldStatus", "objectLockMode", "objectLockRetainUntilDate", "overrideProvider", "serverSideEncryption", "source",
+			"sourceHash", "storageClass", "tags", "tagsAll", "websiteRedirect",
+		}},
 		"aws:s3/bucketV2:BucketV2": {s3.BucketV2{}, s3.BucketV2Args{}, []string{
 			"accelerationStatus", "acl", "corsRules", "grants", "lifecycleRules", "loggings", "objectLockConfiguration", "policy", "replicationConfigurations",
 			"requestPayer", "serverSideEncryptionConfigurations", "versionings", "websiteDomain", "websiteEndpoint", "websites",
