@@ -131,6 +131,9 @@ func TestWhatTheCloudConfirmsIsNoChange(t *testing.T) {
 		t.Run(token, rapid.MakeCheck(func(t *rapid.T) {
 			k := p.types[token]
 			inputs := anyInputs(t, structOfKind(k))
+			if len(inputs) == 0 {
+				return // which inputsOf takes for an import
+			}
 			state, err := echo(k, inputs)
 			require.NoError(t, err)
 
