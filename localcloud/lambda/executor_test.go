@@ -30,6 +30,7 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	if code := os.Getenv(victimCode); code != "" {
+		buildDir = filepath.Dir(code) // where its parent built
 		victim(code)
 	}
 	dir, err := os.MkdirTemp("", "lambda-test-")
