@@ -25,8 +25,8 @@ const atOnce = 16
 // time.
 type Progress func(what string, done, total int)
 
-// Discovery reads an estate. Make it with New.
-type Discovery struct {
+// discovery is one reading of an estate.
+type discovery struct {
 	region     string
 	functions  functionReader
 	parameters parameterReader
@@ -48,7 +48,7 @@ type identity interface {
 // It fails when a listing fails for a passing reason, since a part of an estate
 // would look like a whole one. A listing that isn't allowed is in Unread.
 func Read(ctx context.Context, config aws.Config, report Progress) (Estate, error) {
-	d := &Discovery{
+	d := &discovery{
 		region:     config.Region,
 		functions:  lambda.NewFromConfig(config),
 		parameters: ssm.NewFromConfig(config),
@@ -58,7 +58,7 @@ func Read(ctx context.Context, config aws.Config, report Progress) (Estate, erro
 	return d.read(ctx)
 }
 
-func (d *Discovery) read(ctx context.Context) (Estate, error) {
+func (d *discovery) read(ctx context.Context) (Estate, error) {
 	who, err := d.identity.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
 		return Estate{}, fmt.Errorf("find out whose account this is: %w", err)
@@ -88,13 +88,13 @@ func (d *Discovery) read(ctx context.Context) (Estate, error) {
 	return d.estate, nil
 }
 
-func (d *Discovery) unread(place spec.ScanPlace, arn, reason string) {
+func (d *discovery) unread(place spec.ScanPlace, arn, reason string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.estate.Unread = append(d.estate.Unread, Unread{place, arn, reason})
 }
 
-func (d *Discovery) progress(what string, done, total int) {
+func (d *discovery) progress(what string, done, total int) {
 	if d.report == nil {
 		return
 	}

@@ -5,6 +5,5 @@
 // It only reads. What it may not or can't read is in the result as [Unread],
 // never left out: a setting that nobody could look at is not clean.
 //
-// Values stay in memory as [spec.Value]. What is printed or written of an
-// estate is its [Inventory], which has digests in their place.
+// Values stay in memory as [spec.Value], which prints as [redacted].
 package discover

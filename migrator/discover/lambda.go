@@ -26,7 +26,7 @@ type functionReader interface {
 // readFunctions reads every function with its versions: a page of ListFunctions
 // holds both. GetFunction adds the tags; it has a quota of its own, many times
 // that of ListTags.
-func (d *Discovery) readFunctions(ctx context.Context) error {
+func (d *discovery) readFunctions(ctx context.Context) error {
 	functions := map[string]*Function{}
 	pages := lambda.NewListFunctionsPaginator(d.functions, &lambda.ListFunctionsInput{FunctionVersion: lambdatypes.FunctionVersionAll})
 	for pages.HasMorePages() {
@@ -72,7 +72,7 @@ func (d *Discovery) readFunctions(ctx context.Context) error {
 	return nil
 }
 
-func (d *Discovery) takeFunction(functions map[string]*Function, c lambdatypes.FunctionConfiguration) {
+func (d *discovery) takeFunction(functions map[string]*Function, c lambdatypes.FunctionConfiguration) {
 	version := aws.ToString(c.Version)
 	arn := strings.TrimSuffix(aws.ToString(c.FunctionArn), ":"+version)
 	f := functions[arn]
@@ -97,7 +97,7 @@ func (d *Discovery) takeFunction(functions map[string]*Function, c lambdatypes.F
 	f.Role, f.Revision, f.KeyARN, f.Settings = aws.ToString(c.Role), aws.ToString(c.RevisionId), aws.ToString(c.KMSKeyArn), settings
 }
 
-func (d *Discovery) readTags(ctx context.Context, f *Function) error {
+func (d *discovery) readTags(ctx context.Context, f *Function) error {
 	out, err := d.functions.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: &f.ARN})
 	switch {
 	case err == nil:
@@ -114,7 +114,7 @@ func (d *Discovery) readTags(ctx context.Context, f *Function) error {
 }
 
 // readAliases spares the functions that have no version an alias could name.
-func (d *Discovery) readAliases(ctx context.Context, f *Function) error {
+func (d *discovery) readAliases(ctx context.Context, f *Function) error {
 	if len(f.Versions) == 0 {
 		return nil
 	}

@@ -26,7 +26,7 @@ const batchSize = 10
 // readParameters lists the parameters by DescribeParameters, since
 // GetParametersByPath leaves out names without a slash, and reads them in
 // batches.
-func (d *Discovery) readParameters(ctx context.Context) error {
+func (d *discovery) readParameters(ctx context.Context) error {
 	var parameters []Parameter
 	pages := ssm.NewDescribeParametersPaginator(d.parameters, &ssm.DescribeParametersInput{MaxResults: aws.Int32(50)})
 	for pages.HasMorePages() {
@@ -68,7 +68,7 @@ func (d *Discovery) readParameters(ctx context.Context) error {
 
 // readBatch fills in the values. One parameter that can't be decrypted fails
 // the call for all, so then they are read one by one.
-func (d *Discovery) readBatch(ctx context.Context, batch []Parameter) error {
+func (d *discovery) readBatch(ctx context.Context, batch []Parameter) error {
 	names := make([]string, len(batch))
 	for i, p := range batch {
 		names[i] = p.Name
@@ -94,7 +94,7 @@ func (d *Discovery) readBatch(ctx context.Context, batch []Parameter) error {
 
 // takeValues leaves parameters that were deleted since they were listed without
 // a value.
-func (d *Discovery) takeValues(batch []Parameter, values []ssmtypes.Parameter) {
+func (d *discovery) takeValues(batch []Parameter, values []ssmtypes.Parameter) {
 	for _, v := range values {
 		for i := range batch {
 			if batch[i].Name == aws.ToString(v.Name) {
