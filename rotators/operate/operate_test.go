@@ -185,7 +185,8 @@ func TestOnlyAYesVerifies(t *testing.T) {
 		"another version": {answering{payload: `{"VersionId":"2","Verified":true}`}, "doesn't know it"},
 		"nothing":         {answering{payload: `null`}, "doesn't know it"},
 		"not JSON":        {answering{payload: `yes`}, "doesn't know it"},
-		"an error":        {answering{payload: `{"errorMessage":"Invalid step parameter"}`, failed: true}, "Invalid step parameter"},
+		"its error":       {answering{payload: `{"errorMessage":"verifySecret of a: access denied"}`, failed: true}, "couldn't try the version: a: access denied"},
+		"another's error": {answering{payload: `{"errorMessage":"Invalid step; the event was canary"}`, failed: true}, "its log tells why"},
 		"no function":     {answering{err: errors.New("no network")}, "no network"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -201,6 +202,7 @@ func TestOnlyAYesVerifies(t *testing.T) {
 			require.ErrorAs(t, err, &refused)
 			assert.Contains(t, err.Error(), tt.refuse)
 			assert.Contains(t, err.Error(), "--force")
+			assert.NotContains(t, err.Error(), "canary")
 			warnings, err = o.tried(t.Context(), s, "1", true)
 			require.NoError(t, err)
 			require.Len(t, warnings, 1)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -117,7 +118,12 @@ func (o *Operator) verify(ctx context.Context, s *Secret, version string) (reaso
 		}
 		// What can't be read has no message.
 		_ = json.Unmarshal(out.Payload, &failure)
-		return "", fmt.Errorf("the rotation function failed (one that isn't this project's doesn't know the step %s): %s", spec.StepVerify, failure.ErrorMessage)
+		// Nobody vouches for what another function puts into its errors.
+		cause, ours := strings.CutPrefix(failure.ErrorMessage, spec.StepVerify+" of ")
+		if !ours {
+			return "", fmt.Errorf("the rotation function failed, and not as one that knows the step %s does: its log tells why", spec.StepVerify)
+		}
+		return "", fmt.Errorf("the rotation function couldn't try the version: %s", cause)
 	}
 	var result spec.VerifyResult
 	if err := json.Unmarshal(out.Payload, &result); err != nil || result.VersionID != version {
