@@ -14,6 +14,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
 	"golang.org/x/time/rate"
 
 	secrets "github.com/aistudio/secrets/sdk"
@@ -61,7 +63,22 @@ func (p roleProvider) Retrieve(ctx context.Context) (aws.Credentials, error) {
 func (w *World) ReaderConfig(role string) aws.Config {
 	cfg := w.Cloud.Config(Region)
 	cfg.Credentials = roleProvider{sts.NewFromConfig(cfg), "arn:aws:iam::" + w.Cloud.Account() + ":role/" + role}
+	cfg.APIOptions = append(cfg.APIOptions, repeatExpired)
 	return cfg
+}
+
+// repeatExpired makes a call once more, with new credentials, when those that it
+// began with have expired on the way: the story lets hours pass in an instant,
+// which outlasts a session that no real call does.
+func repeatExpired(stack *middleware.Stack) error {
+	return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("RepeatExpired",
+		func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+			out, metadata, err := next.HandleInitialize(ctx, in)
+			if api := smithy.APIError(nil); errors.As(err, &api) && api.ErrorCode() == "ExpiredTokenException" {
+				return next.HandleInitialize(ctx, in)
+			}
+			return out, metadata, err
+		}), middleware.After)
 }
 
 // StartClient starts a client with the service's role. Stop ends it.
