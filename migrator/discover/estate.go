@@ -11,11 +11,14 @@ import (
 // Estate is what one account has in one region. All lists are in order, so that
 // the same estate gives the same result.
 type Estate struct {
-	Account    string
-	Region     string
-	Functions  []Function  // by name
-	Parameters []Parameter // by name
-	Unread     []Unread    // by ARN
+	Account         string
+	Region          string
+	Functions       []Function       // by name
+	Services        []Service        // by ARN
+	TaskDefinitions []TaskDefinition // all that are active, by family and revision
+	ScheduledTasks  []ScheduledTask  // by ARN and target
+	Parameters      []Parameter      // by name
+	Unread          []Unread         // by ARN
 }
 
 // Function is a Lambda function as its $LATEST version is.
@@ -45,6 +48,62 @@ type Alias struct {
 	Second  string  // "": none
 	Weight  float64 // share of the traffic that goes to Second
 }
+
+// Service is an ECS service.
+type Service struct {
+	ARN            string
+	Name           string
+	Cluster        string // ARN
+	TaskDefinition string // ARN of the revision that its primary deployment runs
+	Controller     string // of its deployments: ECS, CODE_DEPLOY or EXTERNAL
+	Tags           map[string]string
+}
+
+// ManagedBy is that of [Function].
+func (s Service) ManagedBy() string { return managedBy(s.Tags) }
+
+// TaskDefinition is an active revision of a family. It can't be changed: what
+// it holds in plaintext stays until it is deregistered and deleted.
+type TaskDefinition struct {
+	ARN           string
+	Family        string
+	Revision      int
+	ExecutionRole string // ARN; "": none
+	TaskRole      string // ARN; "": none
+	Tags          map[string]string
+	Containers    []Container // in the order of the definition
+}
+
+// ManagedBy is that of [Function].
+func (d TaskDefinition) ManagedBy() string { return managedBy(d.Tags) }
+
+// Container is one of a task definition's containers.
+type Container struct {
+	Name             string
+	Settings         []classify.Setting // its environment, by name
+	Injected         []Injected         // its secrets, by name
+	EnvironmentFiles []string           // ARNs of the S3 objects with more variables, which aren't read
+}
+
+// Injected is a variable that ECS fills from a secret or a parameter.
+type Injected struct {
+	Name      string
+	ValueFrom string // as it stands: an ARN, or the name of a parameter
+}
+
+// ScheduledTask is a target of an EventBridge rule, or a schedule of EventBridge
+// Scheduler, that starts an ECS task.
+type ScheduledTask struct {
+	ARN            string // of the rule or schedule
+	Name           string // of the rule or "<group>/<schedule>"
+	Target         string // the target's id; "" for a schedule
+	Cluster        string // ARN
+	TaskDefinition string // ARN, with or without a revision: without one the newest runs
+	Tags           map[string]string
+}
+
+// ManagedBy is that of [Function].
+func (s ScheduledTask) ManagedBy() string { return managedBy(s.Tags) }
 
 // Parameter is an entry of the Parameter Store.
 type Parameter struct {
