@@ -134,9 +134,9 @@ type Skipped struct {
 // Block is something that a person must settle before what it concerns is
 // applied. The rest of the plan isn't held up.
 type Block struct {
-	Code    string `yaml:"code"`             // as "name-collision", stable
-	Subject string `yaml:"subject"`          // name of a secret, ID of a service, ARN of a role
-	Problem string `yaml:"problem"`          // a sentence
-	Remedy  string `yaml:"remedy"`           // what to do, a sentence
-	Patch   string `yaml:"patch,omitempty"`  // what to change in the tool that owns the resource, or the policy to add
+	Code    string `yaml:"code"`            // as "name-collision", stable
+	Subject string `yaml:"subject"`         // name of a secret, ID of a service, ARN of a role
+	Problem string `yaml:"problem"`         // a sentence
+	Remedy  string `yaml:"remedy"`          // what to do, a sentence
+	Patch   string `yaml:"patch,omitempty"` // what to change in the tool that owns the resource, or the policy to add
 }
