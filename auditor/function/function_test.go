@@ -147,6 +147,7 @@ func (s *stack) alerts() []string {
 // TestTheDailyAudit: reports, alerts, metrics and the memory of the last run,
 // over three days.
 func TestTheDailyAudit(t *testing.T) {
+	t.Parallel()
 	s := newStack(t)
 	first := s.audit()
 	require.True(t, first.Complete)
@@ -203,6 +204,7 @@ func TestTheDailyAudit(t *testing.T) {
 // TestTwoRunsAtOnce: of two runs on the same state one tells, thanks to S3's
 // conditional writes.
 func TestTwoRunsAtOnce(t *testing.T) {
+	t.Parallel()
 	s := newStack(t)
 	b := bucket.Bucket{Name: store, Objects: s.objects}
 	_, version, err := b.Load(t.Context())
@@ -222,6 +224,7 @@ func TestTwoRunsAtOnce(t *testing.T) {
 
 // TestAnAlertThatCouldNotBeSent is sent by the next run.
 func TestAnAlertThatCouldNotBeSent(t *testing.T) {
+	t.Parallel()
 	s := newStack(t)
 	_, err := s.cloud.Faults.Add(faults.Fault{Service: "sns", Operation: "Publish", Skip: 1, Kind: faults.Error, Status: 400, Code: "InvalidParameter"})
 	require.NoError(t, err)
@@ -238,6 +241,7 @@ func TestAnAlertThatCouldNotBeSent(t *testing.T) {
 }
 
 func TestConfiguration(t *testing.T) {
+	t.Parallel()
 	s := newStack(t)
 	t.Run("a scan", func(t *testing.T) {
 		scan := spec.Scan{Version: spec.ScanVersion, Started: time.Now(), Finished: time.Now(), Regions: []string{region}, Findings: []spec.ScanFinding{}, Unread: []spec.ScanUnread{}}
@@ -265,6 +269,7 @@ func TestConfiguration(t *testing.T) {
 
 // TestSecurityHub: findings are imported, and archived when they are gone.
 func TestSecurityHub(t *testing.T) {
+	t.Parallel()
 	s := newStack(t)
 	hub := securityhub.NewFromConfig(s.cloud.Config(region))
 	s.must(hub.EnableSecurityHub(t.Context(), &securityhub.EnableSecurityHubInput{EnableDefaultStandards: aws.Bool(false)}))

@@ -1,12 +1,7 @@
 package function_test
 
 import (
-	"archive/zip"
-	"bytes"
 	"encoding/json"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -21,12 +16,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/aistudio/secrets/auditor/function"
+	"github.com/aistudio/secrets/auditor/internal/audittest"
 	"github.com/aistudio/secrets/sdk/spec"
 )
 
 // TestTheRealFunction runs the binary as Lambda does, with a role that may do
 // what the auditor needs and nothing else.
 func TestTheRealFunction(t *testing.T) {
+	t.Parallel()
 	s := newStack(t)
 	ctx, cfg := t.Context(), s.cloud.Config(region)
 	s.must(s.secrets.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: aws.String("loose"), SecretString: aws.String("canary")}))
@@ -49,7 +46,7 @@ func TestTheRealFunction(t *testing.T) {
 	functions := lambda.NewFromConfig(cfg)
 	s.must(functions.CreateFunction(ctx, &lambda.CreateFunctionInput{
 		FunctionName: aws.String("auditor"), Role: role.Role.Arn, Runtime: types.RuntimeProvidedal2023, Handler: aws.String("bootstrap"),
-		Architectures: []types.Architecture{architecture}, Timeout: aws.Int32(300), MemorySize: aws.Int32(256), Code: &types.FunctionCode{ZipFile: buildAuditor(t)},
+		Architectures: []types.Architecture{architecture}, Timeout: aws.Int32(300), MemorySize: aws.Int32(256), Code: &types.FunctionCode{ZipFile: audittest.Zip(t, audittest.Build(t, "../cmd/auditor"))},
 		Environment: &types.Environment{Variables: map[string]string{spec.EnvAuditBucket: store, spec.EnvAuditTopic: s.topic}},
 	}))
 	require.NoError(t, s.cloud.Advance(ctx, time.Minute)) // the function becomes active
@@ -65,25 +62,4 @@ func TestTheRealFunction(t *testing.T) {
 	assert.NotContains(t, s.get(summary.Report), "canary")
 	assert.NotEmpty(t, s.alerts())
 	assert.Empty(t, s.cloud.Unsupported(), "calls that the local cloud doesn't know")
-}
-
-func buildAuditor(t *testing.T) []byte {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "bootstrap")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-s -w", "-o", path, "../cmd/auditor")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, string(out))
-	content, err := os.ReadFile(path)
-	require.NoError(t, err)
-	var b bytes.Buffer
-	w := zip.NewWriter(&b)
-	h := &zip.FileHeader{Name: "bootstrap", Method: zip.Deflate}
-	h.SetMode(0o755)
-	f, err := w.CreateHeader(h)
-	require.NoError(t, err)
-	_, err = f.Write(content)
-	require.NoError(t, err)
-	require.NoError(t, w.Close())
-	return b.Bytes()
 }

@@ -86,6 +86,7 @@ func subjects(t *testing.T, o *run.Outcome) []string {
 // TestNewWorseAndResolved follows findings over days: each is told once when it
 // is new, once when it is worse, and once when it is gone.
 func TestNewWorseAndResolved(t *testing.T) {
+	t.Parallel()
 	e := small(t)
 	store := e.store()
 	first := e.daily(store)
@@ -132,6 +133,7 @@ func TestNewWorseAndResolved(t *testing.T) {
 // TestUnknownIsNotResolved: a finding of which nobody knows any more stays open,
 // and isn't told as new when it can be seen again.
 func TestUnknownIsNotResolved(t *testing.T) {
+	t.Parallel()
 	e := small(t)
 	client := kms.NewFromConfig(e.cloud.Config(east))
 	e.must(client.DisableKeyRotation(t.Context(), &kms.DisableKeyRotationInput{KeyId: &e.key}))
@@ -154,6 +156,7 @@ func TestUnknownIsNotResolved(t *testing.T) {
 // TestAnErrorOnAPageHidesNothing is what Prowler gets wrong: a page of
 // ListSecrets that fails makes the secrets on it vanish from the report.
 func TestAnErrorOnAPageHidesNothing(t *testing.T) {
+	t.Parallel()
 	e := newEstate(t)
 	e.catalogue.ReplicaRegion = ""
 	for i := range 150 {
@@ -181,6 +184,7 @@ func TestAnErrorOnAPageHidesNothing(t *testing.T) {
 
 // TestThrottled: the listing goes on where it was when AWS throttles it.
 func TestThrottled(t *testing.T) {
+	t.Parallel()
 	e := small(t)
 	e.breakDown(faults.Fault{Service: "secretsmanager", Operation: "ListSecrets", Times: 2, Kind: faults.Throttle})
 	outcome := e.daily(e.store())
@@ -192,6 +196,7 @@ func TestThrottled(t *testing.T) {
 // TestTwoRunsAtOnce: the run that saves its state second knows that it lost, and
 // leaves what is new to be told by the other.
 func TestTwoRunsAtOnce(t *testing.T) {
+	t.Parallel()
 	e := small(t)
 	store := &racing{File: e.store()}
 	e.tagEnvironment("one", "dev")
@@ -219,6 +224,7 @@ func (r *racing) Save(ctx context.Context, body io.ReadSeeker, version string) (
 // TestResourcePoliciesAreReadOnce: the second run reads only those that the
 // trail says have changed.
 func TestResourcePoliciesAreReadOnce(t *testing.T) {
+	t.Parallel()
 	e := small(t)
 	store := e.store()
 	require.Equal(t, 2, e.daily(store).Calls["Secrets Manager:GetResourcePolicy"])
@@ -247,6 +253,7 @@ func TestResourcePoliciesAreReadOnce(t *testing.T) {
 // TestABudgetOfResourcePolicies: what one run may not read is unknown until the
 // next one has.
 func TestABudgetOfResourcePolicies(t *testing.T) {
+	t.Parallel()
 	e := small(t)
 	e.policy.PolicyReads = 1
 	store := e.store()
@@ -257,6 +264,7 @@ func TestABudgetOfResourcePolicies(t *testing.T) {
 
 // TestTheDeadlineLeavesUnknowns: a run whose time is over still reports.
 func TestTheDeadlineLeavesUnknowns(t *testing.T) {
+	t.Parallel()
 	e := small(t)
 	o := e.dailyOptions(e.store())
 	o.Deadline = time.Now().Add(-time.Second)
@@ -270,6 +278,7 @@ func TestTheDeadlineLeavesUnknowns(t *testing.T) {
 }
 
 func TestAStateOfAnotherFormatIsKept(t *testing.T) {
+	t.Parallel()
 	e := small(t)
 	store := e.store()
 	e.daily(store)
@@ -284,6 +293,7 @@ func TestAStateOfAnotherFormatIsKept(t *testing.T) {
 // TestSuppressedIsNeitherOpenNorResolved: an exception ends the alarm, and its
 // end begins it again.
 func TestSuppressedIsNeitherOpenNorResolved(t *testing.T) {
+	t.Parallel()
 	e := small(t)
 	store := e.store()
 	e.tagEnvironment("one", "dev")

@@ -1,12 +1,7 @@
 package run_test
 
 import (
-	"archive/zip"
-	"bytes"
 	"maps"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -25,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/aistudio/secrets/auditor/facts"
+	"github.com/aistudio/secrets/auditor/internal/audittest"
 	"github.com/aistudio/secrets/auditor/policy"
 	"github.com/aistudio/secrets/localcloud"
 	"github.com/aistudio/secrets/sdk/spec"
@@ -132,7 +128,7 @@ func (e *estate) makeFunction(name string, environment map[string]string) string
 	e.t.Helper()
 	ctx := e.t.Context()
 	if e.code == nil {
-		e.code = buildRotator(e.t)
+		e.code = audittest.Zip(e.t, audittest.Build(e.t, "testdata/rotator"))
 		e.makeRole("rotator", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["secretsmanager:*","kms:*"],"Resource":"*"}]}`)
 	}
 	architecture := lambdatypes.ArchitectureX8664
@@ -151,27 +147,6 @@ func (e *estate) makeFunction(name string, environment map[string]string) string
 		Principal: aws.String("secretsmanager.amazonaws.com"), SourceAccount: aws.String(account),
 	}))
 	return *out.FunctionArn
-}
-
-func buildRotator(t *testing.T) []byte {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "bootstrap")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-s -w", "-o", path, "./testdata/rotator")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, string(out))
-	content, err := os.ReadFile(path)
-	require.NoError(t, err)
-	var b bytes.Buffer
-	w := zip.NewWriter(&b)
-	h := &zip.FileHeader{Name: "bootstrap", Method: zip.Deflate}
-	h.SetMode(0o755)
-	f, err := w.CreateHeader(h)
-	require.NoError(t, err)
-	_, err = f.Write(content)
-	require.NoError(t, err)
-	require.NoError(t, w.Close())
-	return b.Bytes()
 }
 
 // secret is a secret to be made; the zero value is one without any fault.

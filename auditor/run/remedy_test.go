@@ -69,6 +69,7 @@ func (e *estate) mendableFindings() []string {
 }
 
 func TestRemedy(t *testing.T) {
+	t.Parallel()
 	e := mendable(t)
 	before := []string{"replica-out-of-sync out-of-sync", "rotation-disabled not-rotating", "rotation-failed failed", "rotation-stuck stuck", "tags-missing untagged"}
 	require.Equal(t, before, e.mendableFindings())
@@ -113,6 +114,7 @@ func TestRemedy(t *testing.T) {
 // TestRemedyGoesOn: an act that fails is in the journal and keeps nothing back,
 // and a journal that can't be written stops everything.
 func TestRemedyGoesOn(t *testing.T) {
+	t.Parallel()
 	e := small(t)
 	e.must(e.east.UntagResource(t.Context(), &secretsmanager.UntagResourceInput{SecretId: aws.String("acme/prod/app/one"), TagKeys: []string{"Owner"}}))
 	e.must(e.east.UntagResource(t.Context(), &secretsmanager.UntagResourceInput{SecretId: aws.String("acme/prod/app/two"), TagKeys: []string{"Owner"}}))

@@ -99,6 +99,7 @@ func (e *estate) planted() []string {
 }
 
 func TestPlantedEstate(t *testing.T) {
+	t.Parallel()
 	e := plant(t)
 	auditor := e.makeRole("auditor", auditorMay())
 	o := e.options(auditor, e.store())

@@ -19,6 +19,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/aistudio/secrets/auditor/internal/audittest"
 )
 
 var scale = flag.String("scale", "300", "numbers of secrets to audit in TestScale, such as 1000,10000,100000")
@@ -30,9 +32,8 @@ var scale = flag.String("scale", "300", "numbers of secrets to audit in TestScal
 //
 //	go test ./run -run Scale -v -timeout 1h -scale 1000,10000,100000
 func TestScale(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "audit")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../cmd/audit").CombinedOutput()
-	require.NoError(t, err, string(out))
+	t.Parallel()
+	program := audittest.Build(t, "../cmd/audit")
 	smallest := 0
 	for text := range strings.SplitSeq(*scale, ",") {
 		n, err := strconv.Atoi(text)
