@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/aistudio/secrets/localcloud/api"
 )
@@ -46,7 +47,7 @@ func (s *Service) putLogEvents(ctx context.Context, r *api.Request, in *putLogEv
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, st, err := s.stream(k, in.LogStreamName)
+	g, st, err := s.stream(k, in.LogStreamName)
 	if err != nil {
 		return nil, err
 	}
@@ -54,6 +55,7 @@ func (s *Service) putLogEvents(ctx context.Context, r *api.Request, in *putLogEv
 	for _, e := range in.LogEvents {
 		st.add(event{Message: e.Message, Timestamp: e.Timestamp, IngestionTime: now})
 		s.extract(k, e.Message, 0)
+		g.count(s.metrics, e.Message, time.UnixMilli(e.Timestamp))
 	}
 	return &putLogEventsOutput{fmt.Sprintf("%056d", st.next)}, nil
 }

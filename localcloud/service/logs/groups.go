@@ -156,7 +156,7 @@ func (s *Service) describeLogGroups(ctx context.Context, r *api.Request, in *des
 func (s *Service) show(g *group) groupOutput {
 	out := groupOutput{
 		ARN: g.arn() + ":*", LogGroupARN: g.arn(), CreationTime: g.created.UnixMilli(), KmsKeyID: g.kmsKey,
-		LogGroupClass: g.class, LogGroupName: g.name, RetentionInDays: g.retention,
+		LogGroupClass: g.class, LogGroupName: g.name, RetentionInDays: g.retention, MetricFilterCount: len(g.filters),
 	}
 	for _, st := range g.streams {
 		for _, e := range s.current(g, st) {

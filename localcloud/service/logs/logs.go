@@ -4,7 +4,9 @@
 // It stores keys of groups without encrypting anything, and takes events of any
 // time: the programs that write them may not know the cloud's clock, which AWS's
 // limits (14 days back, 2 hours ahead) would be about. Filter patterns are those
-// for unstructured events: terms, quoted phrases, ?optional and -excluded ones.
+// for unstructured events (terms, quoted phrases, ?optional and -excluded ones)
+// and those for JSON. Metric filters count what comes, under the time of the
+// event.
 package logs
 
 import (
@@ -35,6 +37,7 @@ type group struct {
 	retention int // days; 0 keeps events for ever
 	tags      map[string]string
 	streams   map[string]*stream
+	filters   map[string]*metricFilter
 }
 
 type stream struct {
@@ -81,6 +84,10 @@ func New(env *api.Env, m metricSink) *Service {
 		"PutLogEvents":          api.JSON(s.putLogEvents),
 		"GetLogEvents":          api.JSON(s.getLogEvents),
 		"FilterLogEvents":       api.JSON(s.filterLogEvents),
+		"PutMetricFilter":       api.JSON(s.putMetricFilter),
+		"DeleteMetricFilter":    api.JSON(s.deleteMetricFilter),
+		"DescribeMetricFilters": api.JSON(s.describeMetricFilters),
+		"TestMetricFilter":      api.JSON(s.testMetricFilter),
 		"TagResource":           api.JSON(s.tagResource),
 		"UntagResource":         api.JSON(s.untagResource),
 		"ListTagsForResource":   api.JSON(s.listTagsForResource),
@@ -116,11 +123,12 @@ func (s *Service) Put(_ context.Context, account, region, name, streamName strin
 	for _, line := range lines {
 		st.add(event{Message: line, Timestamp: now.UnixMilli(), IngestionTime: now.UnixMilli()})
 		s.extract(k, line, time.Until(now))
+		g.count(s.metrics, line, now)
 	}
 }
 
 func (s *Service) newGroup(k groupKey) *group {
-	return &group{groupKey: k, created: s.env.Clock.Now(), class: "STANDARD", tags: map[string]string{}, streams: map[string]*stream{}}
+	return &group{groupKey: k, created: s.env.Clock.Now(), class: "STANDARD", tags: map[string]string{}, streams: map[string]*stream{}, filters: map[string]*metricFilter{}}
 }
 
 func (s *Service) newStream(name string) *stream {

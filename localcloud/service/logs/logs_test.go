@@ -190,9 +190,9 @@ func TestFilter(t *testing.T) {
 	require.Len(t, out.Events, 1)
 	assert.Equal(t, "two", *out.Events[0].LogStreamName)
 	for pattern, code := range map[string]string{
-		`{ $.level = "error" }`: "LocalCloudUnsupportedMember",
-		`"open`:                 "InvalidParameterException",
-		"?a b":                  "InvalidParameterException",
+		`{ $.level = %err% }`: "LocalCloudUnsupportedMember",
+		`"open`:               "InvalidParameterException",
+		"?a b":                "InvalidParameterException",
 	} {
 		_, err := client.FilterLogEvents(t.Context(), &cloudwatchlogs.FilterLogEventsInput{LogGroupName: group, FilterPattern: &pattern})
 		requireCode(t, err, code)

@@ -7,14 +7,18 @@ import (
 	"github.com/aistudio/secrets/localcloud/api"
 )
 
-// parsePattern reads a filter pattern for unstructured events ("Filter pattern
-// syntax", CloudWatch Logs user guide): all terms must occur, in any order, or
-// one of the ?terms, and none of the -terms. An empty pattern matches all.
+// parsePattern reads a filter pattern ("Filter pattern syntax", CloudWatch Logs
+// user guide): one for JSON, or one for unstructured events, in which all terms
+// must occur, in any order, or one of the ?terms, and none of the -terms. An
+// empty pattern matches all.
 func parsePattern(pattern string) (func(message string) bool, error) {
 	pattern = strings.TrimSpace(pattern)
-	if strings.HasPrefix(pattern, "{") || strings.HasPrefix(pattern, "[") || strings.HasPrefix(pattern, "%") {
+	if strings.HasPrefix(pattern, "{") {
+		return parseJSONPattern(pattern)
+	}
+	if strings.HasPrefix(pattern, "[") || strings.HasPrefix(pattern, "%") {
 		return nil, api.StatusErrorf(http.StatusNotImplemented, api.ErrUnsupportedMember,
-			"The emulator does not support filter patterns for JSON, for space-delimited events and with regular expressions.")
+			"The emulator does not support filter patterns for space-delimited events and with regular expressions.")
 	}
 	var all, some, none []string
 	for rest := pattern; rest != ""; rest = strings.TrimLeft(rest, " ") {
