@@ -8,7 +8,10 @@ import (
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/scheduler"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"golang.org/x/sync/errgroup"
@@ -30,11 +33,27 @@ type discovery struct {
 	region     string
 	functions  functionReader
 	parameters parameterReader
+	containers containerReader
+	rules      ruleReader
+	schedules  scheduleReader
 	identity   identity
 	report     Progress
 
 	mu     sync.Mutex
 	estate Estate // Unread is guarded by mu
+}
+
+// Actions returns the IAM actions that Read calls, except for kms:Decrypt of the
+// keys of SecureString parameters and of functions' environments, and of
+// sts:GetCallerIdentity, which nobody needs a right for.
+func Actions() []string {
+	return []string{
+		"ecs:DescribeServices", "ecs:DescribeTaskDefinition", "ecs:ListClusters", "ecs:ListServices", "ecs:ListTaskDefinitions",
+		"events:ListEventBuses", "events:ListRuleNamesByTarget", "events:ListTagsForResource", "events:ListTargetsByRule",
+		"lambda:GetFunction", "lambda:ListAliases", "lambda:ListFunctions",
+		"scheduler:GetSchedule", "scheduler:ListSchedules", "scheduler:ListTagsForResource",
+		"ssm:DescribeParameters", "ssm:GetParameters",
+	}
 }
 
 type identity interface {
@@ -52,6 +71,9 @@ func Read(ctx context.Context, config aws.Config, report Progress) (Estate, erro
 		region:     config.Region,
 		functions:  lambda.NewFromConfig(config),
 		parameters: ssm.NewFromConfig(config),
+		containers: ecs.NewFromConfig(config),
+		rules:      eventbridge.NewFromConfig(config),
+		schedules:  scheduler.NewFromConfig(config),
 		identity:   sts.NewFromConfig(config),
 		report:     report,
 	}
@@ -66,19 +88,9 @@ func (d *discovery) read(ctx context.Context) (Estate, error) {
 	d.estate = Estate{Account: aws.ToString(who.Account), Region: d.region}
 
 	group, ctx := errgroup.WithContext(ctx)
-	for place, read := range map[spec.ScanPlace]func(context.Context) error{
-		spec.ScanLambda: d.readFunctions,
-		spec.ScanSSM:    d.readParameters,
-	} {
-		group.Go(func() error {
-			err := read(ctx)
-			if denied(err) {
-				d.unread(place, "", reason(err))
-				return nil
-			}
-			return err
-		})
-	}
+	group.Go(func() error { return d.attempt(ctx, spec.ScanLambda, "the functions", d.readFunctions) })
+	group.Go(func() error { return d.attempt(ctx, spec.ScanSSM, "the parameters", d.readParameters) })
+	group.Go(func() error { return d.readECS(ctx) })
 	if err := group.Wait(); err != nil {
 		return Estate{}, fmt.Errorf("discover the estate of account %s in %s: %w", d.estate.Account, d.region, err)
 	}
@@ -86,6 +98,16 @@ func (d *discovery) read(ctx context.Context) (Estate, error) {
 		return cmp.Or(cmp.Compare(a.Place, b.Place), cmp.Compare(a.ARN, b.ARN), cmp.Compare(a.Reason, b.Reason))
 	})
 	return d.estate, nil
+}
+
+// attempt reads something whole. What isn't allowed is noted.
+func (d *discovery) attempt(ctx context.Context, place spec.ScanPlace, what string, read func(context.Context) error) error {
+	err := read(ctx)
+	if denied(err) {
+		d.unread(place, "", what+" can't be listed: "+reason(err))
+		return nil
+	}
+	return err
 }
 
 func (d *discovery) unread(place spec.ScanPlace, arn, reason string) {

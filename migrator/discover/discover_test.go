@@ -4,13 +4,17 @@ import (
 	"archive/zip"
 	"bytes"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"github.com/aws/aws-sdk-go-v2/service/scheduler"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -31,6 +35,9 @@ type world struct {
 	roles      *iam.Client
 	functions  *lambda.Client
 	parameters *ssm.Client
+	containers *ecs.Client
+	rules      *eventbridge.Client
+	schedules  *scheduler.Client
 	role       string
 }
 
@@ -40,10 +47,13 @@ func newWorld(t *testing.T) *world {
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, cloud.Close()) })
 	config := cloud.Config(region)
-	w := &world{T: t, cloud: cloud, roles: iam.NewFromConfig(config), functions: lambda.NewFromConfig(config), parameters: ssm.NewFromConfig(config)}
+	w := &world{
+		T: t, cloud: cloud, roles: iam.NewFromConfig(config), functions: lambda.NewFromConfig(config), parameters: ssm.NewFromConfig(config),
+		containers: ecs.NewFromConfig(config), rules: eventbridge.NewFromConfig(config), schedules: scheduler.NewFromConfig(config),
+	}
 	role, err := w.roles.CreateRole(t.Context(), &iam.CreateRoleInput{
 		RoleName:                 aws.String("service"),
-		AssumeRolePolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com","AWS":"` + cloud.Account() + `"},"Action":"sts:AssumeRole"}]}`),
+		AssumeRolePolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":["lambda.amazonaws.com","ecs-tasks.amazonaws.com","events.amazonaws.com","scheduler.amazonaws.com"],"AWS":"` + cloud.Account() + `"},"Action":"sts:AssumeRole"}]}`),
 	})
 	require.NoError(t, err)
 	w.role = *role.Role.Arn
@@ -160,19 +170,36 @@ func TestMoreThanAPage(t *testing.T) {
 
 // What may not be read is unknown, never clean.
 func TestWhatIsDeniedIsUnread(t *testing.T) {
-	const all = `"sts:GetCallerIdentity","lambda:ListFunctions","lambda:GetFunction","lambda:ListAliases","ssm:DescribeParameters","ssm:GetParameters","kms:Decrypt"`
+	all := `"sts:GetCallerIdentity","kms:Decrypt","` + strings.Join(discover.Actions(), `","`) + `"`
+	definition := "arn:aws:ecs:us-east-1:123456789012:task-definition/orders:1"
 	for without, want := range map[string]discover.Unread{
-		"lambda:ListFunctions":   {Place: spec.ScanLambda, Reason: "AccessDeniedException"},
-		"lambda:GetFunction":     {Place: spec.ScanLambda, ARN: "arn:aws:lambda:us-east-1:123456789012:function:orders", Reason: "its tags can't be read, so whoever owns it isn't known: AccessDeniedException"},
-		"lambda:ListAliases":     {Place: spec.ScanLambda, ARN: "arn:aws:lambda:us-east-1:123456789012:function:orders", Reason: "its aliases can't be read: AccessDeniedException"},
-		"ssm:DescribeParameters": {Place: spec.ScanSSM, Reason: "AccessDeniedException"},
-		"ssm:GetParameters":      {Place: spec.ScanSSM, ARN: "arn:aws:ssm:us-east-1:123456789012:parameter/shop/db/password", Reason: "its value can't be read: AccessDeniedException"},
+		"lambda:ListFunctions":          {Place: spec.ScanLambda, Reason: "the functions can't be listed: AccessDeniedException"},
+		"lambda:GetFunction":            {Place: spec.ScanLambda, ARN: "arn:aws:lambda:us-east-1:123456789012:function:orders", Reason: "its tags can't be read, so whoever owns it isn't known: AccessDeniedException"},
+		"lambda:ListAliases":            {Place: spec.ScanLambda, ARN: "arn:aws:lambda:us-east-1:123456789012:function:orders", Reason: "its aliases can't be read: AccessDeniedException"},
+		"ssm:DescribeParameters":        {Place: spec.ScanSSM, Reason: "the parameters can't be listed: AccessDeniedException"},
+		"ecs:ListClusters":              {Place: spec.ScanECS, Reason: "the clusters with their services and rules can't be listed: AccessDeniedException"},
+		"ecs:ListServices":              {Place: spec.ScanECS, ARN: "arn:aws:ecs:us-east-1:123456789012:cluster/shop", Reason: "its services can't be listed: AccessDeniedException"},
+		"ecs:DescribeServices":          {Place: spec.ScanECS, ARN: "arn:aws:ecs:us-east-1:123456789012:service/shop/orders", Reason: "the service can't be read: AccessDeniedException"},
+		"ecs:ListTaskDefinitions":       {Place: spec.ScanECS, Reason: "the task definitions can't be listed: AccessDeniedException"},
+		"ecs:DescribeTaskDefinition":    {Place: spec.ScanECS, ARN: definition, Reason: "the task definition can't be read: AccessDeniedException"},
+		"events:ListEventBuses":         {Place: spec.ScanECS, Reason: "the rules that start tasks can't be listed: AccessDeniedException"},
+		"events:ListRuleNamesByTarget":  {Place: spec.ScanECS, Reason: "the rules that start tasks can't be listed: AccessDeniedException"},
+		"events:ListTargetsByRule":      {Place: spec.ScanECS, ARN: "arn:aws:events:us-east-1:123456789012:rule/nightly", Reason: "the rule's targets can't be read: AccessDeniedException"},
+		"events:ListTagsForResource":    {Place: spec.ScanECS, ARN: "arn:aws:events:us-east-1:123456789012:rule/nightly", Reason: "its tags can't be read, so whoever owns it isn't known: AccessDeniedException"},
+		"scheduler:ListSchedules":       {Place: spec.ScanECS, Reason: "the schedules that start tasks can't be listed: AccessDeniedException"},
+		"scheduler:GetSchedule":         {Place: spec.ScanECS, ARN: "arn:aws:scheduler:us-east-1:123456789012:schedule/default/weekly", Reason: "the schedule can't be read: AccessDeniedException"},
+		"scheduler:ListTagsForResource": {Place: spec.ScanECS, ARN: "arn:aws:scheduler:us-east-1:123456789012:schedule-group/default", Reason: "its tags can't be read, so whoever owns its schedules isn't known: AccessDeniedException"},
+		"ssm:GetParameters":             {Place: spec.ScanSSM, ARN: "arn:aws:ssm:us-east-1:123456789012:parameter/shop/db/password", Reason: "its value can't be read: AccessDeniedException"},
 	} {
 		t.Run(without, func(t *testing.T) {
 			w := newWorld(t)
 			w.function("orders", map[string]string{"DB_PASSWORD": "x"}, nil)
 			w.publish("orders")
 			w.parameter("/shop/db/password", "hunter2", ssmtypes.ParameterTypeSecureString)
+			w.cluster("shop")
+			w.service("shop", "orders", w.register("orders", map[string]string{"DB_PASSWORD": "hunter2"}))
+			w.rule("nightly", "shop", definition, "", nil)
+			w.schedule("weekly", "shop", definition, "")
 			_, err := w.roles.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{
 				RoleName: aws.String("service"), PolicyName: aws.String("scan"),
 				PolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":[` + all + `],"Resource":"*"},{"Effect":"Deny","Action":"` + without + `","Resource":"*"}]}`),

@@ -1,6 +1,7 @@
 // Package discover reads a company's estate: the Lambda functions with their
-// published versions and aliases, and the parameters of the Parameter Store,
-// with all of their settings.
+// published versions and aliases, the services, task definitions and scheduled
+// tasks of ECS, and the parameters of the Parameter Store, with all of their
+// settings.
 //
 // It only reads. What it may not or can't read is in the result as [Unread],
 // never left out: a setting that nobody could look at is not clean.

@@ -19,7 +19,7 @@ func denied(err error) bool {
 }
 
 func gone(err error) bool {
-	return slices.Contains([]string{"ResourceNotFoundException", "ParameterNotFound"}, code(err))
+	return slices.Contains([]string{"ResourceNotFoundException", "ParameterNotFound", "ClusterNotFoundException", "ServiceNotFoundException"}, code(err))
 }
 
 // refused tells of errors that say no for good and for one thing.

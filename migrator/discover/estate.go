@@ -15,7 +15,7 @@ type Estate struct {
 	Region          string
 	Functions       []Function       // by name
 	Services        []Service        // by ARN
-	TaskDefinitions []TaskDefinition // all that are active, by family and revision
+	TaskDefinitions []TaskDefinition // all that are active or in use, by family and revision
 	ScheduledTasks  []ScheduledTask  // by ARN and target
 	Parameters      []Parameter      // by name
 	Unread          []Unread         // by ARN
@@ -54,7 +54,7 @@ type Service struct {
 	ARN            string
 	Name           string
 	Cluster        string // ARN
-	TaskDefinition string // ARN of the revision that its primary deployment runs
+	TaskDefinition string // ARN of the revision that its primary deployment or task set runs
 	Controller     string // of its deployments: ECS, CODE_DEPLOY or EXTERNAL
 	Tags           map[string]string
 }
@@ -62,12 +62,14 @@ type Service struct {
 // ManagedBy is that of [Function].
 func (s Service) ManagedBy() string { return managedBy(s.Tags) }
 
-// TaskDefinition is an active revision of a family. It can't be changed: what
-// it holds in plaintext stays until it is deregistered and deleted.
+// TaskDefinition is a revision of a family that is active, or that a service
+// still runs although it was deregistered. It can't be changed: what it holds in
+// plaintext stays until it is deregistered and deleted.
 type TaskDefinition struct {
 	ARN           string
 	Family        string
 	Revision      int
+	Active        bool   // false: deregistered, and in use
 	ExecutionRole string // ARN; "": none
 	TaskRole      string // ARN; "": none
 	Tags          map[string]string
@@ -94,12 +96,13 @@ type Injected struct {
 // ScheduledTask is a target of an EventBridge rule, or a schedule of EventBridge
 // Scheduler, that starts an ECS task.
 type ScheduledTask struct {
-	ARN            string // of the rule or schedule
-	Name           string // of the rule or "<group>/<schedule>"
-	Target         string // the target's id; "" for a schedule
-	Cluster        string // ARN
-	TaskDefinition string // ARN, with or without a revision: without one the newest runs
-	Tags           map[string]string
+	ARN            string            // of the rule or schedule
+	Name           string            // of the rule or "<group>/<schedule>"
+	Target         string            // the target's id; "" for a schedule
+	Cluster        string            // ARN
+	TaskDefinition string            // ARN, with or without a revision: without one the newest runs
+	Tags           map[string]string // of the rule, or of the schedule's group
+	Overrides      []Container       // what its input puts over the containers' environment
 }
 
 // ManagedBy is that of [Function].

@@ -88,6 +88,7 @@ func (w world) service() types.Service {
 	out, err := w.ecs.DescribeServices(w.Context(), &ecs.DescribeServicesInput{Cluster: aws.String("shop"), Services: []string{"orders"}})
 	require.NoError(w, err)
 	require.Len(w, out.Services, 1)
+	assert.Equal(w, types.DeploymentControllerTypeEcs, out.Services[0].DeploymentController.Type)
 	return out.Services[0]
 }
 

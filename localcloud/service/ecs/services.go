@@ -33,10 +33,16 @@ type service struct {
 	desired       int
 	launchType    string
 	configuration json.RawMessage // of deployments
+	controller    *controller
 	network       json.RawMessage
 	tags          []tag
 	deployments   []*deployment // the primary one first
 	events        []event
+}
+
+// controller says who deploys: ECS, CODE_DEPLOY or EXTERNAL.
+type controller struct {
+	Type string `json:"type"`
 }
 
 // deployment brings the tasks of a service to a revision. Values are replaced,
@@ -65,6 +71,7 @@ type serviceInput struct {
 	ServiceName, Service, Cluster, TaskDefinition, LaunchType, ClientToken, PlatformVersion, PropagateTags, SchedulingStrategy string
 	DesiredCount                                                                                                               *int
 	DeploymentConfiguration, NetworkConfiguration                                                                              json.RawMessage
+	DeploymentController                                                                                                       *controller
 	EnableECSManagedTags, EnableExecuteCommand, ForceNewDeployment                                                             bool
 	Tags                                                                                                                       []tag
 }
@@ -82,6 +89,7 @@ type serviceOutput struct {
 	CreatedAt               *api.Time       `json:"createdAt"`
 	CreatedBy               string          `json:"createdBy"`
 	DeploymentConfiguration json.RawMessage `json:"deploymentConfiguration,omitempty"`
+	DeploymentController    *controller     `json:"deploymentController"`
 	NetworkConfiguration    json.RawMessage `json:"networkConfiguration,omitempty"`
 	Deployments             []deployment    `json:"deployments"`
 	Events                  []event         `json:"events"`
@@ -96,7 +104,7 @@ func (v *service) output(withTags bool) *serviceOutput {
 	out := &serviceOutput{
 		ServiceArn: v.arn, ServiceName: v.name, ClusterArn: v.cluster.arn, Status: "ACTIVE", DesiredCount: v.desired, LaunchType: v.launchType,
 		TaskDefinition: v.deployments[0].TaskDefinition, CreatedAt: api.NewTime(v.created), CreatedBy: v.createdBy,
-		DeploymentConfiguration: v.configuration, NetworkConfiguration: v.network, Deployments: []deployment{}, Events: slices.Clone(v.events),
+		DeploymentConfiguration: v.configuration, DeploymentController: v.controller, NetworkConfiguration: v.network, Deployments: []deployment{}, Events: slices.Clone(v.events),
 	}
 	for _, d := range v.deployments {
 		out.Deployments = append(out.Deployments, *d)
@@ -145,7 +153,10 @@ func (s *Service) createService(ctx context.Context, r *api.Request, in *service
 	}
 	v := &service{
 		place: at(r), cluster: c, name: in.ServiceName, arn: r.ARN("ecs", "service/"+c.name+"/"+in.ServiceName), created: r.Time, createdBy: r.Caller.ARN,
-		desired: *in.DesiredCount, launchType: in.LaunchType, configuration: in.DeploymentConfiguration, network: in.NetworkConfiguration, tags: in.Tags,
+		desired: *in.DesiredCount, launchType: in.LaunchType, configuration: in.DeploymentConfiguration, controller: in.DeploymentController, network: in.NetworkConfiguration, tags: in.Tags,
+	}
+	if v.controller == nil {
+		v.controller = &controller{"ECS"}
 	}
 	if v.launchType == "" {
 		v.launchType = "EC2"

@@ -1,6 +1,7 @@
 // Package events is the local cloud's Amazon EventBridge: rules with patterns
-// and schedules on the default bus, and targets in Lambda, SQS and SNS. Custom
-// buses, archives, pipes and other targets are refused.
+// and schedules on the default bus, and targets in Lambda, SQS and SNS, and in
+// ECS, where the emulator runs nothing. Custom buses, archives, pipes and other
+// targets are refused.
 package events
 
 import (
@@ -94,6 +95,7 @@ func (s *Service) Handler(operation string) api.Handler {
 		"ListTargetsByRule":     api.JSON(s.listTargetsByRule),
 		"ListRuleNamesByTarget": api.JSON(s.listRuleNamesByTarget),
 		"PutEvents":             api.JSON(s.putEvents),
+		"ListEventBuses":        api.JSON(s.listEventBuses),
 		"TestEventPattern":      api.JSON(s.testEventPattern),
 		"TagResource":           api.JSON(s.tagResource),
 		"UntagResource":         api.JSON(s.untagResource),
@@ -158,6 +160,7 @@ func (s *Service) sendTo(ctx context.Context, caller api.Caller, t target, paylo
 	switch {
 	case strings.Contains(t.Arn, ":lambda:"):
 		err = s.functions.InvokeAsync(ctx, caller, t.Arn, payload)
+	case t.cluster(): // would run a task
 	case strings.Contains(t.Arn, ":sns:"):
 		err = s.topics.Publish(ctx, caller, t.Arn, "", string(payload))
 	default:
@@ -376,6 +379,26 @@ func (s *Service) listRules(ctx context.Context, r *api.Request, in *listRulesIn
 		if strings.HasPrefix(name, in.NamePrefix) {
 			out.Rules = append(out.Rules, s.rules[at(r)][name].output())
 		}
+	}
+	return out, nil
+}
+
+type listBusesInput struct {
+	NamePrefix, NextToken string
+	Limit                 *int
+}
+
+type bus struct{ Arn, Name string }
+
+type listBusesOutput struct{ EventBuses []bus }
+
+func (s *Service) listEventBuses(ctx context.Context, r *api.Request, in *listBusesInput) (*listBusesOutput, error) {
+	if err := r.Authorize(ctx, api.Check{Action: "events:ListEventBuses", Resource: "*"}); err != nil {
+		return nil, err
+	}
+	out := &listBusesOutput{EventBuses: []bus{}}
+	if strings.HasPrefix("default", in.NamePrefix) {
+		out.EventBuses = append(out.EventBuses, bus{r.ARN("events", "event-bus/default"), "default"})
 	}
 	return out, nil
 }

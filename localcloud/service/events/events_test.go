@@ -117,6 +117,36 @@ func TestSchedulesFireOnTheClock(t *testing.T) {
 	assert.Empty(t, b.messages(t))
 }
 
+func TestARuleThatStartsATask(t *testing.T) {
+	b := start(t)
+	_, err := b.events.PutRule(t.Context(), &eventbridge.PutRuleInput{Name: aws.String("nightly"), ScheduleExpression: aws.String("rate(1 day)")})
+	require.NoError(t, err)
+	cluster := aws.String("arn:aws:ecs:us-east-1:123456789012:cluster/jobs")
+	put := func(target types.Target) error {
+		target.Id, target.Arn = aws.String("task"), cluster
+		_, err := b.events.PutTargets(t.Context(), &eventbridge.PutTargetsInput{Rule: aws.String("nightly"), Targets: []types.Target{target}})
+		return err
+	}
+	task := &types.EcsParameters{TaskDefinitionArn: aws.String("arn:aws:ecs:us-east-1:123456789012:task-definition/report"), LaunchType: types.LaunchTypeFargate}
+	require.ErrorContains(t, put(types.Target{RoleArn: aws.String("arn:aws:iam::123456789012:role/r")}), "TaskDefinitionArn")
+	require.ErrorContains(t, put(types.Target{EcsParameters: task}), "RoleArn is required")
+	require.NoError(t, put(types.Target{EcsParameters: task, RoleArn: aws.String("arn:aws:iam::123456789012:role/r")}))
+	require.NoError(t, b.cloud.Advance(t.Context(), 48*time.Hour))
+
+	buses, err := b.events.ListEventBuses(t.Context(), &eventbridge.ListEventBusesInput{})
+	require.NoError(t, err)
+	require.Len(t, buses.EventBuses, 1)
+	assert.Equal(t, "arn:aws:events:us-east-1:123456789012:event-bus/default", *buses.EventBuses[0].Arn)
+	names, err := b.events.ListRuleNamesByTarget(t.Context(), &eventbridge.ListRuleNamesByTargetInput{TargetArn: cluster})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"nightly"}, names.RuleNames)
+	targets, err := b.events.ListTargetsByRule(t.Context(), &eventbridge.ListTargetsByRuleInput{Rule: aws.String("nightly")})
+	require.NoError(t, err)
+	require.Len(t, targets.Targets, 1)
+	assert.Equal(t, task, targets.Targets[0].EcsParameters)
+	assert.Empty(t, b.cloud.Unsupported())
+}
+
 func TestPatterns(t *testing.T) {
 	b := start(t)
 	const event = `{"id":"1","account":"1","source":"s","time":"2026-01-01T00:00:00Z","region":"us-east-1","resources":["arn:a","arn:b"],"detail-type":"t",

@@ -20,6 +20,7 @@ type target struct {
 	InputPath        string            `json:",omitempty"`
 	InputTransformer *inputTransformer `json:",omitempty"`
 	DeadLetterConfig *deadLetterConfig `json:",omitempty"`
+	EcsParameters    json.RawMessage   `json:",omitempty"` // kept as they came
 	RetryPolicy      *retryPolicy      `json:",omitempty"`
 }
 
@@ -99,6 +100,30 @@ func (x *inputTransformer) fill(event map[string]any) []byte {
 	return out.Bytes()
 }
 
+// check returns what is wrong with a target. A cluster needs to be told which
+// task to run, and a role that may:
+// https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_EcsParameters.html
+func (t target) check() error {
+	switch {
+	case t.ID == "":
+		return errTarget("A target needs an Id.")
+	case t.cluster():
+		var task struct{ TaskDefinitionArn string }
+		if json.Unmarshal(t.EcsParameters, &task) != nil || task.TaskDefinitionArn == "" {
+			return errTarget("Parameter(s) EcsParameters not valid: target %s needs a TaskDefinitionArn.", t.ID)
+		}
+		if t.RoleArn == "" {
+			return errTarget("RoleArn is required for target %s.", t.Arn)
+		}
+	case !slices.ContainsFunc([]string{":lambda:", ":sqs:", ":sns:"}, func(service string) bool { return strings.Contains(t.Arn, service) }):
+		return errTarget("Target %q: the emulator delivers to Lambda functions, SQS queues and SNS topics only, not to %s.", t.ID, t.Arn)
+	}
+	return nil
+}
+
+// cluster tells of a target that runs an ECS task.
+func (t target) cluster() bool { return strings.Contains(t.Arn, ":ecs:") }
+
 type putTargetsInput struct {
 	Rule         string
 	EventBusName string
@@ -118,8 +143,16 @@ func (s *Service) putTargets(ctx context.Context, r *api.Request, in *putTargets
 		return nil, err
 	}
 	for _, t := range in.Targets {
-		if t.ID == "" || !slices.ContainsFunc([]string{":lambda:", ":sqs:", ":sns:"}, func(service string) bool { return strings.Contains(t.Arn, service) }) {
-			return nil, errTarget("Target %q: the emulator delivers to Lambda functions, SQS queues and SNS topics only, not to %s.", t.ID, t.Arn)
+		if err := t.check(); err != nil {
+			return nil, err
+		}
+		if t.RoleArn == "" {
+			continue
+		}
+		if err := r.Authorize(ctx, api.Check{
+			Action: "iam:PassRole", Resource: t.RoleArn, Context: map[string][]string{"iam:PassedToService": {principal}},
+		}); err != nil {
+			return nil, err
 		}
 	}
 	for _, t := range in.Targets {

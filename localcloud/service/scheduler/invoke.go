@@ -88,6 +88,7 @@ func (i *invocation) attempt() {
 			err = i.targets.functions.InvokeAsync(ctx, caller, target, payload)
 		case "sqs":
 			err = i.targets.queues.Send(ctx, caller, target, payload)
+		case "ecs": // would run a task
 		default:
 			err = i.targets.topics.Publish(ctx, caller, target, "", string(payload))
 		}

@@ -1,11 +1,12 @@
 // Package scheduler is the local cloud's Amazon EventBridge Scheduler: schedules
 // in the default group that invoke Lambda functions, SQS queues and SNS topics
-// by the local cloud's clock, in the name of a role. Other groups and universal
-// targets are refused.
+// by the local cloud's clock, in the name of a role, and tasks of ECS, where the
+// emulator runs nothing. Other groups and universal targets are refused.
 package scheduler
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"net/http"
 	"regexp"
@@ -83,9 +84,10 @@ type window struct {
 type target struct {
 	Arn              string
 	RoleArn          string
-	Input            string       `json:",omitempty"`
-	RetryPolicy      *retryPolicy `json:",omitempty"`
-	DeadLetterConfig *deadLetters `json:",omitempty"`
+	Input            string          `json:",omitempty"`
+	RetryPolicy      *retryPolicy    `json:",omitempty"`
+	DeadLetterConfig *deadLetters    `json:",omitempty"`
+	EcsParameters    json.RawMessage `json:",omitempty"` // kept as they came
 }
 
 type retryPolicy struct {
@@ -121,17 +123,19 @@ func (s *Service) Protocol() api.Protocol {
 		{Method: http.MethodGet, Path: "/schedules/{Name}", Operation: "GetSchedule"},
 		{Method: http.MethodPut, Path: "/schedules/{Name}", Operation: "UpdateSchedule"},
 		{Method: http.MethodDelete, Path: "/schedules/{Name}", Operation: "DeleteSchedule"},
+		{Method: http.MethodGet, Path: "/tags/{ResourceArn}", Operation: "ListTagsForResource"},
 	}}
 }
 
 // Handler implements api.Service.
 func (s *Service) Handler(operation string) api.Handler {
 	return map[string]api.Handler{
-		"ListSchedules":  s.list,
-		"CreateSchedule": api.JSON(s.create),
-		"GetSchedule":    s.get,
-		"UpdateSchedule": api.JSON(s.update),
-		"DeleteSchedule": s.remove,
+		"ListSchedules":       s.list,
+		"CreateSchedule":      api.JSON(s.create),
+		"GetSchedule":         s.get,
+		"UpdateSchedule":      api.JSON(s.update),
+		"DeleteSchedule":      s.remove,
+		"ListTagsForResource": s.listTags,
 	}[operation]
 }
 
@@ -268,6 +272,21 @@ func (s *Service) remove(ctx context.Context, r *api.Request) (any, error) {
 	return nil, nil
 }
 
+type tagsOutput struct{ Tags []struct{} }
+
+// listTags shows the tags of a schedule group; schedules have none. The default
+// group, which is the only one here, starts without and none can be set.
+func (s *Service) listTags(ctx context.Context, r *api.Request) (any, error) {
+	arn := r.Path["ResourceArn"]
+	if err := r.Authorize(ctx, api.Check{Action: "scheduler:ListTagsForResource", Resource: arn}); err != nil {
+		return nil, err
+	}
+	if arn != r.ARN("scheduler", "schedule-group/"+group) {
+		return nil, api.StatusErrorf(http.StatusNotFound, "ResourceNotFoundException", "Schedule group %s does not exist.", arn)
+	}
+	return &tagsOutput{[]struct{}{}}, nil
+}
+
 type summary struct {
 	Arn, Name, GroupName, State        string
 	Target                             struct{ Arn string }
@@ -375,6 +394,11 @@ func (t *target) check() error {
 	switch parts := strings.Split(t.Arn, ":"); {
 	case len(parts) < 6 || parts[0] != "arn":
 		return invalid("Provided Arn is not in correct format.")
+	case parts[2] == "ecs":
+		var task struct{ TaskDefinitionArn string }
+		if json.Unmarshal(t.EcsParameters, &task) != nil || task.TaskDefinitionArn == "" {
+			return invalid("EcsParameters must have a TaskDefinitionArn.")
+		}
 	case parts[2] != "lambda" && parts[2] != "sqs" && parts[2] != "sns":
 		return api.StatusErrorf(http.StatusNotImplemented, api.ErrUnsupportedMember, "The emulator does not support the target %s.", t.Arn)
 	}

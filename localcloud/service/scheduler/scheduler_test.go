@@ -138,6 +138,26 @@ func TestACronScheduleInATimeZone(t *testing.T) {
 	assert.Empty(t, w.cloud.Unsupported())
 }
 
+func TestAScheduleOfATask(t *testing.T) {
+	w := start(t)
+	in := input("rate(1 day)")
+	in.Target = &types.Target{Arn: aws.String("arn:aws:ecs:us-east-1:123456789012:cluster/jobs"), RoleArn: aws.String(roleARN)}
+	_, err := w.client.CreateSchedule(t.Context(), in)
+	assert.Equal(t, "ValidationException", code(t, err), "it must say which task")
+	in.Target.EcsParameters = &types.EcsParameters{TaskDefinitionArn: aws.String("arn:aws:ecs:us-east-1:123456789012:task-definition/report"), TaskCount: aws.Int32(2)}
+	w.create(in)
+	w.advance(48 * time.Hour)
+	got, err := w.client.GetSchedule(t.Context(), &scheduler.GetScheduleInput{Name: in.Name})
+	require.NoError(t, err)
+	assert.Equal(t, in.Target.EcsParameters, got.Target.EcsParameters)
+	tags, err := w.client.ListTagsForResource(t.Context(), &scheduler.ListTagsForResourceInput{ResourceArn: aws.String("arn:aws:scheduler:us-east-1:123456789012:schedule-group/default")})
+	require.NoError(t, err)
+	assert.Empty(t, tags.Tags)
+	_, err = w.client.ListTagsForResource(t.Context(), &scheduler.ListTagsForResourceInput{ResourceArn: aws.String("arn:aws:scheduler:us-east-1:123456789012:schedule-group/other")})
+	assert.Equal(t, "ResourceNotFoundException", code(t, err))
+	assert.Empty(t, w.cloud.Unsupported())
+}
+
 func TestARateBeginsAtOnceOrAtItsStart(t *testing.T) {
 	w := start(t)
 	in := input("rate(6 hours)")
