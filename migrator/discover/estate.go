@@ -28,6 +28,7 @@ type Function struct {
 	Role     string // ARN of its execution role
 	Revision string // RevisionId, for optimistic locking
 	KeyARN   string // KMS key of its environment; "": AWS's own
+	Updating bool   // an update of its is under way, so AWS refuses others
 	Tags     map[string]string
 	Settings []classify.Setting // its environment, by name
 	Versions []Version          // published, oldest first
@@ -56,6 +57,7 @@ type Service struct {
 	Cluster        string // ARN
 	TaskDefinition string // ARN of the revision that its primary deployment or task set runs
 	Controller     string // of its deployments: ECS, CODE_DEPLOY or EXTERNAL
+	Platform       string // Fargate's platform version, as 1.4.0 or LATEST; "": it doesn't run on Fargate
 	Tags           map[string]string
 }
 

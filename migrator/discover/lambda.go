@@ -102,6 +102,8 @@ func (d *discovery) readTags(ctx context.Context, f *Function) error {
 	switch {
 	case err == nil:
 		f.Tags = out.Tags
+		// ListFunctions leaves it out.
+		f.Updating = out.Configuration != nil && out.Configuration.LastUpdateStatus == lambdatypes.LastUpdateStatusInProgress
 		return nil
 	case gone(err):
 		return nil // deleted since it was listed; the plan is checked again before it is applied
