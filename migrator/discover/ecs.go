@@ -169,6 +169,7 @@ func takeService(s ecstypes.Service) Service {
 	service := Service{
 		ARN: aws.ToString(s.ServiceArn), Name: aws.ToString(s.ServiceName), Cluster: aws.ToString(s.ClusterArn),
 		TaskDefinition: aws.ToString(s.TaskDefinition), Controller: string(ecstypes.DeploymentControllerTypeEcs), Tags: takeTags(s.Tags),
+		Platform: aws.ToString(s.PlatformVersion),
 	}
 	if s.DeploymentController != nil {
 		service.Controller = string(s.DeploymentController.Type)
