@@ -55,7 +55,7 @@
 //	WithFailoverAfter  SECRETS_FAILOVER_AFTER     500ms     time until the next region is asked as well
 //	WithFeed                                      none      rotation feed and interval (30s)
 //	WithHooks                                     none      functions told of reads and fetches
-//	WithRegion                                    AWS's     first region to read from
+//	WithRegion         SECRETS_REGION             AWS's     first region to read from
 //	WithConfig                                    AWS's     AWS configuration
 //	WithAPI                                       AWS SDK   Secrets Manager clients by region
 //	WithClock                                     system    clock, for tests

@@ -12,6 +12,7 @@ import (
 
 	secrets "github.com/aistudio/secrets/sdk"
 	"github.com/aistudio/secrets/sdk/secretstest"
+	"github.com/aistudio/secrets/sdk/spec"
 )
 
 const (
@@ -211,4 +212,17 @@ func TestOneSlowSecretDoesNotMakeTheRegionDark(t *testing.T) {
 		assert.Equal(t, replica, read(t, client, "slow").Region)
 		assert.Equal(t, primary, read(t, client, "later").Region)
 	})
+}
+
+func TestTheEnvironmentNamesTheFirstRegion(t *testing.T) {
+	t.Setenv(spec.EnvRegion, replica)
+	store := secretstest.New()
+	store.Put(name, "value")
+	client, err := secrets.New(t.Context(), secrets.WithAPI(store.API))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, client.Close()) })
+	assert.Equal(t, replica, read(t, client, name).Region)
+
+	_, err = secrets.New(t.Context(), secrets.WithAPI(store.API), secrets.WithFailover(replica))
+	require.ErrorContains(t, err, replica, "a region can't stand in for itself")
 }

@@ -98,6 +98,7 @@ func (s *settings) readEnvironment(lookup func(string) (string, bool)) []error {
 	duration(spec.EnvCacheMaxStale, WithMaxStale)
 	duration(spec.EnvTimeout, WithTimeout)
 	duration(spec.EnvFailoverAfter, WithFailoverAfter)
+	read(spec.EnvRegion, func(text string) (Option, error) { return WithRegion(text), nil })
 	read(spec.EnvFailoverRegions, func(text string) (Option, error) {
 		return WithFailover(strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })...), nil
 	})

@@ -1,6 +1,7 @@
 package extension
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -151,7 +152,7 @@ func (c *Cache) open(ctx context.Context) (*readers, error) {
 
 // open makes the SDK's clients. It makes no call.
 func (c Config) open(ctx context.Context, aws aws.Config, more []secrets.Option) (*readers, error) {
-	ofSecrets := append(c.Secrets.options(c), secrets.WithRegion(aws.Region), secrets.WithAPI(secretBodies(aws)))
+	ofSecrets := append(c.Secrets.options(c), secrets.WithRegion(cmp.Or(c.Region, aws.Region)), secrets.WithAPI(secretBodies(aws)))
 	if c.FeedTable != "" {
 		table := feed.NewTable(dynamodb.NewFromConfig(aws), c.FeedTable)
 		ofSecrets = append(ofSecrets, secrets.WithFeed(guarded{table}, c.FeedEvery))

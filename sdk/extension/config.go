@@ -40,6 +40,7 @@ type Config struct {
 	Secrets     Service
 	Parameters  Service
 	Prefetch    []string      // ids of secrets
+	Region      string        // first region to read secrets from; "": the AWS configuration's
 	FeedTable   string        // "": no rotation feed
 	FeedEvery   time.Duration // between requests to it; 0: the SDK's default
 	RuntimeAPI  string        // host and port of Lambda's API; "": not in Lambda
@@ -82,6 +83,7 @@ func ReadConfig(lookup func(string) (string, bool)) (c Config, warnings []string
 	c.Parameters = env.service("SSM_PARAMETER_STORE", cached)
 
 	c.Prefetch = strings.FieldsFunc(env.text(spec.EnvPrefetch), func(r rune) bool { return r == ',' || r == ' ' })
+	c.Region = env.text(spec.EnvRegion)
 	c.FeedTable = env.text(spec.EnvFeedTable)
 	c.FeedEvery = env.duration(envFeedInterval, minFeedInterval, maxFeedInterval)
 	c.RuntimeAPI = env.text("AWS_LAMBDA_RUNTIME_API")

@@ -51,6 +51,7 @@ const (
 
 	EnvPrefetch = "SECRETS_PREFETCH" // ids that the layer reads at the first invocation, comma separated; empty: none
 
+	EnvRegion          = "SECRETS_REGION"           // first region to read from; empty: AWS's own setting
 	EnvFailoverRegions = "SECRETS_FAILOVER_REGIONS" // replicas' regions, comma separated, in order; empty: none
 	EnvFailoverAfter   = "SECRETS_FAILOVER_AFTER"   // time until the next region is asked as well; empty: 500ms
 )
