@@ -162,15 +162,16 @@ func passphraseIn(dir string) (string, error) {
 
 // Stack returns the stack of that name, a new one if there is none, with the
 // program that its deployments run. config is its configuration, for example
-// "aws:region"; it is written over what the stack has.
-func (e *Engine) Stack(ctx context.Context, project, stack string, config auto.ConfigMap, program pulumi.RunFunc) (auto.Stack, error) {
+// "aws:region"; it is written over what the stack has. The options come after
+// the engine's own, which they overrule.
+func (e *Engine) Stack(ctx context.Context, project, stack string, config auto.ConfigMap, program pulumi.RunFunc, options ...auto.LocalWorkspaceOption) (auto.Stack, error) {
 	// Each project has a folder of its own, since Pulumi keeps its settings
 	// beside those of its stacks.
 	work := filepath.Join(e.work, project)
 	if err := os.MkdirAll(work, 0o700); err != nil {
 		return auto.Stack{}, fmt.Errorf("make the folder of project %s: %w", project, err)
 	}
-	s, err := auto.UpsertStackInlineSource(ctx, stack, project, program,
+	s, err := auto.UpsertStackInlineSource(ctx, stack, project, program, append([]auto.LocalWorkspaceOption{
 		auto.Pulumi(e.command),
 		auto.PulumiHome(e.home),
 		auto.WorkDir(work),
@@ -182,7 +183,7 @@ func (e *Engine) Stack(ctx context.Context, project, stack string, config auto.C
 				Providers: []workspace.PluginOptions{{Name: packageName, Path: e.plugin}},
 			},
 		}),
-	)
+	}, options...)...)
 	if err != nil {
 		return auto.Stack{}, fmt.Errorf("open stack %s of project %s: %w", stack, project, err)
 	}
