@@ -11,6 +11,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"net"
 	"os"
 	"strconv"
@@ -123,15 +124,22 @@ func Demo(ctx context.Context) error {
 // made. "bin/audit run --help" has more.
 func (Audit) Run(ctx context.Context,
 	stack *string, // whose catalogue (default dev)
+	json *bool, // print the figures as JSON
 ) error {
-	return run(ctx, func(w *tasks.Workspace, ctx context.Context) error { return w.AuditRun(ctx, or(stack, "dev")) })
+	return runCommand(ctx, func(w *tasks.Workspace, ctx context.Context) error {
+		return w.AuditRun(ctx, or(stack, "dev"), flag("json", json))
+	})
 }
 
 // Report fetches the newest reports of a stack's daily audit to dist/audit/<stack>.
 //
 // The bucket is that of the stack's daily audit, which its deployment prints.
-func (Audit) Report(ctx context.Context, stack, bucket string) error {
-	return run(ctx, func(w *tasks.Workspace, ctx context.Context) error { return w.AuditReport(ctx, stack, bucket) })
+func (Audit) Report(ctx context.Context, stack, bucket string,
+	json *bool, // print the run and the files as JSON
+) error {
+	return runCommand(ctx, func(w *tasks.Workspace, ctx context.Context) error {
+		return w.AuditReport(ctx, stack, bucket, flag("json", json))
+	})
 }
 
 // Access shows who accessed a secret, when, from where, and what is unusual about it.
@@ -139,17 +147,20 @@ func (Audit) Report(ctx context.Context, stack, bucket string) error {
 // The source is CloudTrail's event history, which holds 90 days.
 func (Audit) Access(ctx context.Context, secret string,
 	since *string, // how far back: 7d, 12h or a date (default 7d)
+	json *bool, // as JSON
 ) error {
-	return run(ctx, func(w *tasks.Workspace, ctx context.Context) error {
-		return w.AuditAccess(ctx, secret, or(since, "7d"))
+	return runCommand(ctx, func(w *tasks.Workspace, ctx context.Context) error {
+		return w.AuditAccess(ctx, secret, "--since="+or(since, "7d"), flag("json", json))
 	})
 }
 
 // Rules prints the catalogue of the audit's rules and controls.
 //
 // It needs no AWS account.
-func (Audit) Rules(ctx context.Context) error {
-	return run(ctx, (*tasks.Workspace).AuditRules)
+func (Audit) Rules(ctx context.Context,
+	json *bool, // as JSON
+) error {
+	return runCommand(ctx, func(w *tasks.Workspace, ctx context.Context) error { return w.AuditRules(ctx, flag("json", json)) })
 }
 
 // Bench measures the caches, the layer and the rotations, and writes bench/README.md.
@@ -262,7 +273,7 @@ func (Tools) Install(ctx context.Context) error {
 }
 
 func rotate(ctx context.Context, command, secret string, flags ...string) error {
-	return run(ctx, func(w *tasks.Workspace, ctx context.Context) error { return w.Rotate(ctx, command, secret, flags...) })
+	return runCommand(ctx, func(w *tasks.Workspace, ctx context.Context) error { return w.Rotate(ctx, command, secret, flags...) })
 }
 
 // flag is a flag of a command, which is off unless it was given.
@@ -279,9 +290,19 @@ func or(given *string, otherwise string) string {
 }
 
 func run(ctx context.Context, task func(*tasks.Workspace, context.Context) error) error {
+	return show(ctx, os.Stdout, task)
+}
+
+// runCommand leaves standard output to the command of the task, which may write
+// JSON there.
+func runCommand(ctx context.Context, task func(*tasks.Workspace, context.Context) error) error {
+	return show(ctx, os.Stderr, task)
+}
+
+func show(ctx context.Context, progress io.Writer, task func(*tasks.Workspace, context.Context) error) error {
 	ctx, stop := tasks.Interruptible(ctx)
 	defer stop()
-	workspace, err := tasks.Open(".", os.Stdout)
+	workspace, err := tasks.Open(".", progress)
 	if err != nil {
 		return err
 	}

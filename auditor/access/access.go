@@ -5,11 +5,11 @@ package access
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -157,13 +157,6 @@ type hour struct {
 
 func hourOf(a facts.Access) hour { return hour{a.Principal, a.Time.Unix() / 3600} }
 
-// JSON writes the report for programs.
-func (r Report) JSON(w io.Writer) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(r) //nolint:gosec // the secret's name, and no value
-}
-
 // Table writes the report for people.
 func (r Report) Table(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -176,7 +169,7 @@ func (r Report) Table(w io.Writer) error {
 		if version == "" && a.Event == "GetSecretValue" {
 			version = "AWSCURRENT"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.Time.Format(time.DateTime), a.Principal, a.Event, result, a.Source, a.Region, version, join(a.Unusual))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.Time.Format(time.DateTime), a.Principal, a.Event, result, a.Source, a.Region, version, strings.Join(a.Unusual, ", "))
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -190,15 +183,4 @@ func (r Report) Table(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, text)
 	return err
-}
-
-func join(parts []string) string {
-	text := ""
-	for i, part := range parts {
-		if i > 0 {
-			text += ", "
-		}
-		text += part
-	}
-	return text
 }

@@ -33,38 +33,25 @@ type Function struct {
 	QuotaShare float64
 }
 
-// Summary is what an invocation answers.
-type Summary struct {
-	Run                string                   `json:"run"`
-	Report             string                   `json:"report"` // the report's key in the bucket
-	Complete           bool                     `json:"complete"`
-	Secrets            int                      `json:"secrets"`
-	Findings           map[finding.Severity]int `json:"findings"`
-	New                int                      `json:"new"`
-	Resolved           int                      `json:"resolved"`
-	Unknown            int                      `json:"unknown"`
-	RotationCompliance float64                  `json:"rotationCompliance"`
-	Superseded         bool                     `json:"superseded,omitempty"` // another run alerted
-}
-
 // reserve is kept of the invocation's time for reports and alerts.
 const reserve = time.Minute
 
-// Handle audits once. The invocation's payload doesn't matter. It fails when the
+// Handle audits once and answers with a summary, whose report is a key in the
+// bucket. The invocation's payload doesn't matter. It fails when the
 // audit could not be made, when a region's list of secrets is incomplete, and
 // when an alert could not be sent, so that the alarm on the function's errors
 // says so; Lambda then tries again.
-func (f *Function) Handle(ctx context.Context) (Summary, error) {
+func (f *Function) Handle(ctx context.Context) (run.Summary, error) {
 	o, err := f.options(ctx)
 	if err != nil {
-		return Summary{}, err
+		return run.Summary{}, err
 	}
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) > 2*reserve {
 		o.Deadline = deadline.Add(-reserve)
 	}
 	outcome, err := run.Run(ctx, o)
 	if outcome == nil {
-		return Summary{}, err
+		return run.Summary{}, err
 	}
 	defer func() {
 		if err := outcome.Close(); err != nil {
@@ -76,12 +63,7 @@ func (f *Function) Handle(ctx context.Context) (Summary, error) {
 	if !outcome.Complete() {
 		err = errors.Join(err, errors.New("the list of secrets is incomplete, so the audit is: the report says which region and why"))
 	}
-	return Summary{
-		Run: outcome.Run, Report: spec.AuditReports + outcome.Environment + "/" + outcome.Run + "/report.html",
-		Complete: outcome.Complete(), Secrets: outcome.Secrets, Findings: outcome.BySeverity(), New: outcome.NewFindings(),
-		Resolved: outcome.Resolved, Unknown: outcome.Count(finding.Unknown), RotationCompliance: outcome.RotationCompliance(),
-		Superseded: outcome.Superseded,
-	}, err
+	return outcome.Summary(spec.AuditReports + outcome.Environment + "/" + outcome.Run + "/report.html"), err
 }
 
 func (f *Function) options(ctx context.Context) (run.Options, error) {

@@ -23,6 +23,7 @@ import (
 
 	"github.com/aistudio/secrets/auditor/bucket"
 	"github.com/aistudio/secrets/auditor/function"
+	"github.com/aistudio/secrets/auditor/run"
 	"github.com/aistudio/secrets/auditor/state"
 	"github.com/aistudio/secrets/localcloud"
 	"github.com/aistudio/secrets/localcloud/faults"
@@ -113,7 +114,7 @@ func (s *stack) function() *function.Function {
 	}
 }
 
-func (s *stack) audit() function.Summary {
+func (s *stack) audit() run.Summary {
 	s.Helper()
 	summary, err := s.function().Handle(s.Context())
 	require.NoError(s, err)

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/aistudio/secrets/auditor/function"
 	"github.com/aistudio/secrets/auditor/internal/audittest"
+	"github.com/aistudio/secrets/auditor/run"
 	"github.com/aistudio/secrets/sdk/spec"
 )
 
@@ -53,7 +53,7 @@ func TestTheRealFunction(t *testing.T) {
 	out, err := functions.Invoke(ctx, &lambda.InvokeInput{FunctionName: aws.String("auditor"), Payload: []byte(`{}`), LogType: types.LogTypeTail})
 	require.NoError(t, err)
 	require.Nil(t, out.FunctionError, string(out.Payload))
-	var summary function.Summary
+	var summary run.Summary
 	require.NoError(t, json.Unmarshal(out.Payload, &summary))
 	assert.True(t, summary.Complete)
 	assert.Equal(t, 1, summary.Secrets)

@@ -11,7 +11,6 @@ import (
 	"github.com/aistudio/secrets/auditor/audit"
 	"github.com/aistudio/secrets/auditor/controls"
 	"github.com/aistudio/secrets/auditor/finding"
-	"github.com/aistudio/secrets/auditor/rules"
 	"github.com/aistudio/secrets/auditor/state"
 )
 
@@ -53,14 +52,9 @@ type jsonSummary struct {
 }
 
 type jsonRule struct {
-	ID          string                 `json:"id"`
-	Title       string                 `json:"title"`
-	Rationale   string                 `json:"rationale"`
-	Remediation string                 `json:"remediation"`
-	Severity    finding.Severity       `json:"severity"`
-	Controls    rules.Controls         `json:"controls"`
-	Counts      map[finding.Status]int `json:"counts"`
-	Unknown     []*audit.Reason        `json:"unknown,omitempty"`
+	RuleEntry
+	Counts  map[finding.Status]int `json:"counts"`
+	Unknown []*audit.Reason        `json:"unknown,omitempty"`
 }
 
 func summarize(r *audit.Result) jsonSummary {
@@ -78,7 +72,7 @@ func writeJSON(w io.Writer, r *audit.Result, frameworks []controls.Framework) er
 	}
 	for _, rule := range r.Rules {
 		head.Rules = append(head.Rules, jsonRule{
-			rule.ID, rule.Title, rule.Rationale, rule.Remediation, rule.Severity, rule.Controls, rule.Counts, rule.Unknowns,
+			RuleEntry{rule.ID, rule.Title, rule.Rationale, rule.Remediation, rule.Severity, rule.Controls}, rule.Counts, rule.Unknowns,
 		})
 	}
 	text, err := json.MarshalIndent(head, "", "  ")

@@ -24,6 +24,25 @@ func RulesMarkdown(w io.Writer) error {
 	return err
 }
 
+// RuleEntry is a rule in the catalogue for programs.
+type RuleEntry struct {
+	ID          string           `json:"id"`
+	Title       string           `json:"title"`
+	Rationale   string           `json:"rationale"`
+	Remediation string           `json:"remediation"`
+	Severity    finding.Severity `json:"severity"` // unless the policy says another
+	Controls    rules.Controls   `json:"controls"`
+}
+
+// RulesList returns the catalogue of rules.
+func RulesList() []RuleEntry {
+	var list []RuleEntry
+	for _, rule := range rules.All() {
+		list = append(list, RuleEntry{rule.ID, rule.Title, rule.Rationale, rule.Remediation, rule.Severity, rule.Controls})
+	}
+	return list
+}
+
 type htmlCatalogue struct {
 	Style template.CSS
 	Rules []htmlRule

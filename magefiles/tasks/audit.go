@@ -25,23 +25,25 @@ func (e *ExitError) Unwrap() error { return e.Err }
 func (e *ExitError) ExitStatus() int { return e.Status }
 
 // AuditRun audits the secrets of a stack once. The reports go to
-// dist/audit/<stack>. The command's exit status is the target's.
-func (w *Workspace) AuditRun(ctx context.Context, stack string) error {
-	return w.audit(ctx, "run", "--stack", w.stackFile(stack), "--out", w.auditFolder(stack))
+// dist/audit/<stack>. The command's exit status is the target's, here and below.
+func (w *Workspace) AuditRun(ctx context.Context, stack string, flags ...string) error {
+	return w.audit(ctx, append([]string{"run", "--stack", w.stackFile(stack), "--out", w.auditFolder(stack)}, flags...)...)
 }
 
 // AuditReport fetches the newest reports of a stack's daily audit from a bucket.
-func (w *Workspace) AuditReport(ctx context.Context, stack, bucket string) error {
-	return w.audit(ctx, "report", "--environment", stack, "--bucket", bucket, "--out", w.auditFolder(stack))
+func (w *Workspace) AuditReport(ctx context.Context, stack, bucket string, flags ...string) error {
+	return w.audit(ctx, append([]string{"report", "--environment", stack, "--bucket", bucket, "--out", w.auditFolder(stack)}, flags...)...)
 }
 
 // AuditAccess shows who accessed a secret.
-func (w *Workspace) AuditAccess(ctx context.Context, secret, since string) error {
-	return w.audit(ctx, "access", secret, "--since", since)
+func (w *Workspace) AuditAccess(ctx context.Context, secret string, flags ...string) error {
+	return w.audit(ctx, append([]string{"access", secret}, flags...)...)
 }
 
 // AuditRules prints the catalogue of rules and controls.
-func (w *Workspace) AuditRules(ctx context.Context) error { return w.audit(ctx, "rules") }
+func (w *Workspace) AuditRules(ctx context.Context, flags ...string) error {
+	return w.audit(ctx, append([]string{"rules"}, flags...)...)
+}
 
 func (w *Workspace) stackFile(stack string) string {
 	return filepath.Join(w.Root, "Pulumi."+stack+".yaml")

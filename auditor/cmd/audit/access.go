@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -60,9 +59,9 @@ The source is CloudTrail's event history, which holds 90 days. What is before
 				return err
 			}
 			if asJSON {
-				return report.JSON(os.Stdout)
+				return writeJSON(c.OutOrStdout(), report)
 			}
-			return report.Table(os.Stdout)
+			return report.Table(c.OutOrStdout())
 		},
 	}
 	c.Flags().StringVar(&since, "since", "7d", "how far back: a number of days such as 7d, a duration such as 12h, or a date")

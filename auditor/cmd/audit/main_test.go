@@ -17,9 +17,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/aistudio/secrets/auditor/finding"
 	"github.com/aistudio/secrets/auditor/policy"
 	"github.com/aistudio/secrets/auditor/remedy"
+	"github.com/aistudio/secrets/auditor/report"
 	"github.com/aistudio/secrets/auditor/rules"
+	runs "github.com/aistudio/secrets/auditor/run"
 	"github.com/aistudio/secrets/localcloud"
 	"github.com/aistudio/secrets/localcloud/faults"
 	"github.com/aistudio/secrets/sdk/spec"
@@ -95,6 +98,16 @@ func TestExitCodes(t *testing.T) {
 	require.NotContains(t, stdout+stderr, "canary")
 	require.FileExists(t, filepath.Join(out, "report.html"))
 
+	code, stdout, _ = run("--json")
+	require.Equal(t, exitClean, code)
+	var summary runs.Summary
+	require.NoError(t, json.Unmarshal([]byte(stdout), &summary), stdout)
+	require.Equal(t, 1, summary.Secrets)
+	require.Equal(t, 1, summary.Findings[finding.Medium])
+	require.True(t, summary.Complete)
+	require.Equal(t, filepath.Join(out, "report.html"), summary.Report)
+	require.Equal(t, 1, summary.Calls["Secrets Manager:ListSecrets"])
+
 	policy := filepath.Join(t.TempDir(), "policy.yaml")
 	require.NoError(t, os.WriteFile(policy, []byte("threshold: low\n"), 0o600))
 	code, _, _ = run("--policy", policy)
@@ -157,6 +170,14 @@ func TestAccessRulesAndReport(t *testing.T) {
 	code, stdout, _ = audit(t, "rules", "--html")
 	require.Equal(t, exitClean, code)
 	require.Contains(t, stdout, "<!doctype html>")
+	code, stdout, _ = audit(t, "rules", "--json")
+	require.Equal(t, exitClean, code)
+	var catalogue []report.RuleEntry
+	require.NoError(t, json.Unmarshal([]byte(stdout), &catalogue))
+	require.Len(t, catalogue, len(rules.IDs()))
+	for _, rule := range catalogue {
+		assert.NotEmpty(t, rule.Controls, rule.ID)
+	}
 
 	objects := s3.NewFromConfig(cloud.Config("us-east-1"))
 	_, err = objects.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("acme-prod-audit")})
@@ -174,6 +195,11 @@ func TestAccessRulesAndReport(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(out, "report.html"))
 	require.NoError(t, err)
 	require.Equal(t, "new", string(text))
+	code, stdout, _ = audit(t, "report", "--bucket", "acme-prod-audit", "--environment", "prod", "--out", out, "--json")
+	require.Equal(t, exitClean, code)
+	var got fetched
+	require.NoError(t, json.Unmarshal([]byte(stdout), &got))
+	require.Equal(t, fetched{Run: "2026-11-25T060000Z", Files: []string{filepath.Join(out, "report.html"), filepath.Join(out, "report.json")}}, got)
 	code, _, _ = audit(t, "report", "--bucket", "acme-prod-audit", "--environment", "staging", "--out", out)
 	require.Equal(t, exitCouldNotTell, code)
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -18,6 +20,7 @@ import (
 
 func newReport() *cobra.Command {
 	var bucket, environment, run, out string
+	var asJSON bool
 	c := &cobra.Command{
 		Use:   "report",
 		Short: "Fetch the reports of a run from the audit's bucket, by default the newest",
@@ -31,13 +34,24 @@ func newReport() *cobra.Command {
 				return fmt.Errorf("read the AWS configuration: %w", err)
 			}
 			f := fetcher{client: s3.NewFromConfig(cfg), bucket: bucket, out: out}
-			return f.fetch(c, spec.AuditReports+environment+"/", run)
+			got, err := f.fetch(c.Context(), spec.AuditReports+environment+"/", run)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return writeJSON(c.OutOrStdout(), got)
+			}
+			for _, file := range got.Files {
+				fmt.Fprintln(c.OutOrStdout(), file)
+			}
+			return nil
 		},
 	}
 	c.Flags().StringVar(&bucket, "bucket", os.Getenv(spec.EnvAuditBucket), "the stack's audit bucket (default $"+spec.EnvAuditBucket+")")
 	c.Flags().StringVar(&environment, "environment", "", "the environment")
 	c.Flags().StringVar(&run, "run", "", "the run, as in 2026-11-25T060000Z (default the newest)")
 	c.Flags().StringVar(&out, "out", "audit", "folder for the reports")
+	c.Flags().BoolVar(&asJSON, "json", false, "print the run and the files as JSON")
 	_ = c.MarkFlagRequired("environment")
 	return c
 }
@@ -47,40 +61,49 @@ type fetcher struct {
 	bucket, out string
 }
 
-func (f fetcher) fetch(c *cobra.Command, prefix, run string) error {
+// fetched are the reports of a run that were fetched.
+type fetched struct {
+	Run   string   `json:"run"`
+	Files []string `json:"files"` // paths
+}
+
+func (f fetcher) fetch(ctx context.Context, prefix, run string) (fetched, error) {
 	var keys []string
 	pages := s3.NewListObjectsV2Paginator(f.client, &s3.ListObjectsV2Input{Bucket: &f.bucket, Prefix: aws.String(prefix + run)})
 	for pages.HasMorePages() {
-		page, err := pages.NextPage(c.Context())
+		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return fmt.Errorf("list the reports in s3://%s/%s: %w", f.bucket, prefix, err)
+			return fetched{}, fmt.Errorf("list the reports in s3://%s/%s: %w", f.bucket, prefix, err)
 		}
 		for _, object := range page.Contents {
 			keys = append(keys, aws.ToString(object.Key))
 		}
 	}
 	if len(keys) == 0 {
-		return fmt.Errorf("there is no report in s3://%s/%s", f.bucket, prefix+run)
+		return fetched{}, fmt.Errorf("there is no report in s3://%s/%s", f.bucket, prefix+run)
 	}
 	// Keys are sorted, and a run's name is its time: the last is the newest.
-	newest := keys[len(keys)-1]
-	newest = newest[:strings.LastIndexByte(newest, '/')+1]
+	newest, _ := path.Split(keys[len(keys)-1])
+	got := fetched{Run: path.Base(newest)}
 	if err := os.MkdirAll(f.out, 0o700); err != nil {
-		return fmt.Errorf("make the folder for the reports: %w", err)
+		return fetched{}, fmt.Errorf("make the folder for the reports: %w", err)
 	}
 	for _, key := range keys {
-		if name, ok := strings.CutPrefix(key, newest); ok && filepath.IsLocal(name) && !strings.Contains(name, "/") {
-			if err := f.get(c, key, filepath.Join(f.out, name)); err != nil {
-				return err
-			}
-			fmt.Fprintln(c.OutOrStdout(), filepath.Join(f.out, name))
+		name, ok := strings.CutPrefix(key, newest)
+		if !ok || !filepath.IsLocal(name) || strings.Contains(name, "/") {
+			continue
 		}
+		file := filepath.Join(f.out, name)
+		if err := f.get(ctx, key, file); err != nil {
+			return fetched{}, err
+		}
+		got.Files = append(got.Files, file)
 	}
-	return nil
+	return got, nil
 }
 
-func (f fetcher) get(c *cobra.Command, key, path string) error {
-	out, err := f.client.GetObject(c.Context(), &s3.GetObjectInput{Bucket: &f.bucket, Key: &key})
+func (f fetcher) get(ctx context.Context, key, path string) error {
+	out, err := f.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &f.bucket, Key: &key})
 	if err != nil {
 		return fmt.Errorf("read s3://%s/%s: %w", f.bucket, key, err)
 	}

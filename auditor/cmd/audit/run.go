@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,7 +21,7 @@ import (
 func newRun() *cobra.Command {
 	var t target
 	var out, threshold, topic string
-	var hub, quiet bool
+	var hub, quiet, asJSON bool
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "Audit once and write the reports",
@@ -53,7 +54,11 @@ audit could not be made or a region's list of secrets is incomplete.`,
 				return err
 			}
 			defer outcome.Close()
-			summarize(c.OutOrStdout(), outcome, out)
+			if asJSON {
+				err = errors.Join(err, writeJSON(c.OutOrStdout(), outcome.Summary(filepath.Join(out, "report.html"))))
+			} else {
+				summarize(c.OutOrStdout(), outcome, out)
+			}
 			return verdict(outcome, o.Policy.Threshold, err)
 		},
 	}
@@ -63,6 +68,7 @@ audit could not be made or a region's list of secrets is incomplete.`,
 	c.Flags().StringVar(&topic, "topic", "", "ARN of an SNS topic for alerts")
 	c.Flags().BoolVar(&hub, "security-hub", false, "import the findings into Security Hub")
 	c.Flags().BoolVar(&quiet, "quiet", false, "show no progress")
+	c.Flags().BoolVar(&asJSON, "json", false, "print the figures as JSON; all findings are in report.json")
 	return c
 }
 
