@@ -53,6 +53,7 @@ func TestReadConfig(t *testing.T) {
 		"the SDK's level":      {variables: map[string]string{"SECRETS_LOG_LEVEL": "error"}, change: func(c *Config) { c.Level = slog.LevelError }},
 		"AWS's level is first": {variables: map[string]string{"SECRETS_LOG_LEVEL": "error", prefix + "LOG_LEVEL": "warn"}, change: func(c *Config) { c.Level = slog.LevelWarn }},
 		"prefetch":             {variables: map[string]string{"SECRETS_PREFETCH": "a, b,,c "}, change: func(c *Config) { c.Prefetch = []string{"a", "b", "c"} }},
+		"region":               {variables: map[string]string{"SECRETS_REGION": "us-west-2"}, change: func(c *Config) { c.Region = "us-west-2" }},
 		"feed":                 {variables: map[string]string{"SECRETS_FEED_TABLE": "changes"}, change: func(c *Config) { c.FeedTable = "changes" }},
 		"feed's interval":      {variables: map[string]string{"SECRETS_FEED_INTERVAL": " 5s"}, change: func(c *Config) { c.FeedEvery = 5 * time.Second }},
 		"feed asked too often": {variables: map[string]string{"SECRETS_FEED_INTERVAL": "1ms"}, change: func(c *Config) { c.FeedEvery = time.Second }, warning: "1s is used"},
