@@ -1,0 +1,84 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/auto"
+)
+
+// lock is what the backend says of who works on the stack.
+type lock struct {
+	// text is what it said.
+	text string
+	// host, pid and since are those of the process that made the lock; empty
+	// with Pulumi Cloud, which doesn't say.
+	host  string
+	pid   int
+	since time.Time
+}
+
+// holder is how Pulumi's own backends (S3, file and so on) tell of a lock.
+var holder = regexp.MustCompile(`created by .*@(\S+) \(pid (\d+)\) at (\S+)`)
+
+// lockOf returns the lock that an operation met, or nil if that isn't why it
+// failed.
+func lockOf(err error) *lock {
+	if !auto.IsConcurrentUpdateError(err) {
+		return nil
+	}
+	l := &lock{text: message(err)}
+	if found := holder.FindStringSubmatch(l.text); found != nil {
+		l.host = found[1]
+		l.pid, _ = strconv.Atoi(found[2])
+		l.since, _ = time.Parse(time.RFC3339, found[3])
+	}
+	return l
+}
+
+// held tells whether the process that made the lock is known to run.
+func (l lock) held() bool {
+	host, err := os.Hostname()
+	return err == nil && l.host == host && l.pid > 0 && running(l.pid)
+}
+
+// waitTurn decides what to do about a lock: it returns true when the operation
+// should be tried again. Else the report says why not.
+func (p *Pipeline) waitTurn(ctx context.Context, report *Report, met lock) bool {
+	switch {
+	case p.options.CancelStaleLock && met.held():
+		report.refuse(GateLock, "", "the lock isn't stale, the process that made it is running: "+met.text)
+		report.next("wait for it, or stop it with Ctrl-C or SIGTERM, which releases the lock")
+		return false
+	case p.options.CancelStaleLock && !p.cancelled:
+		if err := p.stack.Cancel(ctx); err != nil {
+			report.fail("", "cancel the stale lock: "+message(err))
+			return false
+		}
+		p.cancelled = true
+		report.warn("the lock was cancelled by --cancel-stale-lock: " + met.text)
+		p.log("cancelled the lock of the stack, as --cancel-stale-lock says")
+		return true
+	case p.options.Now().Sub(report.Started) < p.options.LockTimeout:
+		p.log("somebody else works on the stack, waiting: %s", met.text)
+		timer := time.NewTimer(lockPoll)
+		defer timer.Stop()
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+			return true
+		}
+	}
+	report.refuse(GateLock, "", "somebody else works on the stack: "+met.text)
+	report.next("wait for the other run, or give this one time to wait with --lock-timeout")
+	report.next(fmt.Sprintf("if no such run is there any more, it was killed and the lock is stale: pipeline up %s --cancel-stale-lock", report.Stack))
+	return false
+}
+
+// lockPoll is how often to look whether a lock is gone.
+const lockPoll = 5 * time.Second

@@ -1,0 +1,101 @@
+package pipeline
+
+import (
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+
+	"github.com/aistudio/secrets/infra/pipeline/checks"
+)
+
+// run is what the engine told of one operation.
+type run struct {
+	changes   changes
+	unchanged int
+	planned   []checks.Resource
+	failures  []Failure
+	// done are the changes that were made, by URN.
+	done map[string]bool
+	// incomplete is that not all events came.
+	incomplete error
+}
+
+// follow collects the engine's events. It returns the channel to send them to,
+// and a function that waits for the last one, to be called once the operation
+// has returned. progress, if there is one, is called for each event.
+func follow(progress func(apitype.EngineEvent)) (chan<- events.EngineEvent, func() *run) {
+	var (
+		stream   = make(chan events.EngineEvent)
+		returned = make(chan struct{})
+		finished = make(chan struct{})
+		r        = &run{changes: changes{}, done: map[string]bool{}}
+	)
+	go func() {
+		defer close(finished)
+		for {
+			// The Automation API closes the channel after the last event, but not
+			// if the CLI never came to send one. Once the operation has returned,
+			// nobody sends.
+			select {
+			case event, more := <-stream:
+				if !more {
+					return
+				}
+				if event.Error != nil {
+					r.incomplete = event.Error
+					continue
+				}
+				r.note(event.EngineEvent)
+				if progress != nil {
+					progress(event.EngineEvent)
+				}
+			case <-returned:
+				return
+			}
+		}
+	}()
+	return stream, func() *run {
+		close(returned)
+		<-finished
+		return r
+	}
+}
+
+func (r *run) note(event apitype.EngineEvent) {
+	switch {
+	case event.ResourcePreEvent != nil:
+		step := event.ResourcePreEvent.Metadata
+		r.changes.add(step)
+		if resource := plannedResource(step); resource != nil {
+			r.planned = append(r.planned, *resource)
+		}
+	case event.ResOutputsEvent != nil:
+		r.done[event.ResOutputsEvent.Metadata.URN] = true
+	case event.ResOpFailedEvent != nil:
+		delete(r.done, event.ResOpFailedEvent.Metadata.URN)
+	case event.DiagnosticEvent != nil:
+		if d := event.DiagnosticEvent; d.Severity == "error" {
+			r.failures = append(r.failures, Failure{URN: d.URN, Problem: plain(d.Message)})
+		}
+	case event.ErrorEvent != nil:
+		r.failures = append(r.failures, Failure{Problem: plain(event.ErrorEvent.Error)})
+	case event.SummaryEvent != nil:
+		r.unchanged = event.SummaryEvent.ResourceChanges[apitype.OpSame]
+	}
+}
+
+// plain removes the marks of colours from a message of the engine.
+func plain(message string) string {
+	for {
+		before, rest, found := strings.Cut(message, "<{%")
+		if !found {
+			return strings.TrimSpace(message)
+		}
+		_, after, closed := strings.Cut(rest, "%}>")
+		if !closed {
+			return strings.TrimSpace(message)
+		}
+		message = before + after
+	}
+}
