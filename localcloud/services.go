@@ -66,6 +66,8 @@ func newBackend(c *Cloud) (*backend, error) {
 	metrics.Connect(topics, b.lambda, bus)
 	trail := cloudtrail.New(b.env, bus)
 	b.env.Trail = trail
+	objects := s3.New(b.env, keys)
+	trail.Connect(logGroups, objects, b.iam)
 	secrets := secretsmanager.New(b.env, keys, b.lambda)
 	parameters := ssm.New(b.env, keys, secrets)
 
@@ -85,7 +87,7 @@ func newBackend(c *Cloud) (*backend, error) {
 		topics,
 		dynamodb.New(b.env),
 		ecs.New(b.env, b.iam, secrets, parameters),
-		s3.New(b.env, keys),
+		objects,
 		scheduler.New(b.env, b.iam, b.lambda, queue, topics),
 		securityhub.New(b.env),
 	} {

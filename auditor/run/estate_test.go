@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -236,6 +237,10 @@ func (e *estate) setPolicy(short, principal string) {
 
 func (e *estate) makeTrail() {
 	e.t.Helper()
+	objects := s3.NewFromConfig(e.cloud.Config(east))
+	e.must(objects.CreateBucket(e.t.Context(), &s3.CreateBucketInput{Bucket: aws.String("logs")}))
+	e.must(objects.PutBucketPolicy(e.t.Context(), &s3.PutBucketPolicyInput{Bucket: aws.String("logs"), Policy: aws.String(
+		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"cloudtrail.amazonaws.com"},"Action":["s3:GetBucketAcl","s3:PutObject"],"Resource":["arn:aws:s3:::logs","arn:aws:s3:::logs/*"]}]}`)}))
 	client := cloudtrail.NewFromConfig(e.cloud.Config(east))
 	e.must(client.CreateTrail(e.t.Context(), &cloudtrail.CreateTrailInput{Name: aws.String("main"), S3BucketName: aws.String("logs")}))
 	e.must(client.StartLogging(e.t.Context(), &cloudtrail.StartLoggingInput{Name: aws.String("main")}))

@@ -34,6 +34,12 @@ func newCloud(t *testing.T) *localcloud.Cloud {
 	cloud, err := localcloud.New(localcloud.WithStart(time.Now().Add(-time.Hour)))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, cloud.Close()) })
+	objects := s3.NewFromConfig(cloud.Config("us-east-1"))
+	_, err = objects.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("logs")})
+	require.NoError(t, err)
+	_, err = objects.PutBucketPolicy(t.Context(), &s3.PutBucketPolicyInput{Bucket: aws.String("logs"), Policy: aws.String(`{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+		"Principal": {"Service": "cloudtrail.amazonaws.com"}, "Action": ["s3:GetBucketAcl", "s3:PutObject"], "Resource": ["arn:aws:s3:::logs", "arn:aws:s3:::logs/*"]}]}`)})
+	require.NoError(t, err)
 	trails := cloudtrail.NewFromConfig(cloud.Config("us-east-1"))
 	_, err = trails.CreateTrail(t.Context(), &cloudtrail.CreateTrailInput{
 		Name: aws.String("main"), S3BucketName: aws.String("logs"), IsMultiRegionTrail: aws.Bool(true), EnableLogFileValidation: aws.Bool(true),

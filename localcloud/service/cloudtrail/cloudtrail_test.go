@@ -348,13 +348,13 @@ func TestCallsOfServicesShowWhoInvoked(t *testing.T) {
 }
 
 func TestTrails(t *testing.T) {
-	cloud := newCloud(t)
-	ctx := t.Context()
+	x := newTarget(t)
+	cloud, ctx := x.cloud, t.Context()
 	client := cloudtrail.NewFromConfig(cloud.Config("us-east-1"))
 	west := cloudtrail.NewFromConfig(cloud.Config("us-west-2"))
 	created, err := client.CreateTrail(ctx, &cloudtrail.CreateTrailInput{
 		Name: aws.String("main"), S3BucketName: aws.String("logs"), IsMultiRegionTrail: aws.Bool(true),
-		EnableLogFileValidation: aws.Bool(true), KmsKeyId: aws.String("arn:aws:kms:us-east-1:123456789012:key/k"),
+		EnableLogFileValidation: aws.Bool(true), KmsKeyId: x.keyARN,
 		TagsList: []types.Tag{{Key: aws.String("Owner"), Value: aws.String("security")}},
 	})
 	require.NoError(t, err)

@@ -30,7 +30,8 @@ type entry struct {
 const maxEvents = 50_000
 
 // dataEvents are the operations that CloudTrail counts as data events: trails
-// don't log them by default, and LookupEvents and EventBridge never see them.
+// log them only where their selectors ask for it, and LookupEvents never shows
+// them.
 var dataEvents = map[string][]string{
 	"lambda.amazonaws.com":     {"Invoke"},
 	"sqs.amazonaws.com":        {"SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessage", "DeleteMessageBatch", "ChangeMessageVisibility", "ChangeMessageVisibilityBatch"},
@@ -47,7 +48,9 @@ const globalRegion = "us-east-1"
 
 // Record implements api.Recorder.
 func (s *Service) Record(ctx context.Context, e api.Event) {
-	if slices.Contains(dataEvents[e.Source], e.Name) {
+	data := slices.Contains(dataEvents[e.Source], e.Name)
+	trails := s.logging(e, data)
+	if data && len(trails) == 0 {
 		return
 	}
 	if e.Source == "iam.amazonaws.com" {
@@ -64,15 +67,45 @@ func (s *Service) Record(ctx context.Context, e api.Event) {
 		e.Type = "AwsApiCall"
 	}
 	detail := detailOf(e)
+	if data {
+		detail["eventCategory"], detail["managementEvent"] = "Data", false
+	}
 	text, err := json.Marshal(detail)
 	if err != nil {
 		s.env.Log.ErrorContext(ctx, "an event can't be recorded", "source", e.Source, "name", e.Name, "error", err)
 		return
 	}
-	s.keep(entry{Event: e, username: username(e.Caller), text: string(text)})
-	if s.delivers(e) {
+	if !data {
+		s.keep(entry{Event: e, username: username(e.Caller), text: string(text)})
+	}
+	for _, t := range trails {
+		s.deliver(ctx, t, e, text)
+	}
+	if len(trails) > 0 && heard(e) {
 		s.bus.Deliver(ctx, e.Account, e.Region, envelope(e, text))
 	}
+}
+
+// logging are the trails that log an event, as they are now.
+func (s *Service) logging(e api.Event, data bool) []*trail {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := s.ending[e.RequestID]
+	delete(s.ending, e.RequestID)
+	var list []*trail
+	for arn, t := range s.trails {
+		if last != nil && arn == last.TrailARN {
+			continue
+		}
+		if t.account == e.Account && t.logging && (t.HomeRegion == e.Region || t.IsMultiRegionTrail) && t.logs(e, data) {
+			copied := *t
+			list = append(list, &copied)
+		}
+	}
+	if last != nil && last.logs(e, data) {
+		list = append(list, last)
+	}
+	return list
 }
 
 func (s *Service) keep(e entry) {
@@ -96,25 +129,13 @@ func (h *history) add(e entry) {
 	}
 }
 
-// delivers reports whether EventBridge hears of an event: a trail logs such
-// events there, and the event is not a call of a List, Get or Describe
-// operation, which EventBridge leaves out (but for two of STS).
-func (s *Service) delivers(e api.Event) bool {
-	if e.Type == "AwsApiCall" && e.Name != "GetSessionToken" && e.Name != "GetFederationToken" {
-		for _, prefix := range []string{"List", "Get", "Describe"} {
-			if strings.HasPrefix(e.Name, prefix) {
-				return false
-			}
-		}
+// heard reports whether EventBridge hears of an event that a trail logs: all but
+// calls of List, Get and Describe operations, two of STS excepted.
+func heard(e api.Event) bool {
+	if e.Type == "AwsServiceEvent" || e.Name == "GetSessionToken" || e.Name == "GetFederationToken" {
+		return true
 	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	for _, t := range s.trails {
-		if t.account == e.Account && t.logging && (t.HomeRegion == e.Region || t.IsMultiRegionTrail) && t.logs(e) {
-			return true
-		}
-	}
-	return false
+	return !slices.ContainsFunc([]string{"List", "Get", "Describe"}, func(prefix string) bool { return strings.HasPrefix(e.Name, prefix) })
 }
 
 // envelope is the event as EventBridge gets it.

@@ -2,8 +2,9 @@
 // management event for LookupEvents, and hands events on to EventBridge where
 // AWS does: when a trail of the account logs in that region. (Amazon EventBridge
 // User Guide, "AWS service events delivered via AWS CloudTrail": "you must
-// enable a CloudTrail trail with logging".) Trails are state only: no log files
-// are written.
+// enable a CloudTrail trail with logging".) Trails write to their log group at
+// once, and log files to their bucket every five minutes; there are no digests of
+// log files, no Insights events and no topics.
 package cloudtrail
 
 import (
@@ -18,9 +19,15 @@ type Service struct {
 	env *api.Env
 	bus bus
 
-	mu     sync.RWMutex
-	events map[place]*history
-	trails map[string]*trail // by ARN
+	groups Groups
+	store  Store
+	roles  Roles
+
+	mu      sync.RWMutex
+	events  map[place]*history
+	trails  map[string]*trail // by ARN
+	ending  map[string]*trail // that a request stops or deletes, by its ID: they still log it
+	pending map[pendingKey][][]byte
 }
 
 // place is where events and trails are kept apart.
@@ -34,7 +41,10 @@ type bus interface {
 
 // New makes a CloudTrail without events.
 func New(env *api.Env, b bus) *Service {
-	return &Service{env: env, bus: b, events: map[place]*history{}, trails: map[string]*trail{}}
+	return &Service{
+		env: env, bus: b,
+		events: map[place]*history{}, trails: map[string]*trail{}, ending: map[string]*trail{}, pending: map[pendingKey][][]byte{},
+	}
 }
 
 // Name implements api.Service.

@@ -9,7 +9,7 @@ import (
 	"github.com/aistudio/secrets/localcloud/api"
 )
 
-// trail is one trail, as state only.
+// trail is one trail.
 type trail struct {
 	description
 	account          string
@@ -18,6 +18,8 @@ type trail struct {
 	tags             map[string]string
 	selectors        []eventSelector
 	advanced         []advancedSelector
+	toBucket         outcome
+	toGroup          outcome
 }
 
 // description is a trail as replies show it.
@@ -104,6 +106,9 @@ func (s *Service) createTrail(ctx context.Context, r *api.Request, in *trailIn) 
 	for _, x := range in.TagsList {
 		t.tags[x.Key] = x.Value
 	}
+	if err := s.check(ctx, r, t); err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.trails[arn] != nil {
@@ -144,8 +149,20 @@ func (s *Service) with(ctx context.Context, r *api.Request, name string, f func(
 }
 
 func (s *Service) updateTrail(ctx context.Context, r *api.Request, in *trailIn) (*description, error) {
-	out := &description{}
+	changed := &trail{}
 	err := s.with(ctx, r, in.Name, func(t *trail) error {
+		*changed = *t
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	in.apply(&changed.description)
+	if err := s.check(ctx, r, changed); err != nil {
+		return nil, err
+	}
+	out := &description{}
+	err = s.with(ctx, r, in.Name, func(t *trail) error {
 		in.apply(&t.description)
 		*out = t.description
 		return nil
@@ -159,6 +176,7 @@ type nothing struct{}
 
 func (s *Service) deleteTrail(ctx context.Context, r *api.Request, in *trailName) (*nothing, error) {
 	return nil, s.with(ctx, r, in.Name, func(t *trail) error {
+		s.end(r, t)
 		delete(s.trails, t.TrailARN)
 		return nil
 	})
@@ -184,15 +202,30 @@ func (s *Service) startLogging(ctx context.Context, r *api.Request, in *trailNam
 
 func (s *Service) stopLogging(ctx context.Context, r *api.Request, in *trailName) (*nothing, error) {
 	return nil, s.with(ctx, r, in.Name, func(t *trail) error {
+		s.end(r, t)
 		t.logging, t.stopped = false, s.env.Clock.Now()
 		return nil
 	})
 }
 
+// end has a trail log the request that ends it. s.mu is held.
+func (s *Service) end(r *api.Request, t *trail) {
+	if t.logging && r.ID != "" {
+		last := *t
+		s.ending[r.ID] = &last
+	}
+}
+
 type statusOut struct {
-	IsLogging          bool
-	StartLoggingTime   *api.Time `json:",omitempty"`
-	StopLoggingTime    *api.Time `json:",omitempty"`
+	IsLogging        bool
+	StartLoggingTime *api.Time `json:",omitempty"`
+	StopLoggingTime  *api.Time `json:",omitempty"`
+
+	LatestDeliveryTime                *api.Time `json:",omitempty"`
+	LatestDeliveryError               string    `json:",omitempty"`
+	LatestCloudWatchLogsDeliveryTime  *api.Time `json:",omitempty"`
+	LatestCloudWatchLogsDeliveryError string    `json:",omitempty"`
+
 	TimeLoggingStarted string
 	TimeLoggingStopped string
 }
@@ -203,6 +236,8 @@ func (s *Service) getTrailStatus(ctx context.Context, r *api.Request, in *trailN
 		out.IsLogging = t.logging
 		out.StartLoggingTime, out.TimeLoggingStarted = api.NewTime(t.started), timeText(t.started)
 		out.StopLoggingTime, out.TimeLoggingStopped = api.NewTime(t.stopped), timeText(t.stopped)
+		out.LatestDeliveryTime, out.LatestDeliveryError = api.NewTime(t.toBucket.last), t.toBucket.error
+		out.LatestCloudWatchLogsDeliveryTime, out.LatestCloudWatchLogsDeliveryError = api.NewTime(t.toGroup.last), t.toGroup.error
 		return nil
 	})
 	return out, err

@@ -101,17 +101,22 @@ func (s *Service) ServiceSession(ctx context.Context, roleARN, name, service str
 // SessionOf is ServiceSession for a service that tells on whose behalf it acts,
 // which trust policies see as aws:SourceArn and aws:SourceAccount.
 func (s *Service) SessionOf(ctx context.Context, roleARN, name, service, sourceARN string) (Credentials, error) {
-	r, ok := s.Role(roleARN)
-	if !ok {
-		return Credentials{}, noSuchEntity("The role %s cannot be found.", roleARN)
-	}
-	err := s.Authorize(ctx, api.Caller{Account: accountOf(roleARN), Service: service, SourceARN: sourceARN}, "", api.Check{
-		Action: "sts:AssumeRole", Resource: roleARN, ResourcePolicy: r.TrustPolicy, PolicyDecides: true,
-	})
-	if err != nil {
+	if err := s.Trusts(ctx, roleARN, service, sourceARN); err != nil {
 		return Credentials{}, err
 	}
 	return s.NewSession(roleARN, Session{Name: name, Duration: time.Hour})
+}
+
+// Trusts tells whether a role's trust policy lets a service assume it on behalf
+// of something.
+func (s *Service) Trusts(ctx context.Context, roleARN, service, sourceARN string) error {
+	r, ok := s.Role(roleARN)
+	if !ok {
+		return noSuchEntity("The role %s cannot be found.", roleARN)
+	}
+	return s.Authorize(ctx, api.Caller{Account: accountOf(roleARN), Service: service, SourceARN: sourceARN}, "", api.Check{
+		Action: "sts:AssumeRole", Resource: roleARN, ResourcePolicy: r.TrustPolicy, PolicyDecides: true,
+	})
 }
 
 // NewSession makes credentials for a role. The trust policy has been asked.

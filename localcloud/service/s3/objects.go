@@ -137,7 +137,7 @@ func (s *Service) putObject(ctx context.Context, r *api.Request) (any, error) {
 func (s *Service) mayPut(ctx context.Context, r *api.Request) error {
 	header := r.HTTP.Header
 	conditions := map[string][]string{}
-	for _, name := range []string{"X-Amz-Server-Side-Encryption", "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id", "X-Amz-Storage-Class", "If-Match", "If-None-Match"} {
+	for _, name := range []string{"X-Amz-Acl", "X-Amz-Server-Side-Encryption", "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id", "X-Amz-Storage-Class", "If-Match", "If-None-Match"} {
 		if value := header.Get(name); value != "" {
 			conditions["s3:"+strings.ToLower(name)] = []string{value}
 		}
