@@ -19,6 +19,7 @@ type Setting struct {
 // nothing speaks for it".
 type Verdict struct {
 	Secret     bool
+	Unknown    bool      // nobody can tell without a key: the value is encrypted
 	Kind       spec.Kind // of a secret; "" otherwise
 	Confidence float64   // of the verdict, from 0 to 1; below 0.5 nothing was found either way
 	Reasons    []string  // for people, without anything of the value
@@ -90,8 +91,16 @@ func judge(name name, value string) Verdict {
 		}
 		return secret(form.confidence, kind, form.reason)
 	}
+	if isCiphertext(value) {
+		return Verdict{Unknown: true, Confidence: 0.95, Reasons: []string{"the value is encrypted by KMS"}}
+	}
 	if members, ok := objectIn(value); ok {
 		return judgeObject(name, members)
+	}
+	if members, ok := pairsIn(value); ok {
+		if v := judgeMembers(name, members, "pair"); v.Secret {
+			return v
+		}
 	}
 	if form, ok := harmlessIn(name, value); ok {
 		return notSecret(0.95, form)

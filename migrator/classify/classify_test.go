@@ -2,6 +2,7 @@ package classify_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -53,6 +54,24 @@ func TestVerdictsHoldNothingOfTheValue(t *testing.T) {
 		assert.NotContains(t, fmt.Sprintf("%+v", v), canary[:8], name)
 		assert.Equal(t, name != "LIMIT", v.Secret, name)
 	}
+}
+
+// What a service decrypts itself may be anything.
+func TestCiphertextsAreUnknown(t *testing.T) {
+	c := newClassifier(t, classify.Config{})
+	for _, name := range []string{"DB_PASSWORD", "GREETING"} {
+		v := c.Classify(setting(name, "AQICAHh"+strings.Repeat("b3Jk", 40)+"Q=="))
+		assert.True(t, v.Unknown, name)
+		assert.False(t, v.Secret, name)
+	}
+	assert.False(t, c.Classify(setting("GREETING", "AQICAH")).Unknown)
+}
+
+func TestPairsAreJudgedOneByOne(t *testing.T) {
+	c := newClassifier(t, classify.Config{})
+	assert.True(t, c.Classify(setting("HEADERS", "team=shop,x-api-key=hunter2hunter2")).Secret)
+	assert.False(t, c.Classify(setting("HEADERS", "team=shop,tier=gold")).Secret)
+	assert.True(t, c.Classify(setting("DB_PASSWORD", "team=shop")).Secret, "a password may look like a pair")
 }
 
 // The name decides nothing by how it is written.

@@ -17,7 +17,7 @@ import (
 	"github.com/aistudio/secrets/sdk/spec"
 )
 
-// example is a line of testdata/corpus.tsv.
+// example is a line of a corpus.
 type example struct {
 	line    int
 	setting classify.Setting
@@ -28,11 +28,29 @@ type example struct {
 // The goal of the project's issue on the migrator: of the secrets, at most one
 // in fifty is missed; of what is called a secret, at most one in twenty isn't.
 func TestCorpus(t *testing.T) {
+	corpus := readCorpus(t, "testdata/corpus.tsv")
+	require.GreaterOrEqual(t, len(corpus), 400)
+	recall, precision, kinds := measure(t, corpus)
+	assert.GreaterOrEqual(t, recall, 0.98)
+	assert.GreaterOrEqual(t, precision, 0.95)
+	assert.GreaterOrEqual(t, kinds, 0.95)
+}
+
+// What was written without a look at the rules tells more than what the rules
+// were made by. testdata/README.md has what it told at first.
+func TestHeldOutCorpus(t *testing.T) {
+	recall, precision, kinds := measure(t, readCorpus(t, "testdata/heldout.tsv"))
+	assert.GreaterOrEqual(t, recall, 0.97) // testdata/README.md names the two that are missed
+	assert.GreaterOrEqual(t, precision, 0.95)
+	assert.GreaterOrEqual(t, kinds, 0.9)
+}
+
+// measure logs what the classification gets wrong and returns its recall, its
+// precision, and the share of the hits that have the right kind.
+func measure(t *testing.T, corpus []example) (recall, precision, rightKind float64) {
+	t.Helper()
 	classifier, err := classify.New(classify.Config{})
 	require.NoError(t, err)
-	corpus := readCorpus(t)
-	require.GreaterOrEqual(t, len(corpus), 400)
-
 	var hits, missed, false_, kinds int
 	for _, e := range corpus {
 		v := classifier.Classify(e.setting)
@@ -53,18 +71,16 @@ func TestCorpus(t *testing.T) {
 			t.Logf("line %d: %s: no secret (%s)", e.line, e.setting.Name, strings.Join(v.Reasons, ", "))
 		}
 	}
-	recall := float64(hits) / float64(hits+missed)
-	precision := float64(hits) / float64(hits+false_)
-	t.Logf("%d settings, %d secrets: recall %.3f, precision %.3f, right kind %.3f",
-		len(corpus), hits+missed, recall, precision, float64(kinds)/float64(hits))
-	assert.GreaterOrEqual(t, recall, 0.98)
-	assert.GreaterOrEqual(t, precision, 0.95)
-	assert.GreaterOrEqual(t, float64(kinds)/float64(hits), 0.95)
+	recall = float64(hits) / float64(hits+missed)
+	precision = float64(hits) / float64(hits+false_)
+	rightKind = float64(kinds) / float64(hits)
+	t.Logf("%d settings, %d secrets: recall %.3f, precision %.3f, right kind %.3f", len(corpus), hits+missed, recall, precision, rightKind)
+	return recall, precision, rightKind
 }
 
-func readCorpus(t *testing.T) []example {
+func readCorpus(t *testing.T, path string) []example {
 	t.Helper()
-	file, err := os.Open("testdata/corpus.tsv")
+	file, err := os.Open(path)
 	require.NoError(t, err)
 	defer file.Close()
 	var corpus []example

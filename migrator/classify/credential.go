@@ -36,6 +36,8 @@ var issued = []struct {
 	{regexp.MustCompile(`^SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}$`), spec.KindAPIKey, "a key of SendGrid"},
 	{regexp.MustCompile(`^npm_[A-Za-z0-9]{36}$|^pypi-[A-Za-z0-9_-]{40,}$|^dckr_pat_[A-Za-z0-9_-]{20,}$`), spec.KindAPIKey, "a token of a package registry"},
 	{regexp.MustCompile(`^(?:dop|doo|dor)_v1_[a-f0-9]{64}$`), spec.KindAPIKey, "a token of DigitalOcean"},
+	{regexp.MustCompile(`^pul-[a-f0-9]{40}$`), spec.KindAPIKey, "a token of Pulumi"},
+	{regexp.MustCompile(`^[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9]{60,70}$`), spec.KindAPIKey, "a token of HCP Terraform"},
 	{regexp.MustCompile(`^hv[sbr]\.[A-Za-z0-9_-]{20,}$`), spec.KindAPIKey, "a token of Vault"},
 	{regexp.MustCompile(`^shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}$`), spec.KindAPIKey, "a token of Shopify"},
 	{regexp.MustCompile(`^key-[a-f0-9]{32}$`), spec.KindAPIKey, "a key of Mailgun"},
@@ -46,14 +48,23 @@ var issued = []struct {
 	{regexp.MustCompile(`^A(?:KIA|SIA)[A-Z2-7]{16}$`), spec.KindAPIKey, "the id of an AWS access key, which goes with a secret"},
 	{regexp.MustCompile(`(?i)(?:^|;)\s*(?:AccountKey|SharedAccessKey|SharedSecretKey)=[A-Za-z0-9+/=]{16,}`), spec.KindCustom, "a connection string with a key in it"},
 	{regexp.MustCompile(`(?i)(?:^|;)\s*(?:Password|Pwd)\s*=\s*[^;]+`), spec.KindDatabase, "a connection string with a password in it"},
+	{regexp.MustCompile(`(?i)LoginModule .*\bpassword\s*=\s*\S+`), spec.KindCustom, "a JAAS configuration with a password in it"},
 	{regexp.MustCompile(`(?:^|\s)password=(?:'[^']+'|[^\s']\S*)`), spec.KindDatabase, "connection parameters with a password in them"},
 	{regexp.MustCompile(`^[^\s:@/]+:[^@/\s]+@(?:tcp|unix)\(`), spec.KindDatabase, "a connection string with a password in it"},
 	{regexp.MustCompile(`otpauth://[a-z]+/\S*secret=`), spec.KindCustom, "the seed of one-time passwords"},
 	{regexp.MustCompile(`//[^\s]*:_(?:authToken|password)=\S+|^//\S+/:_auth=`), spec.KindAPIKey, "a registry's login"},
 }
 
-// databases are the schemes of URLs that name a database.
-var databases = []string{"postgres", "postgresql", "mysql", "mariadb", "mysql2", "jdbc", "aurora", "cockroachdb", "sqlserver", "mssql", "oracle", "mongodb", "mongodb+srv", "redshift"}
+// databases are the schemes of URLs that name a database, and whether it is one
+// of which spec.KindDatabase is.
+var databases = map[string]bool{
+	"postgres": true, "postgresql": true, "pgsql": true, "mysql": true, "mysql2": true, "mariadb": true, "aurora": true,
+	"cockroachdb": false, "sqlserver": false, "mssql": false, "oracle": false, "mongodb": false, "redshift": false,
+}
+
+// sqlServer tells of connection strings that only SQL Server's drivers take: it
+// is no database of spec.KindDatabase.
+var sqlServer = regexp.MustCompile(`(?i)(?:^|;)\s*(?:(?:Data Source|Initial Catalog|TrustServerCertificate|MultipleActiveResultSets)\s*=|Server\s*=\s*(?:tcp:|[^;]*[,\\]))`)
 
 // revealing are query parameters whose value is a credential.
 var revealing = []string{
@@ -65,14 +76,18 @@ func credentialIn(value string) (credential, bool) {
 	trimmed := strings.TrimSpace(value)
 	for _, known := range issued {
 		if known.form.MatchString(trimmed) {
-			return credential{known.kind, "the value has the form of " + known.reason, 0.98}, true
+			kind := known.kind
+			if kind == spec.KindDatabase && sqlServer.MatchString(trimmed) {
+				kind = spec.KindCustom
+			}
+			return credential{kind, "the value has the form of " + known.reason, 0.98}, true
 		}
 	}
 	return credentialInURL(trimmed)
 }
 
 // scheme also takes what is written before one: jdbc:postgresql://…
-var scheme = regexp.MustCompile(`^(?:jdbc:|[a-z]+\+)?([a-z][a-z0-9+.-]*)://`)
+var scheme = regexp.MustCompile(`^(?:jdbc:)?([a-z][a-z0-9+._-]*)://`)
 
 func credentialInURL(value string) (credential, bool) {
 	match := scheme.FindStringSubmatchIndex(value)
@@ -88,11 +103,7 @@ func credentialInURL(value string) (credential, bool) {
 		user, password, found := strings.Cut(authority[:at], ":")
 		single := !found && !isDatabase(protocol) && randomness(user) >= veryRandom
 		if found && password != "" && !isPlaceholder(password) || single {
-			kind := spec.Kind("")
-			if isDatabase(protocol) {
-				kind = spec.KindDatabase
-			}
-			return credential{kind, "the URL has a password in it", 0.97}, true
+			return credential{kindOfURL(protocol), "the URL has a password in it", 0.97}, true
 		}
 	}
 	parsed, err := url.Parse(from)
@@ -107,8 +118,24 @@ func credentialInURL(value string) (credential, bool) {
 	return credential{}, false
 }
 
+// isDatabase also takes schemes that name a driver: postgresql+psycopg2.
 func isDatabase(protocol string) bool {
-	return slices.ContainsFunc(databases, func(d string) bool { return protocol == d || strings.HasPrefix(protocol, d+"+") })
+	protocol, _, _ = strings.Cut(protocol, "+")
+	_, is := databases[protocol]
+	return is
+}
+
+// kindOfURL returns "" where the scheme doesn't tell.
+func kindOfURL(protocol string) spec.Kind {
+	protocol, _, _ = strings.Cut(protocol, "+")
+	switch ours, is := databases[protocol]; {
+	case ours:
+		return spec.KindDatabase
+	case is:
+		return spec.KindCustom
+	default:
+		return ""
+	}
 }
 
 var placeholder = regexp.MustCompile(`^(?:\$\{.*\}|\$[A-Z_]+|\$\(.*\)|\{\{.*\}\}|<.*>|%s|\*+|x{3,}|X{3,}|\.\.\.)$`)

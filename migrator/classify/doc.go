@@ -15,12 +15,13 @@
 //     no secret itself.
 //  3. Forms that only credentials have: the tokens of known issuers, private
 //     keys, web tokens, and URLs or connection strings with a password in them.
-//  4. JSON objects, by their members.
-//  5. Forms that no credential has, under whatever name: switches, numbers,
+//  4. Ciphertexts of KMS, which nobody can tell without the key.
+//  5. JSON objects and lists of pairs, by their members.
+//  6. Forms that no credential has, under whatever name: switches, numbers,
 //     times, host names, URLs without a password, public keys.
-//  6. The name. Its last words say what the value is ("API_KEY" is a key,
+//  7. The name. Its last words say what the value is ("API_KEY" is a key,
 //     "API_KEY_ID" an identifier).
-//  7. The randomness of the value, when the name says nothing.
+//  8. The randomness of the value, when the name says nothing.
 //
 // A Verdict holds nothing of the value, so it may be logged and written into
 // reports.

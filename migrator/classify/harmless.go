@@ -46,6 +46,14 @@ var (
 	digest = regexp.MustCompile(`^[0-9a-fA-F]{32}$|^[0-9a-fA-F]{40}$|^[0-9a-fA-F]{64}$|^[0-9a-fA-F]{7,12}$`)
 )
 
+// ciphertext is how KMS's symmetric ciphertexts begin in base64, and enough of
+// them to hold the key's id and a data key.
+var ciphertext = regexp.MustCompile(`^AQICAH[A-Za-z0-9+/]{90,}={0,2}$`)
+
+// isCiphertext tells of values that the service decrypts itself, as Lambda's
+// console once offered.
+func isCiphertext(value string) bool { return ciphertext.MatchString(strings.TrimSpace(value)) }
+
 // harmlessIn returns why the value can't be a credential. Where a name says for
 // certain that it is one, a form that a weak password can have too doesn't count.
 func harmlessIn(n name, value string) (reason string, ok bool) {

@@ -3,6 +3,7 @@ package classify
 import (
 	"encoding/json"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -35,17 +36,41 @@ func flatten(object map[string]any, into map[string]string) {
 	}
 }
 
+// pair is one of a list as the headers of an exporter or the fields of a form
+// are: api-key=…,team=shop.
+var pair = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9_.-]{0,40})=([^=].*)$`)
+
+// pairsIn returns the pairs of a value that is nothing but pairs.
+func pairsIn(value string) (map[string]string, bool) {
+	members := map[string]string{}
+	for _, part := range strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(",;& \n", r) }) {
+		match := pair.FindStringSubmatch(part)
+		if match == nil {
+			return nil, false
+		}
+		members[match[1]] = match[2]
+	}
+	return members, len(members) > 0
+}
+
 // judgeObject takes an object for a secret if one of its members is one.
 func judgeObject(n name, members map[string]string) Verdict {
+	if v := judgeMembers(n, members, "member"); v.Secret {
+		return v
+	}
+	return notSecret(0.9, "a JSON object without a secret member")
+}
+
+func judgeMembers(n name, members map[string]string, what string) Verdict {
 	var found Verdict
 	for _, key := range slices.Sorted(maps.Keys(members)) {
 		v := judge(parseName(key), members[key])
 		if v.Secret && v.Confidence > found.Confidence {
-			found = secret(v.Confidence, v.Kind, append([]string{"member " + quoted(key) + " of the JSON object"}, v.Reasons...)...)
+			found = secret(v.Confidence, v.Kind, append([]string{"its " + what + " " + quoted(key) + " is a secret"}, v.Reasons...)...)
 		}
 	}
 	if !found.Secret {
-		return notSecret(0.9, "a JSON object without a secret member")
+		return found
 	}
 	if keys := parseName(strings.Join(slices.Sorted(maps.Keys(members)), " ")); keys.has("engine", "host", "dbname", "database") && keys.has("password") {
 		found.Kind = "database"
