@@ -187,7 +187,7 @@ func (c counts) verdict() Check {
 	case old+failed > 0:
 		return Check{Result: Fail, Detail: detail, Remedy: "See the service's log for why Secrets Manager gave no value. When it is mended, the soak time begins anew."}
 	case differ > 0:
-		return Check{Result: Fail, Detail: detail, Remedy: "Find out which value is right. If the secret was rotated since, a difference is to be expected: set "+spec.EnvDualRead+" to new, and the soak time begins anew."}
+		return Check{Result: Fail, Detail: detail, Remedy: "Find out which value is right. If the secret was rotated since, a difference is to be expected: set " + spec.EnvDualRead + " to new, and the soak time begins anew."}
 	case read == 0:
 		return Check{Result: Unknown, Detail: "the service has sent no counter", Remedy: "Call the service. Does it read by package dualread, and may its log be read by CloudWatch?"}
 	default:
