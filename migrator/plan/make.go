@@ -322,7 +322,9 @@ func (c *collector) parameters() {
 	}
 }
 
-func (m *maker) isSkipped(candidate *candidate, s *setting) bool { return m.skipReason(candidate, s) != "" }
+func (m *maker) isSkipped(candidate *candidate, s *setting) bool {
+	return m.skipReason(candidate, s) != ""
+}
 
 func (m *maker) skipReason(candidate *candidate, s *setting) string {
 	if candidate != nil {
