@@ -33,6 +33,8 @@ type (
 	Audit mg.Namespace
 	// Local holds what concerns the local cloud.
 	Local mg.Namespace
+	// Pipeline holds what deploys a stack as a CI system does.
+	Pipeline mg.Namespace
 	// Rotate holds what an operator does about the rotation of a secret.
 	Rotate mg.Namespace
 	// Tools holds what concerns the pinned tools.
@@ -264,6 +266,62 @@ func (Rotate) Unstick(ctx context.Context, secret string,
 	return rotate(ctx, "unstick", secret, flag("yes", yes), flag("dry-run", dryRun), flag("json", json))
 }
 
+// Preview tells what a deployment of a stack would change, and which gates are closed.
+//
+// The artifacts have to be built (go tool mage build). Credentials of AWS and of
+// Pulumi's backend are those of the environment. docs/pipeline.md tells of gates
+// and approvals; "bin/pipeline --help" has more flags. Exit status of all
+// pipeline targets: 0 done, 1 failed or cancelled, 2 there are changes, 3 refused.
+func (Pipeline) Preview(ctx context.Context, stack string,
+	json *bool, // the report as JSON
+	summary *string, // file for the report as Markdown
+) error {
+	return pipeline(ctx, "preview", stack, flag("json", json), "--summary="+or(summary, ""))
+}
+
+// Up deploys to a stack what a preview showed, if all gates are open.
+func (Pipeline) Up(ctx context.Context, stack string,
+	json *bool, // the report as JSON
+	summary *string, // file for the report as Markdown
+	approvals *string, // file of the approvals, which prod needs
+	refresh *bool, // read first what is in AWS, so that drift is undone
+) error {
+	return pipeline(ctx, "up", stack, flag("json", json), "--summary="+or(summary, ""), "--approvals="+or(approvals, ""), flag("refresh", refresh))
+}
+
+// Promote deploys to a stack what ran with success in the stage before it.
+func (Pipeline) Promote(ctx context.Context, stack string,
+	json *bool, // the report as JSON
+	summary *string, // file for the report as Markdown
+	approvals *string, // file of the approvals, which prod needs
+) error {
+	return pipeline(ctx, "promote", stack, flag("json", json), "--summary="+or(summary, ""), "--approvals="+or(approvals, ""))
+}
+
+// Destroy deletes all that a stack has, if all gates are open.
+//
+// What is guarded has to be named, for which use bin/pipeline itself.
+func (Pipeline) Destroy(ctx context.Context, stack string,
+	json *bool, // the report as JSON
+) error {
+	return pipeline(ctx, "destroy", stack, flag("json", json))
+}
+
+// Drift tells what was changed in AWS behind Pulumi's back.
+func (Pipeline) Drift(ctx context.Context, stack string,
+	json *bool, // the report as JSON
+	summary *string, // file for the report as Markdown
+) error {
+	return pipeline(ctx, "drift", stack, flag("json", json), "--summary="+or(summary, ""))
+}
+
+// Checks lists the policy checks that every preview goes through.
+func (Pipeline) Checks(ctx context.Context,
+	json *bool, // as JSON
+) error {
+	return pipeline(ctx, "checks", flag("json", json))
+}
+
 // Install builds the pinned tools into bin/: the Pulumi CLI, golangci-lint, govulncheck.
 //
 // A tool is built again only when its pin in tools/ changes. All three from
@@ -274,6 +332,10 @@ func (Tools) Install(ctx context.Context) error {
 
 func rotate(ctx context.Context, command, secret string, flags ...string) error {
 	return runCommand(ctx, func(w *tasks.Workspace, ctx context.Context) error { return w.Rotate(ctx, command, secret, flags...) })
+}
+
+func pipeline(ctx context.Context, command string, args ...string) error {
+	return run(ctx, func(w *tasks.Workspace, ctx context.Context) error { return w.Pipeline(ctx, command, args...) })
 }
 
 // flag is a flag of a command, which is off unless it was given.

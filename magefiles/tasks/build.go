@@ -38,6 +38,10 @@ const (
 
 	// HostProgram becomes bin/<name>, for the machine that builds.
 	HostProgram
+
+	// OnDemand becomes bin/<name> too, but only when a target runs it: it links
+	// the Pulumi AWS provider's SDK, which takes minutes to compile.
+	OnDemand
 )
 
 // programKinds says what each command in the workspace is, by the pattern (as of
@@ -55,6 +59,7 @@ var programKinds = []struct {
 	{"secrets-extension", LambdaLayer},
 	{"localcloud", HostProgram},
 	{"pulumi-resource-aws", HostProgram},
+	{"pipeline", OnDemand},
 }
 
 // artifact returns what build makes of the program for an architecture: the

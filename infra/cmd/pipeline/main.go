@@ -1,0 +1,49 @@
+// Command pipeline deploys a stack as a CI system does. See "pipeline --help"
+// and docs/pipeline.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/aistudio/secrets/infra/pipeline"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second signal ends the program at once.
+	context.AfterFunc(ctx, stop)
+	code := execute(ctx, os.Stdout, os.Stderr, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// execute runs a command line and returns the exit code.
+func execute(ctx context.Context, out, errs io.Writer, args []string) int {
+	root, result := newRoot(out, errs)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	var failed *failedError
+	switch {
+	case err == nil:
+		return result.exitCode
+	case errors.As(err, &failed):
+		fmt.Fprintln(errs, "pipeline:", err)
+		return pipeline.ExitFailed
+	}
+	// Wrong usage, or the stack isn't described as it has to be: nothing was
+	// touched.
+	fmt.Fprintln(errs, "pipeline:", err)
+	return pipeline.ExitRefused
+}
+
+// failedError is what couldn't be done, as opposed to what shouldn't be.
+type failedError struct{ err error }
+
+func (e *failedError) Error() string { return e.err.Error() }
+func (e *failedError) Unwrap() error { return e.err }

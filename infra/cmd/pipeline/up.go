@@ -1,0 +1,28 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func newUp(s *setting) *cobra.Command {
+	var u update
+	command := &cobra.Command{
+		Use:   "up <stack>",
+		Short: "Deploy to a stack what a preview showed, if all gates are open",
+		Long: `Deploy to a stack what a preview showed, if all gates are open.
+
+It previews, and then makes the previewed changes and no others. Only the first
+stage is deployed to by up; the others get what ran before them, by promote.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			p, err := s.open(command.Context(), args[0], u)
+			if err != nil {
+				return err
+			}
+			return s.tell(p.Up(command.Context()))
+		},
+	}
+	u.gateFlags(command)
+	u.refreshFlag(command)
+	u.lockFlags(command)
+	command.Flags().StringVar(&u.unpromoted, "unpromoted", "", "reason for deploying what the stage before hasn't run; the report tells it")
+	return command
+}
