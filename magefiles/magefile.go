@@ -31,6 +31,8 @@ type (
 	LINT mg.Namespace
 	// Audit holds what concerns the audit of secrets.
 	Audit mg.Namespace
+	// DR holds what concerns the loss of the primary region.
+	DR mg.Namespace
 	// Local holds what concerns the local cloud.
 	Local mg.Namespace
 	// Pipeline holds what deploys a stack as a CI system does.
@@ -183,6 +185,59 @@ func Bench(ctx context.Context,
 	})
 }
 
+// Status shows each secret's replica in the DR region, and where the secrets are.
+//
+// It exits with 1 if a secret couldn't be failed over without a loss. Like all dr
+// targets it uses the AWS credentials and endpoint of the environment; the regions
+// are the stack's. docs/disaster-recovery.md is the runbook, "bin/recovery --help"
+// has more.
+func (DR) Status(ctx context.Context, stack string,
+	json *bool, // as JSON
+) error {
+	return recovery(ctx, "status", stack, flag("json", json))
+}
+
+// Drill tries out the loss of the primary region, measures it and writes a report.
+//
+// Replicas are compared with their primaries and read as the services would, also
+// while the primary region is dark. On a local cloud, and on AWS with -forReal, all
+// secrets are failed over and brought back, too. The report is in dist/recovery/<stack>.
+func (DR) Drill(ctx context.Context, stack string,
+	forReal *bool, // fail over and back on AWS, too
+	rotate *string, // what to rotate in the DR region: one (of each function), all or none
+	yes *bool, // agree beforehand
+	dryRun *bool, // change nothing
+	force *bool, // also when secrets aren't in sync
+	json *bool, // as JSON
+) error {
+	return recovery(ctx, "drill", stack, flag("for-real", forReal), "--rotate="+or(rotate, "one"), flag("yes", yes), flag("dry-run", dryRun), flag("force", force), flag("json", json))
+}
+
+// Failover makes the replicas in the DR region the secrets.
+//
+// It refuses when replicas are out of sync, unless told to go on with -force.
+func (DR) Failover(ctx context.Context, stack string,
+	yes *bool, // agree beforehand
+	dryRun *bool, // change nothing
+	force *bool, // also when secrets aren't in sync
+	json *bool, // as JSON
+) error {
+	return recovery(ctx, "failover", stack, flag("yes", yes), flag("dry-run", dryRun), flag("force", force), flag("json", json))
+}
+
+// Failback brings the secrets back to the primary region, with all that changed meanwhile.
+//
+// It refuses when something was written in the primary region after the failover,
+// unless told to overwrite it with -force.
+func (DR) Failback(ctx context.Context, stack string,
+	yes *bool, // agree beforehand
+	dryRun *bool, // change nothing
+	force *bool, // also when something is overwritten
+	json *bool, // as JSON
+) error {
+	return recovery(ctx, "failback", stack, flag("yes", yes), flag("dry-run", dryRun), flag("force", force), flag("json", json))
+}
+
 // Start runs the local cloud as a server, by default on port 4566, until Ctrl-C.
 //
 // It prints the environment variables that point the AWS CLI and the SDKs of any
@@ -328,6 +383,10 @@ func (Pipeline) Checks(ctx context.Context,
 // nothing take about a quarter of an hour on two cores.
 func (Tools) Install(ctx context.Context) error {
 	return run(ctx, (*tasks.Workspace).InstallTools)
+}
+
+func recovery(ctx context.Context, command, stack string, flags ...string) error {
+	return run(ctx, func(w *tasks.Workspace, ctx context.Context) error { return w.Recovery(ctx, command, stack, flags...) })
 }
 
 func rotate(ctx context.Context, command, secret string, flags ...string) error {

@@ -19,6 +19,7 @@ var imports = map[string]struct {
 	"rotators":   {[]string{"sdk"}, "rotators know the sdk, and no other part that runs"},
 	"auditor":    {[]string{"sdk"}, "the auditor knows the sdk, and no other part that runs"},
 	"migrator":   {[]string{"sdk"}, "the migrator knows the sdk, and no other part that runs"},
+	"operations": {[]string{"sdk", "infra/catalogue"}, "operations know the sdk and what a stack declares; what others found they read as JSON"},
 	"infra":      {[]string{"sdk/spec"}, "the infrastructure and the code that it deploys agree on constants in sdk/spec, and on nothing else"},
 	"localcloud": {nil, "the emulator must not share a mistake with the code that is tested on it"},
 	"magefiles":  {nil, "magefiles run commands"},

@@ -20,6 +20,7 @@ var requires = map[string][]string{
 	"rotators/integration": {"rotators", "sdk", "localcloud"},
 	"auditor":              {"sdk", "localcloud"},
 	"migrator":             {"sdk", "localcloud"},
+	"operations":           {"sdk", "infra", "localcloud", "localcloud/pulumi"},
 	"infra":                {"sdk", "localcloud", "localcloud/pulumi"},
 	"localcloud":           nil,
 	"localcloud/pulumi":    {"localcloud"},

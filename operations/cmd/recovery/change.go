@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/aistudio/secrets/operations/recovery"
+)
+
+// change are the flags of what changes something.
+type change struct {
+	*stack
+	yes, dryRun, force bool
+}
+
+func (c *change) flags(command *cobra.Command) {
+	f := command.Flags()
+	f.BoolVar(&c.yes, "yes", false, "agree beforehand: don't ask")
+	f.BoolVar(&c.dryRun, "dry-run", false, "show what would be done, and change nothing")
+	f.BoolVar(&c.force, "force", false, "also when secrets aren't in sync, or would be overwritten")
+}
+
+// agreed shows the plan and tells whether it is to be done.
+func (c *change) agreed(p *recovery.Plan) (bool, error) {
+	if c.dryRun && c.asJSON {
+		return false, recovery.WritePlan(c.out, p)
+	}
+	words := c.out
+	if c.asJSON {
+		words = c.err
+	}
+	show(words, p)
+	switch {
+	case c.dryRun:
+		fmt.Fprintln(c.out, "Nothing was changed: --dry-run.")
+		return false, nil
+	case len(p.Blocked) > 0 && !c.force:
+		return false, &recovery.RefusedError{Reason: "nothing was changed: see what is marked with x; --force does it all the same"}
+	case c.yes:
+		return true, nil
+	}
+	return true, c.agrees("Do it?")
+}
+
+func (c *change) run(ctx context.Context, plan *recovery.Plan) error {
+	if len(plan.Steps) == 0 && !c.dryRun {
+		fmt.Fprintf(c.err, "Nothing to do: the secrets are in %s.\n", plan.Status.Where)
+		return nil
+	}
+	ok, err := c.agreed(plan)
+	if err != nil || !ok {
+		return err
+	}
+	outcome, err := plan.Do(ctx, c.force)
+	if err != nil {
+		return err
+	}
+	if c.asJSON {
+		err = outcome.WriteJSON(c.out, plan)
+	} else {
+		err = outcome.WriteText(c.out)
+	}
+	if err == nil && len(outcome.Failures) > 0 {
+		fmt.Fprintf(c.err, "recovery: %d steps failed; mend the cause and run it again: it goes on\n", len(outcome.Failures))
+		return errTold
+	}
+	return err
+}

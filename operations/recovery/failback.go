@@ -1,0 +1,216 @@
+package recovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+)
+
+// PlanFailback looks at all secrets and says what would be done to bring them
+// back to the primary region. Nothing is changed.
+func (e *Estate) PlanFailback(ctx context.Context) (*Plan, error) {
+	status, err := e.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	record, err := e.readRecord()
+	if err != nil {
+		return nil, err
+	}
+	p := &Plan{Action: "failback", Status: status, Warnings: []string{}, Blocked: []string{}}
+	p.do = func(ctx context.Context) (*Outcome, error) { return e.failback(ctx, status) }
+	if !status.Answers {
+		return nil, refuse("nothing was changed: %s doesn't answer, so nothing can be brought back to it", e.home.region)
+	}
+	away := pick(status.Secrets, Promoted, Reversed)
+	if bad := pick(status.Secrets, Unknown); len(bad) > 0 {
+		p.Blocked = append(p.Blocked, fmt.Sprintf("%d secrets can't be read: %s", len(bad), some(bad)))
+	}
+	if len(away) == 0 && record == nil {
+		return p, nil
+	}
+	if record == nil {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("there is no record %s: settings of rotations are taken from the old primaries and the catalogue, and no Lambda function is repointed", e.record))
+	}
+	conflicts, err := e.conflicts(ctx, away, record)
+	if err != nil {
+		return nil, err
+	}
+	if len(conflicts) > 0 {
+		p.Blocked = append(p.Blocked, fmt.Sprintf("%d secrets were written in %s after the failover, and that would be overwritten: %s", len(conflicts), e.home.region, some(conflicts)))
+	}
+	p.Steps = []string{
+		"stop the rotations in both regions",
+		fmt.Sprintf("replicate %d secrets from %s onto their old primaries in %s, and compare", len(away), e.standby.region, e.home.region),
+		fmt.Sprintf("promote these in %s", e.home.region),
+		fmt.Sprintf("replicate them to %s as before, and compare", e.standby.region),
+		fmt.Sprintf("set their rotations up in %s as before", e.home.region),
+		"let the Lambda functions of the services read as before",
+	}
+	return p, nil
+}
+
+// conflicts returns the secrets whose old primary has a current version that
+// the DR region doesn't know: somebody wrote it after the failover.
+func (e *Estate) conflicts(ctx context.Context, away []*Secret, record *Record) ([]*Secret, error) {
+	var doubtful []*Secret
+	for _, s := range away {
+		current := s.Home.Current()
+		if s.State != Promoted || current == "" || len(s.Standby.Versions[current]) > 0 {
+			continue
+		}
+		if record != nil && record.Secrets[s.Name].Current == current {
+			continue
+		}
+		doubtful = append(doubtful, s)
+	}
+	_, failures, err := e.each(ctx, "look for later versions", doubtful, func(ctx context.Context, s *Secret) error {
+		known, err := versions(ctx, e.standby.secrets, s.Name)
+		if err == nil && !slices.Contains(known, s.Home.Current()) {
+			err = errors.New("unknown version")
+		}
+		return err
+	})
+	var found []*Secret
+	for _, f := range failures {
+		for _, s := range doubtful {
+			if s.Name == f.Secret {
+				found = append(found, s)
+			}
+		}
+	}
+	return found, err
+}
+
+func (e *Estate) failback(ctx context.Context, status *Status) (*Outcome, error) {
+	r, err := e.begin(status)
+	if err != nil {
+		return nil, err
+	}
+	away := pick(status.Secrets, Promoted, Reversed)
+	if err := r.fence(ctx, &Status{Secrets: away}); err != nil {
+		return nil, err
+	}
+	rotating := slices.DeleteFunc(slices.Clone(away), func(s *Secret) bool { return !s.Standby.Rotation.Enabled })
+	stopped, err := r.step(ctx, "stop rotation in "+r.standby.region, rotating, func(ctx context.Context, s *Secret) error {
+		return cancelRotation(ctx, r.standby.secrets, s.Name)
+	})
+	if err != nil {
+		return nil, err
+	}
+	away = slices.DeleteFunc(away, func(s *Secret) bool { return s.Standby.Rotation.Enabled && !slices.Contains(stopped, s) })
+
+	back, err := r.giveBack(ctx, away)
+	if err != nil {
+		return nil, err
+	}
+	// Those that a killed run had brought back may lack their rotation yet.
+	back = append(back, pick(status.Secrets, InSync)...)
+	lacking := slices.DeleteFunc(back, func(s *Secret) bool {
+		return !r.record.Secrets[s.Name].Rotation.Enabled || s.State == InSync && s.Home.Rotation.Enabled
+	})
+	if _, err := r.step(ctx, "set up rotation in "+r.home.region, lacking, func(ctx context.Context, s *Secret) error {
+		_, err := setRotation(ctx, r.home.secrets, s.Name, r.record.Secrets[s.Name].Rotation, false)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	if err := r.repointBack(ctx); err != nil {
+		return nil, err
+	}
+	if left := pick(status.Secrets, Unknown); len(left) > 0 {
+		r.note("%d secrets can't be read and were left as they are: %s", len(left), some(left))
+	}
+	if len(r.outcome.Failures) == 0 {
+		if err := r.removeRecord(); err != nil {
+			return nil, err
+		}
+	}
+	return r.end(), nil
+}
+
+// giveBack brings the secrets to the primary region and replicates them from
+// there. A secret whose step fails stays where it is.
+func (r *run) giveBack(ctx context.Context, away []*Secret) ([]*Secret, error) {
+	steps := []struct {
+		name string
+		do   func(context.Context, *Secret) error
+	}{
+		{"replicate to " + r.home.region, func(ctx context.Context, s *Secret) error {
+			if s.State == Reversed && s.Standby.replicaIn(r.home.region).Status == string(types.StatusTypeInSync) {
+				return nil
+			}
+			return r.replicate(ctx, r.standby, r.home.region, s.Name, r.record.Secrets[s.Name].HomeKey)
+		}},
+		{"compare", r.compare},
+		{"promote in " + r.home.region, func(ctx context.Context, s *Secret) error { return r.promote(ctx, r.home, s.Name) }},
+		{"replicate to " + r.standby.region, func(ctx context.Context, s *Secret) error {
+			return r.replicate(ctx, r.home, r.standby.region, s.Name, r.record.Secrets[s.Name].DRKey)
+		}},
+		{"compare again", r.compare},
+	}
+	var err error
+	for _, step := range steps {
+		if away, err = r.step(ctx, step.name, away, step.do); err != nil {
+			return nil, err
+		}
+	}
+	return away, nil
+}
+
+// replicate copies a secret onto what has its name in another region, and waits
+// until AWS has done it.
+func (e *Estate) replicate(ctx context.Context, from site, to, name, key string) error {
+	target := types.ReplicaRegionType{Region: &to}
+	if key != "" {
+		target.KmsKeyId = &key
+	}
+	_, err := from.secrets.ReplicateSecretToRegions(ctx, &secretsmanager.ReplicateSecretToRegionsInput{
+		SecretId: &name, AddReplicaRegions: []types.ReplicaRegionType{target}, ForceOverwriteReplicaSecret: true,
+	})
+	// The answer to an earlier call may have been lost: then it is under way, and
+	// to ask for it again is a mistake.
+	if err != nil && !has(err, "InvalidParameterException", "InvalidRequestException", "ResourceExistsException") {
+		return short(err)
+	}
+	refused := err
+	return e.wait(ctx, "the replication to "+to, func(ctx context.Context) (bool, error) {
+		out, err := from.secrets.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &name})
+		if err != nil {
+			return false, short(err)
+		}
+		for _, status := range out.ReplicationStatus {
+			switch {
+			case aws.ToString(status.Region) != to:
+			case status.Status == types.StatusTypeFailed:
+				return false, fmt.Errorf("AWS couldn't replicate it: %s", aws.ToString(status.StatusMessage))
+			default:
+				return status.Status == types.StatusTypeInSync, nil
+			}
+		}
+		if refused != nil {
+			return false, short(refused)
+		}
+		return false, fmt.Errorf("%s lists no replica in %s", from.region, to)
+	})
+}
+
+// compare checks that both regions have the same versions, labels and current
+// value.
+func (r *run) compare(ctx context.Context, s *Secret) error {
+	home, standby := describe(ctx, r.home.secrets, s.Name), describe(ctx, r.standby.secrets, s.Name)
+	switch {
+	case home.Unreadable != "":
+		return errors.New(home.Unreadable)
+	case standby.Unreadable != "":
+		return errors.New(standby.Unreadable)
+	case !sameVersions(home, standby):
+		return fmt.Errorf("the versions differ: current is %s in %s and %s in %s", orNone(home.Current()), r.home.region, orNone(standby.Current()), r.standby.region)
+	}
+	return r.same(ctx, s.Name, r.home.secrets, r.standby.secrets)
+}

@@ -1,0 +1,183 @@
+package recovery
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
+	"github.com/aistudio/secrets/sdk/spec"
+)
+
+// Pointer is where a function read its secrets from before it was repointed: the
+// values of two variables, nil for one that it didn't have.
+type Pointer struct {
+	Region   *string `json:"region"`   // spec.EnvRegion
+	Failover *string `json:"failover"` // spec.EnvFailoverRegions
+}
+
+// function is a Lambda function of a service that reads secrets.
+type function struct {
+	at   site
+	arn  string
+	name string
+}
+
+// repoint lets the services' Lambda functions read from the DR region. The old
+// primaries are no fallback: once their region is back, what they hold is old.
+func (r *run) repoint(ctx context.Context, homeAnswers bool) error {
+	functions, err := r.functions(ctx, r.standby)
+	if err != nil {
+		return err
+	}
+	if homeAnswers {
+		here, err := r.functions(ctx, r.home)
+		if err != nil {
+			return err
+		}
+		functions = append(functions, here...)
+	} else {
+		r.note("the services' Lambda functions in %s are not repointed, since it doesn't answer", r.home.region)
+	}
+	return r.point(ctx, "repoint functions", functions, func(arn string, variables map[string]string) error {
+		region, isSet := variables[spec.EnvRegion]
+		_, fails := variables[spec.EnvFailoverRegions]
+		if (region == r.standby.region || !isSet && strings.Contains(arn, ":"+r.standby.region+":")) && !fails {
+			return nil // it is already
+		}
+		if _, known := r.record.Functions[arn]; !known {
+			r.record.Functions[arn] = Pointer{lookup(variables, spec.EnvRegion), lookup(variables, spec.EnvFailoverRegions)}
+			if err := r.writeRecord(r.record); err != nil {
+				return err
+			}
+		}
+		variables[spec.EnvRegion] = r.standby.region
+		delete(variables, spec.EnvFailoverRegions)
+		return nil
+	})
+}
+
+// repointBack undoes repoint.
+func (r *run) repointBack(ctx context.Context) error {
+	var functions []function
+	for _, arn := range slices.Sorted(maps.Keys(r.record.Functions)) {
+		at := r.home
+		if strings.Contains(arn, ":"+r.standby.region+":") {
+			at = r.standby
+		}
+		functions = append(functions, function{at, arn, arn[strings.LastIndexByte(arn, ':')+1:]})
+	}
+	return r.point(ctx, "repoint functions back", functions, func(arn string, variables map[string]string) error {
+		before := r.record.Functions[arn]
+		restore(variables, spec.EnvRegion, before.Region)
+		restore(variables, spec.EnvFailoverRegions, before.Failover)
+		return nil
+	})
+}
+
+func lookup(variables map[string]string, name string) *string {
+	if value, ok := variables[name]; ok {
+		return &value
+	}
+	return nil
+}
+
+func restore(variables map[string]string, name string, value *string) {
+	if value == nil {
+		delete(variables, name)
+		return
+	}
+	variables[name] = *value
+}
+
+// point changes the variables of functions, one function at a time: there are
+// few, and Lambda takes few changes a second.
+func (r *run) point(ctx context.Context, step string, functions []function, change func(arn string, variables map[string]string) error) error {
+	began := time.Now()
+	done := 0
+	for i, f := range functions {
+		r.tell(Progress{step, i, len(functions)})
+		err := f.change(ctx, r.Estate, change)
+		if ctx.Err() != nil {
+			return fmt.Errorf("%s: stopped, run it again to go on: %w", step, context.Cause(ctx))
+		}
+		if err != nil {
+			r.outcome.Failures = append(r.outcome.Failures, Failure{f.arn, step, err.Error()})
+			continue
+		}
+		done++
+	}
+	r.tell(Progress{step, len(functions), len(functions)})
+	r.outcome.Steps = append(r.outcome.Steps, Step{step, done, len(functions) - done, time.Since(began).Seconds()})
+	return nil
+}
+
+// functions returns those whose role is one of the services' in the stack.
+func (r *run) functions(ctx context.Context, at site) ([]function, error) {
+	roles := map[string]bool{}
+	for service := range r.stack.Services {
+		roles[r.role(service)] = true
+	}
+	var found []function
+	pages := lambda.NewListFunctionsPaginator(at.lambda, &lambda.ListFunctionsInput{})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("list the Lambda functions in %s: %w", at.region, short(err))
+		}
+		for _, f := range page.Functions {
+			if _, role, ok := strings.Cut(aws.ToString(f.Role), ":role/"); ok && roles["role/"+role] {
+				found = append(found, function{at, aws.ToString(f.FunctionArn), aws.ToString(f.FunctionName)})
+			}
+		}
+	}
+	return found, nil
+}
+
+// change reads a function's variables, changes them and writes them all, as
+// Lambda wants it, unless somebody else wrote meanwhile. Nothing of them is kept
+// but what change keeps.
+func (f function) change(ctx context.Context, e *Estate, change func(string, map[string]string) error) error {
+	out, err := f.at.lambda.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &f.arn})
+	if has(err, "ResourceNotFoundException") {
+		return nil // it is gone, and reads nothing
+	}
+	if err != nil {
+		return short(err)
+	}
+	variables := map[string]string{}
+	if out.Environment != nil {
+		if out.Environment.Error != nil {
+			return fmt.Errorf("its variables can't be read: %s", aws.ToString(out.Environment.Error.ErrorCode))
+		}
+		maps.Copy(variables, out.Environment.Variables)
+	}
+	before := maps.Clone(variables)
+	if err := change(f.arn, variables); err != nil {
+		return err
+	}
+	if maps.Equal(before, variables) {
+		return nil
+	}
+	if _, err := f.at.lambda.UpdateFunctionConfiguration(ctx, &lambda.UpdateFunctionConfigurationInput{
+		FunctionName: &f.arn, RevisionId: out.RevisionId, Environment: &lambdatypes.Environment{Variables: variables},
+	}); err != nil {
+		return short(err)
+	}
+	return e.wait(ctx, "the change of "+f.name, func(ctx context.Context) (bool, error) {
+		out, err := f.at.lambda.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &f.arn})
+		switch {
+		case err != nil:
+			return false, short(err)
+		case out.LastUpdateStatus == lambdatypes.LastUpdateStatusFailed:
+			return false, fmt.Errorf("Lambda couldn't change it: %s", out.LastUpdateStatusReasonCode)
+		}
+		return out.LastUpdateStatus == lambdatypes.LastUpdateStatusSuccessful, nil
+	})
+}
