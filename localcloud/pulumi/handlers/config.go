@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -97,6 +98,7 @@ func validateEndpoint(address string) error {
 type clients struct {
 	config Config
 
+	cloudtrail *cloudtrail.Client
 	cloudwatch *cloudwatch.Client
 	dynamodb   *dynamodb.Client
 	events     *eventbridge.Client
@@ -139,6 +141,7 @@ func newClients(config Config) *clients {
 	}
 	return &clients{
 		config:     config,
+		cloudtrail: cloudtrail.NewFromConfig(common, func(o *cloudtrail.Options) { o.BaseEndpoint = endpoint("cloudtrail") }),
 		cloudwatch: cloudwatch.NewFromConfig(common, func(o *cloudwatch.Options) { o.BaseEndpoint = endpoint("cloudwatch") }),
 		dynamodb:   dynamodb.NewFromConfig(common, func(o *dynamodb.Options) { o.BaseEndpoint = endpoint("dynamodb") }),
 		events:     eventbridge.NewFromConfig(common, func(o *eventbridge.Options) { o.BaseEndpoint = endpoint("events", "eventbridge", "cloudwatchevents") }),

@@ -194,6 +194,7 @@ func kinds() []resourceType {
 		layerVersionKind(),
 		logGroupKind(),
 		metricAlarmKind(),
+		metricFilterKind(),
 		permissionKind(),
 		policyKind(),
 		queueKind(),
@@ -209,5 +210,6 @@ func kinds() []resourceType {
 		topicKind(),
 		topicPolicyKind(),
 		topicSubscriptionKind(),
+		trailKind(),
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudtrail"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudwatch"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/dynamodb"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
@@ -31,7 +32,9 @@ type schemaType struct {
 
 func schema() map[string]schemaType {
 	return map[string]schemaType{
-		"aws:cloudwatch/eventRule:EventRule": {cloudwatch.EventRule{}, cloudwatch.EventRuleArgs{}, nil},
+		"aws:cloudtrail/trail:Trail":                     {cloudtrail.Trail{}, cloudtrail.TrailArgs{}, []string{"eventSelectors", "insightSelectors", "snsTopicArn", "snsTopicName"}},
+		"aws:cloudwatch/logMetricFilter:LogMetricFilter": {cloudwatch.LogMetricFilter{}, cloudwatch.LogMetricFilterArgs{}, nil},
+		"aws:cloudwatch/eventRule:EventRule":             {cloudwatch.EventRule{}, cloudwatch.EventRuleArgs{}, nil},
 		"aws:cloudwatch/eventTarget:EventTarget": {cloudwatch.EventTarget{}, cloudwatch.EventTargetArgs{}, []string{
 			"appsyncTarget", "batchTarget", "ecsTarget", "httpTarget", "kinesisTarget", "redshiftTarget", "runCommandTargets",
 			"sagemakerPipelineTarget", "sqsTarget",
