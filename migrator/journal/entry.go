@@ -82,6 +82,7 @@ type Secret struct {
 	Attempt int    `json:"attempt"`           // how often the migration gave it a value; 0: never
 	Version string `json:"version,omitempty"` // that holds the value
 	Digest  string `json:"digest"`            // of the secret's bytes
+	Source  string `json:"source"`            // digest of what the plan says of its values
 	Made    bool   `json:"made"`              // the migration made it; else it was there
 
 	Time time.Time `json:"-"` // of the entry
@@ -91,7 +92,8 @@ type Secret struct {
 type Grant struct {
 	Role       string `json:"role"` // ARN
 	PolicyName string `json:"policyName"`
-	Policy     string `json:"policy"` // document, JSON
+	Policy     string `json:"policy"`           // document, JSON
+	Before     string `json:"before,omitempty"` // the migration's own one that it takes the place of
 	Status     Status `json:"status"`
 
 	Time time.Time `json:"-"`
@@ -112,8 +114,6 @@ type Service struct {
 
 	Variables []Variable `json:"variables"`
 	Compare   bool       `json:"compare,omitempty"` // the migration set spec.EnvDualRead in it
-	Before    string     `json:"before"`            // digest of its configuration before the switch
-	After     string     `json:"after"`             // and after it
 
 	// Of ECS: the ARN of the task definition's revision before and after. Follows
 	// tells that its target names the family, so that the newest revision runs.
@@ -121,9 +121,10 @@ type Service struct {
 	New     string `json:"new,omitempty"`
 	Follows bool   `json:"follows,omitempty"`
 
-	// Of functions: the published version that its aliases moved to.
-	Version string  `json:"version,omitempty"`
-	Aliases []Alias `json:"aliases,omitempty"`
+	// Of functions: the versions that the migration published, and the aliases that
+	// moved to the last one.
+	Versions []string `json:"versions,omitempty"`
+	Aliases  []Alias  `json:"aliases,omitempty"`
 
 	Time     time.Time `json:"-"` // of the entry
 	Switched time.Time `json:"-"` // when it last became healthy; zero: it isn't switched
@@ -138,7 +139,7 @@ type Variable struct {
 	Parameter string `json:"parameter,omitempty"` // see plan.Variable
 	Reference string `json:"reference"`           // what was written: a spec.Reference, or ECS's valueFrom
 	Digest    string `json:"digest"`              // of the old value
-	Old       string `json:"old,omitempty"`       // ECS's valueFrom before, of a variable that came from a parameter
+	Old       string `json:"old,omitempty"`       // what stood there before, if that named a parameter
 }
 
 // Alias is an alias of a function and the version that it named before.

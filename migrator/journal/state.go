@@ -120,3 +120,12 @@ func (s State) clone() State {
 	s.Parameters, s.Revisions = maps.Clone(s.Parameters), maps.Clone(s.Revisions)
 	return s
 }
+
+// Secret returns what is known of the secret, or the zero Secret.
+func (s State) Secret(name string) Secret { return s.Secrets[name] }
+
+// Service returns what is known of the service, or the zero Service.
+func (s State) Service(id string) Service { return s.Services[id] }
+
+// Grant returns what is known of the grant of the key, or the zero Grant.
+func (s State) Grant(key string) Grant { return s.Grants[key] }

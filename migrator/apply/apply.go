@@ -1,0 +1,339 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/aistudio/secrets/migrator/apply/functions"
+	"github.com/aistudio/secrets/migrator/apply/places"
+	"github.com/aistudio/secrets/migrator/digest"
+	"github.com/aistudio/secrets/migrator/journal"
+	"github.com/aistudio/secrets/migrator/plan"
+)
+
+// Options say what of a plan is applied, and how. Folder and Key are needed.
+type Options struct {
+	Folder string     // of the migration, see package journal
+	Key    digest.Key // of the plan's digests
+	Mode   plan.Mode  // instead of the plan's; "": the plan's
+	Wave   int        // this one alone, if those before are healthy; 0: all
+	Only   []string   // IDs of services, whatever their wave, and the secrets that they need; empty: all
+	DryRun bool       // tell what would be done
+
+	// Healthy judges a service that was switched, besides Lambda's and ECS's own
+	// signs. Its error is shown. Nil: nobody does.
+	Healthy func(context.Context, plan.Service) error
+
+	// Progress is told of each step when it is done: how many are, and of how many.
+	// It is called by one goroutine at a time. Nil: nobody is.
+	Progress func(done, total int, s Step)
+
+	Sleep functions.Sleep  // how to wait for AWS; nil: in real time
+	Now   func() time.Time // for the journal; nil: time.Now
+}
+
+// Outcome is what became of a step.
+type Outcome string
+
+// The outcomes.
+const (
+	Done    Outcome = "done"
+	Already Outcome = "already done" // by an earlier run, or by somebody
+	Would   Outcome = "would be done"
+	Failed  Outcome = "failed"
+)
+
+// Step is a step of an apply.
+type Step struct {
+	Action  string  `json:"action"`  // secret, grant or service
+	Subject string  `json:"subject"` // name of the secret, ARN of the role, ID of the service
+	Wave    int     `json:"wave,omitempty"`
+	Outcome Outcome `json:"outcome"`
+	Detail  string  `json:"detail,omitempty"` // what was done, or why it failed and what to do
+}
+
+// Result is what an apply did. It holds no values.
+type Result struct {
+	Stack    string    `json:"stack"`
+	Mode     plan.Mode `json:"mode"`
+	DryRun   bool      `json:"dryRun"`
+	Steps    []Step    `json:"steps"`    // in the order in which they were done
+	Complete bool      `json:"complete"` // no step failed and none was held up
+}
+
+// ChangedError is returned when the estate is no longer what the plan was made
+// from. Nothing was written.
+type ChangedError struct{ Changes []string }
+
+// Error lists the changes, one a line.
+func (e *ChangedError) Error() string {
+	return "the plan no longer fits the estate, nothing was written: make a new plan. What changed:\n  " + strings.Join(e.Changes, "\n  ")
+}
+
+// run is one apply.
+type run struct {
+	Options
+	plan      plan.Plan
+	secrets   secretsAPI
+	roles     rolesAPI
+	functions *functions.Functions
+	places    *places.Reader
+	journal   *journal.Journal // nil in a dry run
+	known     known
+	selection selection
+
+	result Result
+	total  int
+	failed map[string]string // subjects that failed, and why
+}
+
+// Run applies the plan in the account and region of the configuration, whose
+// calls should wait for AWS's quotas (package quota).
+//
+// What can't be done for one secret or one service is a failed step of the result
+// and doesn't hold up what doesn't need it. Run returns an error, with what was
+// done so far, when it can't go on at all: the plan doesn't fit (ChangedError) or
+// is made for something else, another program is at it (journal.ErrLocked), the
+// journal can't be written, or the context has ended.
+func Run(ctx context.Context, config aws.Config, p plan.Plan, o Options) (_ Result, err error) {
+	r, err := newRun(config, p, o)
+	if err != nil {
+		return Result{}, err
+	}
+	if o.DryRun {
+		if r.known, err = journal.Read(o.Folder); err != nil {
+			return Result{}, err
+		}
+		return r.result, r.do(ctx)
+	}
+	if r.journal, err = journal.Open(o.Folder, journal.Apply, r.Now); err != nil {
+		return Result{}, err
+	}
+	defer func() { err = errors.Join(err, r.journal.Close()) }()
+	r.known = r.journal
+	err = r.do(ctx)
+	return r.result, err
+}
+
+// known is what a journal tells of earlier runs.
+type known interface {
+	Secret(name string) journal.Secret
+	Grant(key string) journal.Grant
+	Service(id string) journal.Service
+}
+
+func newRun(config aws.Config, p plan.Plan, o Options) (*run, error) {
+	if o.Sleep == nil {
+		o.Sleep = sleep
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Mode == "" {
+		o.Mode = p.Mode
+	}
+	f := functions.New(config, o.Sleep)
+	r := &run{
+		Options: o, plan: p,
+		secrets: secretsmanager.NewFromConfig(config), roles: iam.NewFromConfig(config),
+		functions: f, places: places.New(config, f),
+		result: Result{Stack: p.Stack, Mode: o.Mode, DryRun: o.DryRun, Steps: []Step{}, Complete: true},
+		failed: map[string]string{},
+	}
+	var err error
+	if r.selection, err = choose(p, o); err != nil {
+		return nil, err
+	}
+	if config.Region != p.Region {
+		return nil, fmt.Errorf("the plan is for %s and not for %s", p.Region, config.Region)
+	}
+	r.total = len(r.selection.secrets) + len(r.selection.grants) + len(r.selection.services)
+	return r, nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+func (r *run) do(ctx context.Context) error {
+	if err := r.preflight(ctx); err != nil {
+		return err
+	}
+	for _, s := range r.selection.secrets {
+		if err := r.step(ctx, Step{Action: "secret", Subject: s.Name}, func() (Outcome, string, error) { return r.secret(ctx, s) }); err != nil {
+			return err
+		}
+	}
+	for _, g := range r.selection.grants {
+		if err := r.step(ctx, Step{Action: "grant", Subject: g.Role}, func() (Outcome, string, error) { return r.grant(ctx, g) }); err != nil {
+			return err
+		}
+	}
+	return r.waves(ctx)
+}
+
+// waves switches the services of one wave after those of another, as long as
+// all do well.
+func (r *run) waves(ctx context.Context) error {
+	wave, held := 0, ""
+	for _, s := range r.selection.services {
+		if s.Wave != wave && len(r.Only) == 0 {
+			wave, held = s.Wave, r.unhealthyBefore(s.Wave)
+		}
+		err := r.step(ctx, Step{Action: "service", Subject: s.ID, Wave: s.Wave}, func() (Outcome, string, error) {
+			if held != "" {
+				return "", "", fmt.Errorf("held up: %s of an earlier wave isn't at its new secrets and healthy", held)
+			}
+			return r.service(ctx, s)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unhealthyBefore names a service of an earlier wave that isn't healthy, or "".
+func (r *run) unhealthyBefore(wave int) string {
+	for _, s := range r.plan.Services {
+		if s.Wave >= wave || r.selection.out(s) {
+			continue
+		}
+		failed := r.failed[s.ID] != ""
+		if failed || !r.DryRun && !r.known.Service(s.ID).Done() {
+			return s.ID
+		}
+	}
+	return ""
+}
+
+// fatal marks errors after which nothing can go on.
+type fatal struct{ error }
+
+// step does a step and takes its outcome down. Errors that concern its subject
+// alone are in the result; it returns the others.
+func (r *run) step(ctx context.Context, s Step, do func() (Outcome, string, error)) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("stopped before %s %s: run again to go on: %w", s.Action, s.Subject, err)
+	}
+	var err error
+	s.Outcome, s.Detail, err = do()
+	if end := (fatal{}); errors.As(err, &end) {
+		return fmt.Errorf("%s %s: %w", s.Action, s.Subject, end.error)
+	}
+	if ctxErr := ctx.Err(); err != nil && ctxErr != nil {
+		return fmt.Errorf("stopped at %s %s: run again to go on: %w", s.Action, s.Subject, ctxErr)
+	}
+	if err != nil {
+		s.Outcome, s.Detail = Failed, err.Error()
+		r.failed[s.Subject] = s.Detail
+		r.result.Complete = false
+	}
+	r.result.Steps = append(r.result.Steps, s)
+	if r.Progress != nil {
+		r.Progress(len(r.result.Steps), r.total, s)
+	}
+	return nil
+}
+
+// record writes to the journal, without which nothing may go on.
+func (r *run) record(e journal.Entry) error {
+	if err := r.journal.Record(e); err != nil {
+		return fatal{err}
+	}
+	return nil
+}
+
+// selection is what of a plan is to be applied.
+type selection struct {
+	secrets  []plan.Secret
+	grants   []plan.Grant
+	services []plan.Service
+	left     map[string]bool // secrets that are left out, by name
+	blocked  map[string]plan.Block
+}
+
+// out tells whether no apply of this plan switches the service.
+func (s selection) out(service plan.Service) bool {
+	return service.Skip != "" || s.blocked[service.ID].Code != "" || len(s.variables(service)) == 0
+}
+
+// variables are those of the service whose secrets are made.
+func (s selection) variables(service plan.Service) []plan.Variable {
+	return slices.DeleteFunc(slices.Clone(service.Variables), func(v plan.Variable) bool { return s.left[v.Secret] })
+}
+
+func choose(p plan.Plan, o Options) (selection, error) {
+	s := selection{left: map[string]bool{}, blocked: map[string]plan.Block{}}
+	for _, b := range p.Blocked {
+		s.blocked[b.Subject] = b
+	}
+	for _, secret := range p.Secrets {
+		if secret.Skip != "" || s.blocked[secret.Name].Code != "" {
+			s.left[secret.Name] = true
+		}
+	}
+	var errs []error
+	if o.Mode != plan.DualRead && o.Mode != plan.Final {
+		errs = append(errs, fmt.Errorf("mode %q is neither %s nor %s", o.Mode, plan.DualRead, plan.Final))
+	}
+	if p.Version != plan.Version {
+		errs = append(errs, fmt.Errorf("the plan's format is %d, and this program reads %d: make a new plan", p.Version, plan.Version))
+	}
+	if o.Wave < 0 || o.Wave > 0 && !slices.ContainsFunc(p.Services, func(x plan.Service) bool { return x.Wave == o.Wave }) {
+		errs = append(errs, fmt.Errorf("the plan has no wave %d", o.Wave))
+	}
+	for _, id := range o.Only {
+		i := slices.IndexFunc(p.Services, func(x plan.Service) bool { return x.ID == id })
+		switch {
+		case i < 0:
+			errs = append(errs, fmt.Errorf("the plan has no service %s", id))
+		case p.Services[i].Skip != "":
+			errs = append(errs, fmt.Errorf("service %s is skipped in the plan: %s", id, p.Services[i].Skip))
+		case s.blocked[id].Code != "":
+			errs = append(errs, fmt.Errorf("service %s is blocked: %s %s", id, s.blocked[id].Problem, s.blocked[id].Remedy))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return selection{}, err
+	}
+	needed, roles := map[string]bool{}, map[string]bool{}
+	for _, service := range p.Services {
+		if s.out(service) || o.Wave > 0 && service.Wave != o.Wave || len(o.Only) > 0 && !slices.Contains(o.Only, service.ID) {
+			continue
+		}
+		s.services = append(s.services, service)
+		roles[service.Role] = true
+		for _, v := range s.variables(service) {
+			needed[v.Secret] = true
+		}
+	}
+	all := o.Wave == 0 && len(o.Only) == 0
+	for _, secret := range p.Secrets {
+		if !s.left[secret.Name] && (all || needed[secret.Name]) {
+			s.secrets = append(s.secrets, secret)
+		}
+	}
+	for _, g := range p.Grants {
+		if roles[g.Role] {
+			s.grants = append(s.grants, g)
+		}
+	}
+	slices.SortStableFunc(s.services, func(a, b plan.Service) int { return a.Wave - b.Wave })
+	return s, nil
+}

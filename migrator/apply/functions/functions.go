@@ -1,0 +1,257 @@
+// Package functions changes the environment of Lambda functions without ever
+// overwriting somebody else's change: what is written names the revision that it
+// was made from (RevisionId), and Lambda refuses it when there is a newer one.
+package functions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/aistudio/secrets/sdk/spec"
+)
+
+// ErrChanged is returned when somebody else changed the function since it was
+// read. Nothing was written.
+var ErrChanged = errors.New("somebody else has changed it meanwhile")
+
+// How long an update may take: minutes for a function in a VPC.
+const (
+	patience = 10 * time.Minute
+	interval = 2 * time.Second
+)
+
+type api interface {
+	GetFunctionConfiguration(context.Context, *lambda.GetFunctionConfigurationInput, ...func(*lambda.Options)) (*lambda.GetFunctionConfigurationOutput, error)
+	UpdateFunctionConfiguration(context.Context, *lambda.UpdateFunctionConfigurationInput, ...func(*lambda.Options)) (*lambda.UpdateFunctionConfigurationOutput, error)
+	PublishVersion(context.Context, *lambda.PublishVersionInput, ...func(*lambda.Options)) (*lambda.PublishVersionOutput, error)
+	GetAlias(context.Context, *lambda.GetAliasInput, ...func(*lambda.Options)) (*lambda.GetAliasOutput, error)
+	UpdateAlias(context.Context, *lambda.UpdateAliasInput, ...func(*lambda.Options)) (*lambda.UpdateAliasOutput, error)
+}
+
+// Sleep waits for a while, or until the context ends, whose error it returns.
+type Sleep func(context.Context, time.Duration) error
+
+// Functions are the functions of an account and region.
+type Functions struct {
+	api   api
+	sleep Sleep
+}
+
+// New returns the functions of the configuration's account and region.
+func New(config aws.Config, sleep Sleep) *Functions {
+	return &Functions{lambda.NewFromConfig(config), sleep}
+}
+
+// Configuration is what this package reads of a function's version.
+type Configuration struct {
+	ARN         string // of the function, without a version
+	Version     string // its number, or $LATEST
+	Revision    string // RevisionId
+	Environment Environment
+	code        string // what the version runs besides its environment
+}
+
+// SameCode tells whether both versions differ in nothing but their environment
+// and what Lambda counts: code, layers, handler, runtime, role and sizes.
+func (c Configuration) SameCode(other Configuration) bool { return c.code == other.code }
+
+// Read returns the function's configuration when no update of it is under way:
+// it waits for one to end. qualifier is a version, an alias, or "" for $LATEST.
+func (f *Functions) Read(ctx context.Context, function, qualifier string) (Configuration, error) {
+	in := &lambda.GetFunctionConfigurationInput{FunctionName: &function}
+	if qualifier != "" {
+		in.Qualifier = &qualifier
+	}
+	for waited := time.Duration(0); ; waited += interval {
+		out, err := f.api.GetFunctionConfiguration(ctx, in)
+		if err != nil {
+			return Configuration{}, fmt.Errorf("read Lambda function %s: %w", function, reason(err))
+		}
+		settled, err := settled(out)
+		if err != nil {
+			return Configuration{}, fmt.Errorf("lambda function %s: %w", function, err)
+		}
+		if settled {
+			return configuration(function, out)
+		}
+		if waited >= patience {
+			return Configuration{}, fmt.Errorf("lambda function %s: an update is under way for more than %s: look into it, then run again", function, patience)
+		}
+		if err := f.sleep(ctx, interval); err != nil {
+			return Configuration{}, err
+		}
+	}
+}
+
+// settled tells whether a version can be used and changed. An idle function
+// (State Inactive) can: its next invocation wakes it.
+func settled(c *lambda.GetFunctionConfigurationOutput) (bool, error) {
+	switch {
+	case c.State == lambdatypes.StatePending || c.LastUpdateStatus == lambdatypes.LastUpdateStatusInProgress:
+		return false, nil
+	case c.State == lambdatypes.StateFailed:
+		return false, fmt.Errorf("it is in the state Failed (%s): mend it first", c.StateReasonCode)
+	case c.LastUpdateStatus == lambdatypes.LastUpdateStatusFailed:
+		return false, fmt.Errorf("its last update failed (%s): mend it first", c.LastUpdateStatusReasonCode)
+	}
+	return true, nil
+}
+
+func configuration(function string, c *lambda.GetFunctionConfigurationOutput) (Configuration, error) {
+	if c.Environment != nil && c.Environment.Error != nil {
+		return Configuration{}, fmt.Errorf("lambda function %s: its environment can't be decrypted (%s): the right kms:Decrypt on its key is needed", function, aws.ToString(c.Environment.Error.ErrorCode))
+	}
+	var variables map[string]string
+	if c.Environment != nil {
+		variables = c.Environment.Variables
+	}
+	return Configuration{
+		ARN: function, Version: aws.ToString(c.Version), Revision: aws.ToString(c.RevisionId),
+		Environment: newEnvironment(variables), code: code(c),
+	}, nil
+}
+
+// code names all that makes two versions run alike.
+func code(c *lambda.GetFunctionConfigurationOutput) string {
+	text := fmt.Sprint(aws.ToString(c.CodeSha256), aws.ToString(c.Handler), c.Runtime, aws.ToString(c.Role), aws.ToInt32(c.MemorySize), aws.ToInt32(c.Timeout), c.Architectures)
+	for _, layer := range c.Layers {
+		text += " " + aws.ToString(layer.Arn)
+	}
+	return text
+}
+
+// Update writes the environment over that of $LATEST as it was read, and returns
+// the configuration after it, when the update is complete. It returns ErrChanged
+// if there is a newer revision, unless that has the same environment: then it
+// was this very update, of which the reply got lost.
+func (f *Functions) Update(ctx context.Context, read Configuration, environment Environment) (Configuration, error) {
+	_, err := f.api.UpdateFunctionConfiguration(ctx, &lambda.UpdateFunctionConfigurationInput{
+		FunctionName: &read.ARN, RevisionId: &read.Revision,
+		Environment: &lambdatypes.Environment{Variables: environment.reveal()},
+	})
+	lost := code412(err)
+	if err != nil && !lost {
+		return Configuration{}, fmt.Errorf("update Lambda function %s: %w", read.ARN, reason(err))
+	}
+	after, err := f.Read(ctx, read.ARN, "")
+	if err != nil {
+		return Configuration{}, err
+	}
+	if !after.Environment.Equal(environment) {
+		return Configuration{}, fmt.Errorf("update Lambda function %s: %w", read.ARN, ErrChanged)
+	}
+	return after, nil
+}
+
+// Publish makes a version of $LATEST as it was read, and returns its number when
+// it can be invoked. If nothing has changed since the last version, Lambda
+// returns that one, so publishing twice makes one version.
+func (f *Functions) Publish(ctx context.Context, read Configuration, description string) (string, error) {
+	out, err := f.api.PublishVersion(ctx, &lambda.PublishVersionInput{FunctionName: &read.ARN, RevisionId: &read.Revision, Description: &description})
+	if code412(err) {
+		return "", fmt.Errorf("publish a version of Lambda function %s: %w", read.ARN, ErrChanged)
+	}
+	if err != nil {
+		return "", fmt.Errorf("publish a version of Lambda function %s: %w", read.ARN, reason(err))
+	}
+	version := aws.ToString(out.Version)
+	published, err := f.Read(ctx, read.ARN, version)
+	if err != nil {
+		return "", err
+	}
+	if !published.Environment.Equal(read.Environment) {
+		return "", fmt.Errorf("version %s of Lambda function %s: %w", version, read.ARN, ErrChanged)
+	}
+	return version, nil
+}
+
+// Alias returns the version that the alias names. It fails while the alias
+// divides its traffic between two: somebody is at work.
+func (f *Functions) Alias(ctx context.Context, function, alias string) (version string, err error) {
+	out, err := f.alias(ctx, function, alias)
+	if err != nil {
+		return "", err
+	}
+	return aws.ToString(out.FunctionVersion), nil
+}
+
+func (f *Functions) alias(ctx context.Context, function, alias string) (*lambda.GetAliasOutput, error) {
+	out, err := f.api.GetAlias(ctx, &lambda.GetAliasInput{FunctionName: &function, Name: &alias})
+	if err != nil {
+		return nil, fmt.Errorf("read alias %s of Lambda function %s: %w", alias, function, reason(err))
+	}
+	if r := out.RoutingConfig; r != nil && len(r.AdditionalVersionWeights) > 0 {
+		return nil, fmt.Errorf("alias %s of Lambda function %s divides its traffic between two versions: wait until that deployment is complete", alias, function)
+	}
+	return out, nil
+}
+
+// Point moves the alias from one of the versions to another. It does nothing if
+// the alias is there already, and returns ErrChanged if it is anywhere else.
+func (f *Functions) Point(ctx context.Context, function, alias string, from []string, to string) error {
+	out, err := f.alias(ctx, function, alias)
+	if err != nil {
+		return err
+	}
+	switch at := aws.ToString(out.FunctionVersion); {
+	case at == to:
+		return nil
+	case !slices.Contains(from, at):
+		return fmt.Errorf("alias %s of Lambda function %s names version %s: %w", alias, function, at, ErrChanged)
+	}
+	_, err = f.api.UpdateAlias(ctx, &lambda.UpdateAliasInput{FunctionName: &function, Name: &alias, FunctionVersion: &to, RevisionId: out.RevisionId})
+	if code412(err) {
+		// Either somebody else, or this call's own first attempt.
+		now, readErr := f.alias(ctx, function, alias)
+		if readErr != nil {
+			return readErr
+		}
+		if aws.ToString(now.FunctionVersion) == to {
+			return nil
+		}
+		return fmt.Errorf("move alias %s of Lambda function %s: %w", alias, function, ErrChanged)
+	}
+	if err != nil {
+		return fmt.Errorf("move alias %s of Lambda function %s: %w", alias, function, reason(err))
+	}
+	return nil
+}
+
+// Value returns a variable of the function's $LATEST, and whether it is there.
+func (f *Functions) Value(ctx context.Context, function, variable string) (spec.Value, bool, error) {
+	c, err := f.Read(ctx, function, "")
+	if err != nil {
+		return spec.Value{}, false, err
+	}
+	value, ok := c.Environment.Get(variable)
+	return value, ok, nil
+}
+
+func code412(err error) bool {
+	var failed *lambdatypes.PreconditionFailedException
+	return errors.As(err, &failed)
+}
+
+// reason keeps of AWS's errors the code and the request, since the message may
+// quote what was sent. Others, as a context's, stay as they are.
+func reason(err error) error {
+	var failed smithy.APIError
+	if !errors.As(err, &failed) {
+		return err
+	}
+	return &Refused{Code: failed.ErrorCode()}
+}
+
+// Refused is AWS's refusal of a call.
+type Refused struct{ Code string }
+
+// Error is the code.
+func (r *Refused) Error() string { return "AWS answered " + r.Code }
