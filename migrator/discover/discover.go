@@ -94,10 +94,14 @@ func (d *discovery) read(ctx context.Context) (Estate, error) {
 	if err := group.Wait(); err != nil {
 		return Estate{}, fmt.Errorf("discover the estate of account %s in %s: %w", d.estate.Account, d.region, err)
 	}
-	slices.SortFunc(d.estate.Unread, func(a, b Unread) int {
+	sortUnread(d.estate.Unread)
+	return d.estate, nil
+}
+
+func sortUnread(unread []Unread) {
+	slices.SortFunc(unread, func(a, b Unread) int {
 		return cmp.Or(cmp.Compare(a.Place, b.Place), cmp.Compare(a.ARN, b.ARN), cmp.Compare(a.Reason, b.Reason))
 	})
-	return d.estate, nil
 }
 
 // attempt reads something whole. What isn't allowed is noted.

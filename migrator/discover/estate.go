@@ -32,7 +32,7 @@ type Function struct {
 	Tags     map[string]string
 	Settings []classify.Setting // its environment, by name
 	Versions []Version          // published, oldest first
-	Aliases  []Alias            // by name
+	Aliases  []Alias            // by name; not read where no version has a variable
 }
 
 // Version is a published version of a function. It can't be changed: what it
@@ -117,7 +117,8 @@ type Parameter struct {
 	Type    ParameterType
 	KeyID   string // of a SecureString
 	Version int64
-	Value   spec.Value
+	Labels  map[string]int64 // versions by label; see ReadLabels
+	Value   spec.Value       // of the newest version
 }
 
 // ParameterType is a parameter's type.

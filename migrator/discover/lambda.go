@@ -97,6 +97,10 @@ func (d *discovery) takeFunction(functions map[string]*Function, c lambdatypes.F
 	f.Role, f.Revision, f.KeyARN, f.Settings = aws.ToString(c.Role), aws.ToString(c.RevisionId), aws.ToString(c.KMSKeyArn), settings
 }
 
+func (f *Function) hasSettings() bool {
+	return len(f.Settings) > 0 || slices.ContainsFunc(f.Versions, func(v Version) bool { return len(v.Settings) > 0 })
+}
+
 func (d *discovery) readTags(ctx context.Context, f *Function) error {
 	out, err := d.functions.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: &f.ARN})
 	switch {
@@ -115,9 +119,11 @@ func (d *discovery) readTags(ctx context.Context, f *Function) error {
 	}
 }
 
-// readAliases spares the functions that have no version an alias could name.
+// readAliases spares the functions that have no version an alias could name, and
+// those without a variable, of which nothing migrates: ListAliases is in Lambda's
+// smallest quota.
 func (d *discovery) readAliases(ctx context.Context, f *Function) error {
-	if len(f.Versions) == 0 {
+	if len(f.Versions) == 0 || !f.hasSettings() {
 		return nil
 	}
 	pages := lambda.NewListAliasesPaginator(d.functions, &lambda.ListAliasesInput{FunctionName: &f.ARN})

@@ -25,44 +25,62 @@ const batchSize = 10
 
 // readParameters lists the parameters by DescribeParameters, since
 // GetParametersByPath leaves out names without a slash, and reads them in
-// batches.
+// batches while it still lists: the listing's quota is the smaller one.
 func (d *discovery) readParameters(ctx context.Context) error {
-	var parameters []Parameter
+	var found [][]Parameter
+	var mu sync.Mutex
+	var done, total int // total is 0 until all are listed
+	group, readContext := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	listing := d.listParameters(readContext, func(page []Parameter) {
+		found = append(found, page)
+		for batch := range slices.Chunk(page, batchSize) {
+			group.Go(func() error {
+				if err := d.readBatch(readContext, batch); err != nil {
+					return err
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				done += len(batch)
+				d.progress("Parameter Store", done, total)
+				return nil
+			})
+		}
+	})
+	parameters := 0
+	for _, page := range found {
+		parameters += len(page)
+	}
+	mu.Lock()
+	total = parameters
+	mu.Unlock()
+	if err := group.Wait(); err != nil {
+		return err // it also ends the listing
+	}
+	if listing != nil {
+		return listing
+	}
+	d.progress("Parameter Store", parameters, parameters)
+	d.estate.Parameters = slices.Concat(found...)
+	slices.SortFunc(d.estate.Parameters, func(a, b Parameter) int { return cmp.Compare(a.Name, b.Name) })
+	return nil
+}
+
+func (d *discovery) listParameters(ctx context.Context, take func([]Parameter)) error {
 	pages := ssm.NewDescribeParametersPaginator(d.parameters, &ssm.DescribeParametersInput{MaxResults: aws.Int32(50)})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return fmt.Errorf("list the parameters: %w", err)
 		}
+		var parameters []Parameter
 		for _, p := range page.Parameters {
 			parameters = append(parameters, Parameter{
 				ARN: aws.ToString(p.ARN), Name: aws.ToString(p.Name), Type: ParameterType(p.Type), KeyID: aws.ToString(p.KeyId), Version: p.Version,
 			})
 		}
-		d.progress("Parameter Store", 0, len(parameters))
+		take(parameters)
 	}
-
-	var done int
-	var mu sync.Mutex
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(atOnce)
-	for batch := range slices.Chunk(parameters, batchSize) {
-		group.Go(func() error {
-			if err := d.readBatch(ctx, batch); err != nil {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			done += len(batch)
-			d.progress("Parameter Store", done, len(parameters))
-			return nil
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	slices.SortFunc(parameters, func(a, b Parameter) int { return cmp.Compare(a.Name, b.Name) })
-	d.estate.Parameters = parameters
 	return nil
 }
 
