@@ -374,7 +374,7 @@ func (Pipeline) Drift(ctx context.Context, stack string,
 func (Pipeline) Checks(ctx context.Context,
 	json *bool, // as JSON
 ) error {
-	return pipeline(ctx, "checks", flag("json", json))
+	return run(ctx, func(w *tasks.Workspace, ctx context.Context) error { return w.PipelineChecks(ctx, flag("json", json)) })
 }
 
 // Install builds the pinned tools into bin/: the Pulumi CLI, golangci-lint, govulncheck.
@@ -393,8 +393,8 @@ func rotate(ctx context.Context, command, secret string, flags ...string) error 
 	return runCommand(ctx, func(w *tasks.Workspace, ctx context.Context) error { return w.Rotate(ctx, command, secret, flags...) })
 }
 
-func pipeline(ctx context.Context, command string, args ...string) error {
-	return run(ctx, func(w *tasks.Workspace, ctx context.Context) error { return w.Pipeline(ctx, command, args...) })
+func pipeline(ctx context.Context, command, stack string, flags ...string) error {
+	return run(ctx, func(w *tasks.Workspace, ctx context.Context) error { return w.Pipeline(ctx, command, stack, flags...) })
 }
 
 // flag is a flag of a command, which is off unless it was given.

@@ -85,12 +85,8 @@ func New(stack auto.Stack, options Options) *Pipeline {
 
 // reporting runs an operation and returns the report that it fills in.
 func (p *Pipeline) reporting(command string, operation func(*Report) Outcome) Report {
-	report := Report{
-		Command: command, Project: p.options.Project, Stack: p.stack.Name(), Revision: p.options.Revision,
-		Started: p.options.Now(),
-		Changes: []Change{}, Violations: []checks.Violation{}, Refusals: []Refusal{}, Approvals: []Approval{},
-		Failures: []Failure{}, Warnings: []string{}, Next: []string{},
-	}
+	report := newReport(command, p.stack.Name(), p.options.Now())
+	report.Project, report.Revision = p.options.Project, p.options.Revision
 	achieved := operation(&report)
 	report.end(p.options.Now(), achieved)
 	return report

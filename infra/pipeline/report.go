@@ -105,6 +105,7 @@ const (
 	GateLock      = "lock"      // somebody else works on the stack
 	GatePending   = "pending"   // an update was killed, and what it did is unknown
 	GateRevision  = "revision"  // it isn't known what would be deployed
+	GateInput     = "input"     // an argument or a file is wrong
 )
 
 // Failure is one thing that went wrong.
@@ -112,6 +113,27 @@ type Failure struct {
 	// URN is the resource, if it is about one.
 	URN     string `json:"urn,omitempty"`
 	Problem string `json:"problem"`
+}
+
+// NotBegun returns the report of a command that could not begin: refused,
+// because an argument or a file is wrong, or failed.
+func NotBegun(command, stack string, outcome Outcome, err error) Report {
+	report := newReport(command, stack, time.Now())
+	if outcome == Refused {
+		report.refuse(GateInput, "", err.Error())
+	} else {
+		report.fail("", err.Error())
+	}
+	report.end(report.Started, outcome)
+	return report
+}
+
+func newReport(command, stack string, now time.Time) Report {
+	return Report{
+		Command: command, Stack: stack, Started: now,
+		Changes: []Change{}, Violations: []checks.Violation{}, Refusals: []Refusal{}, Approvals: []Approval{},
+		Failures: []Failure{}, Warnings: []string{}, Next: []string{},
+	}
 }
 
 func (r *Report) refuse(gate, urn, problem string) {

@@ -1,6 +1,12 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/aistudio/secrets/infra/pipeline"
+)
 
 func newDestroy(s *setting) *cobra.Command {
 	var u update
@@ -14,11 +20,7 @@ In prod, each secret, key, trail and protected resource has to be named with
 secrets and keys) stays in AWS: Pulumi forgets it.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
-			p, err := s.open(command.Context(), args[0], u)
-			if err != nil {
-				return err
-			}
-			return s.tell(p.Destroy(command.Context()))
+			return s.run(command, args[0], u, func(ctx context.Context, p *pipeline.Pipeline) pipeline.Report { return p.Destroy(ctx) })
 		},
 	}
 	u.gateFlags(command)

@@ -1,6 +1,12 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/aistudio/secrets/infra/pipeline"
+)
 
 func newDrift(s *setting) *cobra.Command {
 	return &cobra.Command{
@@ -10,11 +16,7 @@ func newDrift(s *setting) *cobra.Command {
 changed; up --refresh makes it again what the program says.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
-			p, err := s.open(command.Context(), args[0], update{})
-			if err != nil {
-				return err
-			}
-			return s.tell(p.Drift(command.Context()))
+			return s.run(command, args[0], update{}, func(ctx context.Context, p *pipeline.Pipeline) pipeline.Report { return p.Drift(ctx) })
 		},
 	}
 }

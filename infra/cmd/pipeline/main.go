@@ -28,18 +28,15 @@ func execute(ctx context.Context, out, errs io.Writer, args []string) int {
 	root, result := newRoot(out, errs)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	var failed *failedError
-	switch {
-	case err == nil:
+	if err == nil {
 		return result.exitCode
-	case errors.As(err, &failed):
-		fmt.Fprintln(errs, "pipeline:", err)
+	}
+	fmt.Fprintln(errs, "pipeline:", err)
+	var failed *failedError
+	if errors.As(err, &failed) {
 		return pipeline.ExitFailed
 	}
-	// Wrong usage, or the stack isn't described as it has to be: nothing was
-	// touched.
-	fmt.Fprintln(errs, "pipeline:", err)
-	return pipeline.ExitRefused
+	return pipeline.ExitRefused // wrong usage
 }
 
 // failedError is what couldn't be done, as opposed to what shouldn't be.

@@ -1,6 +1,12 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/aistudio/secrets/infra/pipeline"
+)
 
 func newPreview(s *setting) *cobra.Command {
 	var u update
@@ -13,11 +19,7 @@ The report has the digest that people approve. Missing approvals don't refuse a
 preview; what the policy checks find, and the deletion of what is guarded, do.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
-			p, err := s.open(command.Context(), args[0], u)
-			if err != nil {
-				return err
-			}
-			return s.tell(p.Preview(command.Context()))
+			return s.run(command, args[0], u, func(ctx context.Context, p *pipeline.Pipeline) pipeline.Report { return p.Preview(ctx) })
 		},
 	}
 	u.gateFlags(command)

@@ -1,6 +1,12 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/aistudio/secrets/infra/pipeline"
+)
 
 func newPromote(s *setting) *cobra.Command {
 	var u update
@@ -13,11 +19,7 @@ It is refused unless the last deployment of the stage before was of this commit
 and these artifacts, by the pipeline, and succeeded. All else is as with up.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
-			p, err := s.open(command.Context(), args[0], u)
-			if err != nil {
-				return err
-			}
-			return s.tell(p.Promote(command.Context()))
+			return s.run(command, args[0], u, func(ctx context.Context, p *pipeline.Pipeline) pipeline.Report { return p.Promote(ctx) })
 		},
 	}
 	u.gateFlags(command)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 
 	"github.com/spf13/cobra"
@@ -32,11 +33,9 @@ is open, and changes nothing.`,
 			if err := errors.Join(errs...); err != nil {
 				return err
 			}
-			p, err := s.open(command.Context(), args[0], u)
-			if err != nil {
-				return err
-			}
-			return s.tell(p.Recover(command.Context(), settlement))
+			return s.run(command, args[0], u, func(ctx context.Context, p *pipeline.Pipeline) pipeline.Report {
+				return p.Recover(ctx, settlement)
+			})
 		},
 	}
 	u.lockFlags(command)

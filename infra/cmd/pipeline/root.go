@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -62,6 +64,21 @@ docs/pipeline.md has more.`,
 	f.StringVar(&s.summary, "summary", "", "also write the report as Markdown to this file, for a pull request")
 	root.AddCommand(newPreview(s), newUp(s), newPromote(s), newDestroy(s), newDrift(s), newRecover(s), newChecks(s))
 	return root, s.result
+}
+
+// run runs an operation on a stack and tells how it ended.
+func (s *setting) run(command *cobra.Command, stack string, u update, operation func(context.Context, *pipeline.Pipeline) pipeline.Report) error {
+	ctx := command.Context()
+	p, err := s.open(ctx, stack, u)
+	if err != nil {
+		outcome := pipeline.Refused
+		var failed *failedError
+		if errors.As(err, &failed) {
+			outcome = pipeline.Failed
+		}
+		return s.tell(pipeline.NotBegun(command.Name(), stack, outcome, err))
+	}
+	return s.tell(operation(ctx, p))
 }
 
 // tell writes the report of a run, and keeps its exit code.

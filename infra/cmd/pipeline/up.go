@@ -1,6 +1,12 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/aistudio/secrets/infra/pipeline"
+)
 
 func newUp(s *setting) *cobra.Command {
 	var u update
@@ -13,11 +19,7 @@ It previews, and then makes the previewed changes and no others. Only the first
 stage is deployed to by up; the others get what ran before them, by promote.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
-			p, err := s.open(command.Context(), args[0], u)
-			if err != nil {
-				return err
-			}
-			return s.tell(p.Up(command.Context()))
+			return s.run(command, args[0], u, func(ctx context.Context, p *pipeline.Pipeline) pipeline.Report { return p.Up(ctx) })
 		},
 	}
 	u.gateFlags(command)
