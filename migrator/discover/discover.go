@@ -38,6 +38,7 @@ type discovery struct {
 	schedules  scheduleReader
 	identity   identity
 	report     Progress
+	plaintext  bool // without encrypted values and without aliases
 
 	mu     sync.Mutex
 	estate Estate // Unread is guarded by mu
@@ -45,16 +46,9 @@ type discovery struct {
 
 // Actions returns the IAM actions that Read calls, except for kms:Decrypt of the
 // keys of SecureString parameters and of functions' environments, and of
-// sts:GetCallerIdentity, which nobody needs a right for.
-func Actions() []string {
-	return []string{
-		"ecs:DescribeServices", "ecs:DescribeTaskDefinition", "ecs:ListClusters", "ecs:ListServices", "ecs:ListTaskDefinitions",
-		"events:ListEventBuses", "events:ListRuleNamesByTarget", "events:ListTagsForResource", "events:ListTargetsByRule",
-		"lambda:GetFunction", "lambda:ListAliases", "lambda:ListFunctions",
-		"scheduler:GetSchedule", "scheduler:ListSchedules", "scheduler:ListTagsForResource",
-		"ssm:DescribeParameters", "ssm:GetParameters",
-	}
-}
+// sts:GetCallerIdentity, which nobody needs a right for. ReadPlaintext calls
+// those of spec.ScanActions.
+func Actions() []string { return append(spec.ScanActions(), "lambda:ListAliases") }
 
 type identity interface {
 	GetCallerIdentity(context.Context, *sts.GetCallerIdentityInput, ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error)
@@ -67,7 +61,18 @@ type identity interface {
 // It fails when a listing fails for a passing reason, since a part of an estate
 // would look like a whole one. A listing that isn't allowed is in Unread.
 func Read(ctx context.Context, config aws.Config, report Progress) (Estate, error) {
-	d := &discovery{
+	return newDiscovery(config, report, false).read(ctx)
+}
+
+// ReadPlaintext is Read without the values of encrypted parameters, which are
+// no plaintext, and without the aliases of functions, which hold none. It needs
+// neither the right to decrypt parameters nor lambda:ListAliases.
+func ReadPlaintext(ctx context.Context, config aws.Config, report Progress) (Estate, error) {
+	return newDiscovery(config, report, true).read(ctx)
+}
+
+func newDiscovery(config aws.Config, report Progress, plaintext bool) *discovery {
+	return &discovery{
 		region:     config.Region,
 		functions:  lambda.NewFromConfig(config),
 		parameters: ssm.NewFromConfig(config),
@@ -76,8 +81,8 @@ func Read(ctx context.Context, config aws.Config, report Progress) (Estate, erro
 		schedules:  scheduler.NewFromConfig(config),
 		identity:   sts.NewFromConfig(config),
 		report:     report,
+		plaintext:  plaintext,
 	}
-	return d.read(ctx)
 }
 
 func (d *discovery) read(ctx context.Context) (Estate, error) {

@@ -108,6 +108,9 @@ func (d *discovery) readTags(ctx context.Context, f *Function) error {
 		f.Tags = out.Tags
 		// ListFunctions leaves it out.
 		f.Updating = out.Configuration != nil && out.Configuration.LastUpdateStatus == lambdatypes.LastUpdateStatusInProgress
+		if out.TagsError != nil { // who may not list tags
+			d.unread(spec.ScanLambda, f.ARN, "its tags can't be read, so whoever owns it isn't known: "+aws.ToString(out.TagsError.ErrorCode))
+		}
 		return nil
 	case gone(err):
 		return nil // deleted since it was listed; the plan is checked again before it is applied
@@ -123,7 +126,7 @@ func (d *discovery) readTags(ctx context.Context, f *Function) error {
 // those without a variable, of which nothing migrates: ListAliases is in Lambda's
 // smallest quota.
 func (d *discovery) readAliases(ctx context.Context, f *Function) error {
-	if len(f.Versions) == 0 || !f.hasSettings() {
+	if d.plaintext || len(f.Versions) == 0 || !f.hasSettings() {
 		return nil
 	}
 	pages := lambda.NewListAliasesPaginator(d.functions, &lambda.ListAliasesInput{FunctionName: &f.ARN})

@@ -33,8 +33,8 @@ func (d *discovery) readParameters(ctx context.Context) error {
 	group, readContext := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	listing := d.listParameters(readContext, func(page []Parameter) {
-		found = append(found, page)
-		for batch := range slices.Chunk(page, batchSize) {
+		found = append(found, page) // whose values come later
+		for batch := range slices.Chunk(d.toRead(page), batchSize) {
 			group.Go(func() error {
 				if err := d.readBatch(readContext, batch); err != nil {
 					return err
@@ -66,6 +66,17 @@ func (d *discovery) readParameters(ctx context.Context) error {
 	return nil
 }
 
+// toRead are the parameters of a page whose values are wanted.
+func (d *discovery) toRead(page []Parameter) []*Parameter {
+	var wanted []*Parameter
+	for i := range page {
+		if !d.plaintext || page[i].Type != SecureString {
+			wanted = append(wanted, &page[i])
+		}
+	}
+	return wanted
+}
+
 func (d *discovery) listParameters(ctx context.Context, take func([]Parameter)) error {
 	pages := ssm.NewDescribeParametersPaginator(d.parameters, &ssm.DescribeParametersInput{MaxResults: aws.Int32(50)})
 	for pages.HasMorePages() {
@@ -86,7 +97,7 @@ func (d *discovery) listParameters(ctx context.Context, take func([]Parameter)) 
 
 // readBatch fills in the values. One parameter that can't be decrypted fails
 // the call for all, so then they are read one by one.
-func (d *discovery) readBatch(ctx context.Context, batch []Parameter) error {
+func (d *discovery) readBatch(ctx context.Context, batch []*Parameter) error {
 	names := make([]string, len(batch))
 	for i, p := range batch {
 		names[i] = p.Name
@@ -112,7 +123,7 @@ func (d *discovery) readBatch(ctx context.Context, batch []Parameter) error {
 
 // takeValues leaves parameters that were deleted since they were listed without
 // a value.
-func (d *discovery) takeValues(batch []Parameter, values []ssmtypes.Parameter) {
+func (d *discovery) takeValues(batch []*Parameter, values []ssmtypes.Parameter) {
 	for _, v := range values {
 		for i := range batch {
 			if batch[i].Name == aws.ToString(v.Name) {

@@ -42,6 +42,13 @@ func TestAParameterWhoseKeyIsDisabledIsUnread(t *testing.T) {
 	assert.Equal(t, "a,b", estate.Parameters[0].Value.RevealString())
 	assert.Zero(t, estate.Parameters[1].Value.Len())
 	assert.Equal(t, "hunter3", estate.Parameters[2].Value.RevealString())
+
+	estate, err = discover.ReadPlaintext(t.Context(), w.cloud.Config(region), nil)
+	require.NoError(t, err)
+	assert.Empty(t, estate.Unread, "what is encrypted isn't looked for")
+	require.Len(t, estate.Parameters, 3)
+	assert.Equal(t, "a,b", estate.Parameters[0].Value.RevealString())
+	assert.Zero(t, estate.Parameters[2].Value.Len())
 }
 
 func TestLabels(t *testing.T) {
@@ -78,7 +85,7 @@ func TestAnEnvironmentThatCannotBeDecryptedIsUnread(t *testing.T) {
 		case strings.HasSuffix(r.URL.Path, "/functions"), strings.HasSuffix(r.URL.Path, "/functions/"):
 			_, _ = w.Write([]byte(`{"Functions":[{` + function + `,"Environment":{"Error":{"ErrorCode":"AccessDeniedException","Message":"no"}}}]}`))
 		case strings.Contains(r.URL.Path, "/functions/"):
-			_, _ = w.Write([]byte(`{"Configuration":{` + function + `}}`))
+			_, _ = w.Write([]byte(`{"Configuration":{` + function + `},"TagsError":{"ErrorCode":"AccessDeniedException","Message":"no"}}`))
 		case strings.Contains(r.Header.Get("Content-Type"), "form"):
 			_, _ = w.Write([]byte(`<GetCallerIdentityResponse><GetCallerIdentityResult><Account>123456789012</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`))
 		default:
@@ -93,5 +100,8 @@ func TestAnEnvironmentThatCannotBeDecryptedIsUnread(t *testing.T) {
 	require.Len(t, estate.Functions, 1)
 	assert.Contains(t, estate.Unread, discover.Unread{
 		Place: spec.ScanLambda, ARN: "arn:aws:lambda:us-east-1:123456789012:function:orders:$LATEST", Reason: "its environment can't be decrypted: AccessDeniedException",
+	})
+	assert.Contains(t, estate.Unread, discover.Unread{
+		Place: spec.ScanLambda, ARN: "arn:aws:lambda:us-east-1:123456789012:function:orders", Reason: "its tags can't be read, so whoever owns it isn't known: AccessDeniedException",
 	})
 }

@@ -36,7 +36,7 @@ func ScanActions() []string {
 	return []string{
 		"ecs:DescribeServices", "ecs:DescribeTaskDefinition", "ecs:ListClusters", "ecs:ListServices", "ecs:ListTaskDefinitions",
 		"events:ListEventBuses", "events:ListRuleNamesByTarget", "events:ListTagsForResource", "events:ListTargetsByRule",
-		"lambda:GetFunction", "lambda:ListFunctions",
+		"lambda:GetFunction", "lambda:ListFunctions", "lambda:ListTags",
 		"scheduler:GetSchedule", "scheduler:ListSchedules", "scheduler:ListTagsForResource",
 		"ssm:DescribeParameters", "ssm:GetParameters",
 	}
