@@ -8,12 +8,14 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/aistudio/secrets/migrator/digest"
 	"github.com/aistudio/secrets/sdk/spec"
 )
 
 // The codes of blocks.
 const (
-	NameCollision        = "name-collision"         // the name is another secret's
+	NameCollision        = "name-collision"         // two secrets of the plan would have one name
+	NameInUse            = "name-in-use"            // the name is that of a secret with another value
 	ScheduledForDeletion = "scheduled-for-deletion" // the name is that of a secret which is being deleted
 	ValueTooLarge        = "value-too-large"        // over Secrets Manager's 64 KB
 	ValueNotText         = "value-not-text"         // a JSON object can't hold it
@@ -55,9 +57,8 @@ func (m *maker) block() {
 			m.blockSecret(s, values)
 		}
 	}
-	byID := map[string]*candidate{}
+	byID := m.byID()
 	for _, c := range m.services {
-		byID[c.ID] = c
 		m.blockInjected(c)
 	}
 	for _, s := range m.plan.Services {
@@ -112,19 +113,26 @@ func (m *maker) blockCiphertext() {
 
 func (m *maker) blockKey() {
 	if m.facts.Known && m.facts.KeyARN == "" && len(m.plan.Secrets) > 0 {
-		m.blocked(NoKey, m.plan.KMSKey, "there is no KMS key "+m.plan.KMSKey+" in "+m.plan.Region, "deploy the stack "+m.plan.Stack+" first, which makes it", "")
+		problem := "there is no KMS key " + m.plan.KMSKey + " in " + m.plan.Region
+		if m.facts.KeyWhy != "" {
+			problem = "the KMS key " + m.plan.KMSKey + " can't be used: " + m.facts.KeyWhy
+		}
+		m.blocked(NoKey, m.plan.KMSKey, problem, "deploy the stack "+m.plan.Stack+" first, which makes it", "")
 	}
 }
 
-// valuesByPlace are the values of the estate, where the plan reads them.
+// valuesByPlace are the values of the estate, in all revisions that there are.
 func (m *maker) valuesByPlace() map[Place]spec.Value {
 	values := map[Place]spec.Value{}
-	for _, c := range m.services {
-		for _, sc := range c.scopes {
-			for _, s := range sc.settings {
-				if s.injected == "" || s.parameter != nil {
-					values[s.place] = s.value
-				}
+	for _, f := range m.estate.Functions {
+		for _, s := range f.Settings {
+			values[Place{In: spec.ScanLambda, ID: f.Name, Variable: s.Name}] = s.Value
+		}
+	}
+	for _, d := range m.estate.TaskDefinitions {
+		for _, c := range d.Containers {
+			for _, s := range c.Settings {
+				values[Place{In: spec.ScanECS, ID: d.ARN, Container: c.Name, Variable: s.Name}] = s.Value
 			}
 		}
 	}
@@ -160,12 +168,31 @@ func (m *maker) blockSecret(s Secret, values map[Place]spec.Value) {
 			"choose another name, everywhere in this file; or restore it, if it is the one: aws secretsmanager restore-secret --secret-id "+s.Name, "")
 	case there.Unread != "":
 		m.blocked(ValueUnreadable, s.Name, "a secret of this name is there and can't be compared: "+there.Unread, "let the migration read it, or choose another name, everywhere in this file", "")
-	case there.HasValue && err == nil && there.Digest != m.key.Of(value):
-		m.blocked(NameCollision, s.Name, "a secret of this name is there with another value", "choose another name, everywhere in this file; or bring that secret's value in line, if it is the one", "")
+	case there.HasValue && err == nil && !there.holds(s, m.key):
+		m.blocked(NameInUse, s.Name, "a secret of this name is there with another value", "choose another name, everywhere in this file; or bring that secret's value in line, if it is the one", "")
 	case !there.HasValue && !ours(there.ManagedBy):
-		m.blocked(NameCollision, s.Name, "a secret of this name is there without a value, and its tag ManagedBy doesn't say that it waits for this one",
+		m.blocked(NameInUse, s.Name, "a secret of this name is there without a value, and its tag ManagedBy doesn't say that it waits for this one",
 			"choose another name, everywhere in this file; or tag it ManagedBy=pulumi, if it is the stack's", "")
 	}
+}
+
+// holds tells whether the secret has what the plan has for it. Other keys of a
+// JSON object don't matter, nor does the order.
+func (e Existing) holds(s Secret, key digest.Key) bool {
+	for _, v := range s.Values {
+		want := v.Digest
+		if v.Constant != "" {
+			want = key.OfBytes([]byte(v.Constant))
+		}
+		have := e.Digest
+		if v.Field != "" {
+			have = e.Fields[v.Field]
+		}
+		if have != want {
+			return false
+		}
+	}
+	return true
 }
 
 // ours tells whether a secret that has no value waits for the migration: the
@@ -179,11 +206,12 @@ func ours(managedBy string) bool {
 func (m *maker) blockInjected(c *candidate) {
 	for _, sc := range c.scopes {
 		for _, s := range sc.settings {
-			name, field, ok := injectedField(s.injected)
+			arn, field, ok := injectedKey(s.injected)
 			if !ok {
 				continue
 			}
-			if there, known := m.facts.Secrets[name]; known && there.HasValue && there.Unread == "" && !slices.Contains(there.Fields, field) {
+			name := secretName(arn)
+			if there, known := m.facts.Secrets[name]; known && there.HasValue && there.Unread == "" && there.Fields[field] == "" {
 				m.blocked(UnknownKey, c.ID, fmt.Sprintf("container %s takes %s from the key %q of secret %s, which has no such key, so no task starts", sc.container, s.name, field, name),
 					"add the key to the secret, or correct the task definition", "")
 			}
@@ -191,16 +219,26 @@ func (m *maker) blockInjected(c *candidate) {
 	}
 }
 
-var injectedForm = regexp.MustCompile(`^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:([^:]+?)(?:-[A-Za-z0-9]{6})?(?::([^:]*)(?::[^:]*){0,2})?$`)
+var injectedForm = regexp.MustCompile(`^(arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:([^:]+?)(?:-[A-Za-z0-9]{6})?):([^:]+)(?::[^:]*){0,2}$`)
 
-// injectedField splits what ECS injects from into the secret's name and the key
-// of its JSON object.
-func injectedField(valueFrom string) (name, field string, ok bool) {
+// injectedKey splits what ECS injects from into the secret's ARN and the key of
+// its JSON object, if it names one.
+func injectedKey(valueFrom string) (arn, key string, ok bool) {
 	parts := injectedForm.FindStringSubmatch(valueFrom)
-	if parts == nil || parts[2] == "" {
+	if parts == nil {
 		return "", "", false
 	}
-	return parts[1], parts[2], true
+	return parts[1], parts[3], true
+}
+
+// secretName is the name in a secret's ARN, without the six characters at its
+// end.
+func secretName(arn string) string {
+	name := arn[strings.LastIndexByte(arn, ':')+1:]
+	if len(name) > 7 && name[len(name)-7] == '-' {
+		return name[:len(name)-7]
+	}
+	return name
 }
 
 func (m *maker) blockService(s Service, c *candidate) {
@@ -269,11 +307,18 @@ func oldPlatform(platform string, variables []Variable) bool {
 	return slices.Compare(have[:], need[:]) < 0
 }
 
+// longestSwitch is the longest value of the switch of dual reads, which the
+// apply sets.
+const longestSwitch = "compare"
+
 func (m *maker) blockVariables(s Service, c *candidate) {
 	if s.How == ByInjection {
 		return
 	}
 	size := 0
+	if m.plan.Mode == DualRead {
+		size += len(spec.EnvDualRead) + len(longestSwitch)
+	}
 	for _, sc := range c.scopes {
 		present := map[string]*setting{}
 		for _, one := range sc.settings {

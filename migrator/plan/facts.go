@@ -6,7 +6,8 @@ import "time"
 // The zero Facts say that nobody asked.
 type Facts struct {
 	Known   bool                // AWS was asked
-	KeyARN  string              // of the KMS key behind the plan's alias; "": there is none
+	KeyARN  string              // of the KMS key behind the plan's alias; "": there is none that can be used
+	KeyWhy  string              // why it can't be used, if there is one
 	Secrets map[string]Existing // by name: those that have a name of the plan, or that the estate refers to
 	Roles   map[string]Role     // by ARN: those that are to read secrets
 }
@@ -17,9 +18,9 @@ type Existing struct {
 	Deleted   time.Time // when it was scheduled for deletion; zero: it isn't
 	ManagedBy string    // its tag
 	HasValue  bool
-	Digest    string   // of its current value; "": it has none, or it may not be read
-	Fields    []string // keys of the value, if it is a JSON object
-	Unread    string   // why its value couldn't be read; "": it could, or there is none
+	Digest    string            // of its current value; "": it has none, or it couldn't be read
+	Fields    map[string]string // digests of its texts and numbers by their keys, if the value is a JSON object
+	Unread    string            // why its value couldn't be read; "": it could, or there is none
 }
 
 // Role is a role that is to read secrets.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"unicode/utf8"
 
 	"github.com/aistudio/secrets/sdk/spec"
@@ -16,8 +15,9 @@ type namedValue struct {
 	value spec.Value
 }
 
-// encodeObject writes a JSON object with the members in the order given. A port
-// is a number, as AWS writes it; all else are strings, to the byte.
+// encodeObject writes a JSON object with the members in the order given. All are
+// strings, to the byte, also a port: AWS's own functions take either, and ECS
+// injects the same text.
 func encodeObject(values []namedValue) (spec.Value, error) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
@@ -28,11 +28,7 @@ func encodeObject(values []namedValue) (spec.Value, error) {
 		if !utf8.ValidString(text) {
 			return spec.Value{}, fmt.Errorf("key %q: the value isn't UTF-8 text, so JSON can't hold it", v.name)
 		}
-		var member any = text
-		if port, err := strconv.ParseUint(text, 10, 16); err == nil && v.name == "port" && strconv.FormatUint(port, 10) == text {
-			member = port
-		}
-		for j, part := range []any{v.name, member} {
+		for j, part := range []string{v.name, text} {
 			if j > 0 {
 				out.WriteByte(':')
 			}
