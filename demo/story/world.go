@@ -8,7 +8,6 @@ import (
 	"os"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/jackc/pgx/v5"
@@ -68,21 +67,14 @@ func Open(ctx context.Context, options Options, t *Teller) (*World, error) {
 	return w, nil
 }
 
-// startCloud starts the emulator with the trail that an account has, without
-// which EventBridge hears nothing of Secrets Manager.
-func (w *World) startCloud(ctx context.Context) (string, error) {
+// startCloud starts the emulator. The trail, without which EventBridge hears
+// nothing of Secrets Manager, is the stack's.
+func (w *World) startCloud(context.Context) (string, error) {
 	var err error
 	if w.Cloud, err = localcloud.New(); err != nil {
 		return "", err
 	}
-	trail := cloudtrail.NewFromConfig(w.Cloud.Config(Region))
-	if _, err := trail.CreateTrail(ctx, &cloudtrail.CreateTrailInput{Name: aws.String("management"), S3BucketName: aws.String("trail")}); err != nil {
-		return "", fmt.Errorf("create a trail: %w", err)
-	}
-	if _, err := trail.StartLogging(ctx, &cloudtrail.StartLoggingInput{Name: aws.String("management")}); err != nil {
-		return "", fmt.Errorf("start the trail: %w", err)
-	}
-	return w.Cloud.URL() + ", with a trail of its calls", nil
+	return w.Cloud.URL(), nil
 }
 
 // Close stops everything that Open started.

@@ -1,6 +1,9 @@
 package catalogue
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 // Audit configures the daily audit of secrets.
 type Audit struct {
@@ -13,6 +16,14 @@ type Audit struct {
 	ReportURL     string `mapstructure:"reportUrl"`     // begins the links in alerts; "": S3's console
 	SecurityHub   bool   `mapstructure:"securityHub"`   // findings go there too
 	ConfigRules   bool   `mapstructure:"configRules"`   // AWS Config's rules for secrets too
+	Trail         Trail  `mapstructure:"trail"`
+}
+
+// Trail configures the audit trail.
+type Trail struct {
+	Existing      bool   `mapstructure:"existing"`      // the account has one, such as its organization's; the stack makes none
+	LogGroup      string `mapstructure:"logGroup"`      // of an existing trail, in the stack's account and region; "": its events aren't counted
+	RetentionDays int    `mapstructure:"retentionDays"` // of the log files; 400 by default
 }
 
 const (
@@ -53,7 +64,29 @@ func (s *Stack) readAudit(mistakes *MistakesError) {
 	if lock := audit.ObjectLock; lock != "" && lock != "governance" && lock != "compliance" {
 		mistakes.add(KeyAudit+".objectLock", "%q: write governance, which some may lift, or compliance, which nobody may", lock)
 	}
+	audit.Trail.read(mistakes)
 	if url := audit.ReportURL; url != "" && !strings.HasPrefix(url, "https://") {
 		mistakes.add(KeyAudit+".reportUrl", "%q doesn't begin with https://", url)
 	}
 }
+
+func (t *Trail) read(mistakes *MistakesError) {
+	const path = KeyAudit + ".trail"
+	switch {
+	case t.Existing && t.RetentionDays != 0:
+		mistakes.add(path+".retentionDays", "is for the stack's own trail: leave it out, or existing")
+	case !t.Existing && t.LogGroup != "":
+		mistakes.add(path+".logGroup", "is of a trail that exists: write existing: true, or leave it out")
+	}
+	if group := t.LogGroup; group != "" && !logGroupPattern.MatchString(group) {
+		mistakes.add(path+".logGroup", "%q is no name of a log group: write up to 512 letters, digits and . - _ / #", group)
+	}
+	if t.RetentionDays == 0 {
+		t.RetentionDays = defaultAuditRetention
+	}
+	if t.RetentionDays < 1 || t.RetentionDays > maxAuditRetention {
+		mistakes.add(path+".retentionDays", "%d: write 1 to %d days", t.RetentionDays, maxAuditRetention)
+	}
+}
+
+var logGroupPattern = regexp.MustCompile(`^[.\-_/#A-Za-z0-9]{1,512}$`)

@@ -16,7 +16,7 @@ import (
 func (c *ComplianceAuditor) deployBucket(ctx *pulumi.Context, name string, args Args) error {
 	lasting := args.Protect || args.Reports.Lock != ""
 	bucket, err := s3.NewBucketV2(ctx, name, &s3.BucketV2Args{
-		Bucket:            pulumi.String(bucketName(args)),
+		Bucket:            pulumi.String(BucketName(args.Prefix, args.AccountID)),
 		ObjectLockEnabled: pulumi.Bool(args.Reports.Lock != ""),
 		ForceDestroy:      pulumi.Bool(!lasting),
 		Tags:              pulumi.ToStringMap(args.Tags),
@@ -155,6 +155,7 @@ func (c *ComplianceAuditor) configure(ctx *pulumi.Context, name string, args Arg
 	return nil
 }
 
-// bucketName has the account, because the names of buckets are the whole
-// partition's. With the longest words it has 60 of S3's 63 characters.
-func bucketName(args Args) string { return args.Prefix + "-audit-" + args.AccountID }
+// BucketName returns the name of the audit's bucket. It has the account, because
+// the names of buckets are the whole partition's. With the longest words it has
+// 60 of S3's 63 characters.
+func BucketName(prefix, accountID string) string { return prefix + "-audit-" + accountID }

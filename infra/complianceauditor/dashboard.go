@@ -92,7 +92,7 @@ func rows(args Args) []row {
 			chart("Rotated in time", "per cent", map[string]any{"min": 0, "max": 100}, of(spec.MetricRotationCompliance)),
 			chart("Oldest value", "days", map[string]any{"min": 0}, of(spec.MetricOldestValue)),
 		}},
-		{"Findings", "What the last audit found wrong. The report in the bucket " + bucketName(args) + " says where, and how to mend it.", 6, []map[string]any{
+		{"Findings", "What the last audit found wrong. The report in the bucket " + BucketName(args.Prefix, args.AccountID) + " says where, and how to mend it.", 6, []map[string]any{
 			number("Critical findings", of(spec.MetricFindings, spec.DimensionSeverity, "critical")),
 			stacked,
 			args.properties(map[string]any{

@@ -43,12 +43,9 @@ func (d *deployment) declared() pulumi.Output {
 	declared := spec.AuditCatalogue{
 		Organization:   settings.Organization,
 		Environment:    settings.Environment,
-		Regions:        []string{d.stack.Region},
+		Regions:        d.regions(),
 		ReplicaRegion:  settings.ReplicaRegion,
 		Administrators: d.administrators(),
-	}
-	if settings.ReplicaRegion != "" {
-		declared.Regions = append(declared.Regions, settings.ReplicaRegion)
 	}
 	for _, path := range sorted(d.credentials) {
 		declared.Known = append(declared.Known, d.credentials[path].ARN)

@@ -133,7 +133,7 @@ func (w *world) checkAuditAlarms(t *testing.T) {
 	assert.Equal(t, "OK", w.alarm(t, "aistudio-dev-audit-critical"))
 
 	trails := cloudtrail.NewFromConfig(w.cloud.Config(region))
-	_, err := trails.StopLogging(t.Context(), &cloudtrail.StopLoggingInput{Name: aws.String("management")})
+	_, err := trails.StopLogging(t.Context(), &cloudtrail.StopLoggingInput{Name: aws.String("aistudio-dev-trail")})
 	require.NoError(t, err)
 	w.receive(t, "on-call")
 	run := w.audit(t)
@@ -142,7 +142,7 @@ func (w *world) checkAuditAlarms(t *testing.T) {
 	require.NoError(t, w.cloud.Advance(t.Context(), 10*time.Minute))
 	assert.Equal(t, "ALARM", w.alarm(t, "aistudio-dev-audit-critical"))
 	assert.True(t, told("aistudio-dev-audit-critical"))
-	_, err = trails.StartLogging(t.Context(), &cloudtrail.StartLoggingInput{Name: aws.String("management")})
+	_, err = trails.StartLogging(t.Context(), &cloudtrail.StartLoggingInput{Name: aws.String("aistudio-dev-trail")})
 	require.NoError(t, err)
 
 	r := rotator{world: w, role: auditor}

@@ -31,6 +31,8 @@ var resourceTypes = map[string]bool{
 	"aws:lambda/permission:Permission":                       false,
 	"aws:lambda/invocation:Invocation":                       false,
 	"aws:cloudwatch/logGroup:LogGroup":                       true,
+	"aws:cloudwatch/logMetricFilter:LogMetricFilter":         false,
+	"aws:cloudtrail/trail:Trail":                             true,
 	"aws:lambda/layerVersion:LayerVersion":                   false,
 	"aws:dynamodb/table:Table":                               true,
 	"aws:cloudwatch/eventRule:EventRule":                     true,
@@ -123,11 +125,14 @@ func checkPolicy(t *testing.T, args pulumi.MockResourceArgs, text string) {
 		for _, to := range statement.Resource {
 			switch {
 			case attached && named[args.TypeToken] != "":
-				assert.True(t, strings.HasSuffix(strings.TrimSuffix(to, "/*"), named[args.TypeToken]+args.Name), "%s is for %s", at, to)
+				to = strings.TrimSuffix(strings.TrimSuffix(to, "/*"), "/AWSLogs/"+accountID) // CloudTrail's folder
+				assert.True(t, strings.HasSuffix(to, named[args.TypeToken]+args.Name), "%s is for %s", at, to)
 			case attached:
 				assert.Equal(t, policy.This, to, "%s", at)
 			case statement.Sid == "Report": // named after the time
 				assert.True(t, strings.Contains(to, "/reports/") && strings.HasSuffix(to, "/*") && strings.Count(to, "*") == 1, "%s is for %s", at, to)
+			case statement.Sid == "WriteTrail": // streams of a trail are numbered
+				assert.True(t, strings.HasSuffix(to, "_CloudTrail_us-east-1*") && strings.Count(to, "*") == 1, "%s is for %s", at, to)
 			case statement.Sid == "Log":
 				assert.True(t, strings.HasSuffix(to, ":*") && strings.Count(to, "*") == 1, "%s is for %s", at, to)
 			case !wildcards[statement.Sid]:
@@ -212,7 +217,7 @@ func TestProtection(t *testing.T) {
 		for _, args := range deployOnPaper(t, stack).resources {
 			precious := false
 			switch args.TypeToken {
-			case "aws:kms/key:Key", "aws:kms/replicaKey:ReplicaKey", "aws:secretsmanager/secret:Secret", "aws:secretsmanager/secretPolicy:SecretPolicy", "aws:s3/bucketV2:BucketV2":
+			case "aws:kms/key:Key", "aws:kms/replicaKey:ReplicaKey", "aws:secretsmanager/secret:Secret", "aws:secretsmanager/secretPolicy:SecretPolicy", "aws:s3/bucketV2:BucketV2", "aws:cloudtrail/trail:Trail":
 				precious = args.Name != "rotation-alerts" // a key of what SNS has sent by then
 			}
 			assert.Equal(t, protects && precious, args.RegisterRPC.GetProtect(), "%s: protection of %s %s", stack, args.TypeToken, args.Name)

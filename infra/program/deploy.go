@@ -6,6 +6,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/aistudio/secrets/infra/audittrail"
 	"github.com/aistudio/secrets/infra/cachelayer"
 	"github.com/aistudio/secrets/infra/catalogue"
 	"github.com/aistudio/secrets/infra/complianceauditor"
@@ -23,6 +24,7 @@ const platform = "secrets"
 // deployed is what the steps of a deployment hand on.
 type deployed struct {
 	key      *encryptionkey.EncryptionKey
+	trail    *audittrail.AuditTrail
 	readers  map[string]reader                       // by service
 	secrets  map[string]*managedsecret.ManagedSecret // by path
 	events   *rotationevents.RotationEvents
@@ -73,7 +75,7 @@ func (d *deployment) deployReaders() error {
 			continue
 		}
 		role, err := servicereader.New(d.ctx, name, servicereader.Args{
-			RoleName:   d.stack.Settings.Prefix() + "-" + name + "-reader",
+			RoleName:   d.readerRole(name),
 			Services:   service.Services(),
 			Principals: d.account.arns(service.Principals()),
 			Tags:       d.stack.Settings.Tags(name),
@@ -84,6 +86,11 @@ func (d *deployment) deployReaders() error {
 		d.readers[name] = reader{arn: role.RoleARN, name: role.RoleName}
 	}
 	return nil
+}
+
+// readerRole is the name of the role that the stack makes for a service.
+func (d *deployment) readerRole(service string) string {
+	return d.stack.Settings.Prefix() + "-" + service + "-reader"
 }
 
 func (d *deployment) deploySecrets() error {
@@ -128,7 +135,7 @@ func (d *deployment) deployEvents() error {
 	settings := d.stack.Settings
 	args := rotationevents.Args{
 		Prefix:             settings.Prefix(),
-		SecretPrefix:       settings.Organization + "/" + settings.Environment + "/",
+		SecretPrefix:       d.secretPrefix(),
 		Partition:          d.account.partition,
 		AccountID:          d.account.id,
 		Region:             d.stack.Region,

@@ -23,8 +23,9 @@ type Options struct {
 // the archives before it registers a resource, so a mistake deploys nothing.
 //
 // The stack's outputs are keyArn, replicaKeyArn, feedTable (a name),
-// alertsTopicArn, auditorArn, auditBucket and dashboard (names); secrets, readerRoles, rotators and layers are maps to ARNs by
-// the secret's path, the service, the rotator's name and the architecture;
+// alertsTopicArn, trailArn, trailBucket, auditorArn, auditBucket and dashboard
+// (names); secrets, readerRoles, rotators and layers are maps to ARNs by the
+// secret's path, the service, the rotator's name and the architecture;
 // lambdaEnvironment and ecsEnvironment are what a service needs for its cache,
 // by service.
 func New(options Options) pulumi.RunFunc {
@@ -69,6 +70,7 @@ func (d *deployment) run() error {
 	for _, step := range []func() error{
 		d.deployKey,
 		d.deployReaders,
+		d.deployTrail,
 		d.deploySecrets,
 		d.deployEvents,
 		d.deployCache,
@@ -106,6 +108,8 @@ func (d *deployment) export() {
 	d.ctx.Export("rotators", rotators)
 	d.ctx.Export("feedTable", d.events.FeedTableName)
 	d.ctx.Export("alertsTopicArn", d.events.TopicARN)
+	d.ctx.Export("trailArn", d.trail.TrailARN)
+	d.ctx.Export("trailBucket", d.trail.BucketName)
 	d.ctx.Export("auditorArn", d.auditor.FunctionARN)
 	d.ctx.Export("auditBucket", d.auditor.BucketName)
 	d.ctx.Export("dashboard", d.auditor.DashboardName)
@@ -117,6 +121,19 @@ func (d *deployment) export() {
 // administrators returns the ARNs of those who may manage keys and secrets.
 func (d *deployment) administrators() []string {
 	return d.account.arns(d.stack.Settings.Administrators)
+}
+
+// secretPrefix begins the names of the stack's secrets.
+func (d *deployment) secretPrefix() string {
+	return d.stack.Settings.Organization + "/" + d.stack.Settings.Environment + "/"
+}
+
+// regions returns the stack's region and, if it has one, its replica's.
+func (d *deployment) regions() []string {
+	if replica := d.stack.Settings.ReplicaRegion; replica != "" {
+		return []string{d.stack.Region, replica}
+	}
+	return []string{d.stack.Region}
 }
 
 // sorted returns a map's keys in order, so that every run registers its

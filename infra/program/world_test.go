@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -61,7 +60,6 @@ func newWorld(t *testing.T, databases, masters []string, options ...localcloud.O
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, w.cloud.Close()) })
 
-	w.createTrail(t)
 	w.createOnCall(t)
 	for _, name := range databases {
 		w.createDatabase(t, name)
@@ -78,17 +76,6 @@ func newWorld(t *testing.T, databases, masters []string, options ...localcloud.O
 		require.NoError(t, err)
 	}
 	return w
-}
-
-// createTrail starts the trail that an account has, without which EventBridge
-// hears nothing of Secrets Manager.
-func (w *world) createTrail(t *testing.T) {
-	t.Helper()
-	client := cloudtrail.NewFromConfig(w.cloud.Config(region))
-	_, err := client.CreateTrail(t.Context(), &cloudtrail.CreateTrailInput{Name: aws.String("management"), S3BucketName: aws.String("trail"), IsMultiRegionTrail: aws.Bool(true)})
-	require.NoError(t, err)
-	_, err = client.StartLogging(t.Context(), &cloudtrail.StartLoggingInput{Name: aws.String("management")})
-	require.NoError(t, err)
 }
 
 // onCallARN is a queue that stands for the people who are told of failures.
