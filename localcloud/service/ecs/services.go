@@ -285,8 +285,8 @@ func (s *Service) deleteService(ctx context.Context, r *api.Request, in *deleteS
 	return &oneService{out}, nil
 }
 
-// deploy begins a deployment; the one before goes on until this one's tasks run.
-// s.mu is held.
+// deploy begins a deployment; those before are in sight until this one's tasks
+// run, also one whose own tasks hadn't started. s.mu is held.
 func (s *Service) deploy(v *service, d *definition) {
 	now := api.NewTime(s.env.Clock.Now())
 	fresh := &deployment{
@@ -295,7 +295,7 @@ func (s *Service) deploy(v *service, d *definition) {
 	}
 	kept := []*deployment{fresh}
 	for _, old := range v.deployments {
-		if old.RunningCount > 0 {
+		if old.RunningCount > 0 || old.PendingCount > 0 {
 			still := *old
 			still.Status, still.PendingCount = "ACTIVE", 0
 			kept = append(kept, &still)
@@ -333,8 +333,9 @@ func (s *Service) start(v *service, fresh *deployment, d *definition) {
 	}
 	next.PendingCount, next.RolloutState = 0, "FAILED"
 	next.RolloutStateReason = "ECS deployment circuit breaker: tasks failed to start."
-	if rollback && len(v.deployments) > 1 {
-		back := *v.deployments[1]
+	last := slices.IndexFunc(v.deployments, func(d *deployment) bool { return d.RolloutState == "COMPLETED" })
+	if rollback && last >= 0 {
+		back := *v.deployments[last]
 		back.Status = "PRIMARY"
 		failed := next
 		failed.Status = "ACTIVE"
