@@ -35,6 +35,10 @@ type (
 	DR mg.Namespace
 	// Local holds what concerns the local cloud.
 	Local mg.Namespace
+	// Migrate holds what moves secrets out of environment variables and parameters.
+	Migrate mg.Namespace
+	// Phase holds the phases of ADR-006's plan.
+	Phase mg.Namespace
 	// Pipeline holds what deploys a stack as a CI system does.
 	Pipeline mg.Namespace
 	// Rotate holds what an operator does about the rotation of a secret.
@@ -377,6 +381,148 @@ func (Pipeline) Checks(ctx context.Context,
 	return run(ctx, func(w *tasks.Workspace, ctx context.Context) error { return w.PipelineChecks(ctx, flag("json", json)) })
 }
 
+// Discover shows where secrets are in plaintext, and what couldn't be read.
+//
+// Like all migrate targets it uses the AWS credentials and endpoint of the
+// environment, and shows no value. docs/migrating.md tells how a migration goes,
+// "bin/migrate --help" has more flags. Exit status: 0 done, 1 something is left to
+// look at, 2 it couldn't be done.
+func (Migrate) Discover(ctx context.Context, stack string,
+	json *bool, // as JSON
+) error {
+	return migrate(ctx, "discover", stack, flag("json", json))
+}
+
+// Plan plans the migration of a stack, for people to review and edit.
+//
+// It writes migration/<stack>/plan.yaml and changes nothing else.
+func (Migrate) Plan(ctx context.Context, stack string,
+	dryRun *bool, // write no file
+	json *bool, // as JSON
+) error {
+	return migrate(ctx, "plan", stack, flag("dry-run", dryRun), flag("json", json))
+}
+
+// Apply makes the secrets of the plan and switches services to them, wave by wave.
+//
+// It can be stopped at any point and run again.
+func (Migrate) Apply(ctx context.Context, stack string,
+	wave *int, // this wave alone (default all)
+	only *string, // IDs of services, comma separated
+	mode *string, // dual-read or final (default the plan's)
+	yes *bool, // agree beforehand
+	dryRun *bool, // change nothing
+	json *bool, // as JSON
+) error {
+	args := []string{"apply", stack, "--only=" + or(only, ""), "--mode=" + or(mode, ""), flag("yes", yes), flag("dry-run", dryRun), flag("json", json)}
+	if wave != nil {
+		args = append(args, "--wave="+strconv.Itoa(*wave))
+	}
+	return migrate(ctx, args...)
+}
+
+// Validate proves that the migration of a stack has worked, or tells what is missing.
+func (Migrate) Validate(ctx context.Context, stack string,
+	soak *string, // how long services must have done without their old values (default 24h)
+	json *bool, // as JSON
+) error {
+	return migrate(ctx, "validate", stack, "--soak="+or(soak, "24h"), flag("json", json))
+}
+
+// Status shows how the migration of a stack stands, by its folder.
+func (Migrate) Status(ctx context.Context, stack string,
+	json *bool, // as JSON
+) error {
+	return migrate(ctx, "status", stack, flag("json", json))
+}
+
+// Foundation: the key, the secrets, their replicas and the audit are there.
+//
+// Like all phase targets it refuses to start before the phase before it is
+// complete, shows each command before it runs, asks, and ends with the checklist.
+// Exit status: 0 the phase is complete, 1 it isn't, 2 it couldn't start.
+func (Phase) Foundation(ctx context.Context,
+	stack *string, // dev (default), staging or prod
+	yes *bool, // agree beforehand
+	dryRun *bool, // only show the checklist
+	json *bool, // as JSON
+) error {
+	return phase(ctx, "foundation", or(stack, "dev"), yes, dryRun, json)
+}
+
+// Prepare: the cache and the rotation are proved, and the migration's plan is agreed on.
+func (Phase) Prepare(ctx context.Context,
+	stack *string, // dev (default), staging or prod
+	yes *bool, // agree beforehand
+	dryRun *bool, // only show the checklist
+	json *bool, // as JSON
+) error {
+	return phase(ctx, "prepare", or(stack, "dev"), yes, dryRun, json)
+}
+
+// Dev migrates the services of dev.
+func (Phase) Dev(ctx context.Context,
+	yes *bool, // agree beforehand
+	dryRun *bool, // only show the checklist
+	json *bool, // as JSON
+) error {
+	return phase(ctx, "dev", "dev", yes, dryRun, json)
+}
+
+// Staging migrates the services of staging, once dev is complete.
+func (Phase) Staging(ctx context.Context,
+	yes *bool, // agree beforehand
+	dryRun *bool, // only show the checklist
+	json *bool, // as JSON
+) error {
+	return phase(ctx, "staging", "staging", yes, dryRun, json)
+}
+
+// Prod migrates the services of prod, once staging is complete.
+func (Phase) Prod(ctx context.Context,
+	yes *bool, // agree beforehand
+	dryRun *bool, // only show the checklist
+	json *bool, // as JSON
+) error {
+	return phase(ctx, "prod", "prod", yes, dryRun, json)
+}
+
+// Cleanup removes what is left of the old, once a stack has been migrated.
+func (Phase) Cleanup(ctx context.Context,
+	stack *string, // dev (default), staging or prod
+	yes *bool, // agree beforehand
+	dryRun *bool, // only show the checklist
+	json *bool, // as JSON
+) error {
+	return phase(ctx, "cleanup", or(stack, "dev"), yes, dryRun, json)
+}
+
+// Status shows where each stack stands in ADR-006's plan.
+//
+// Without a stack it shows what the last runs recorded; with one, AWS is asked.
+func (Phase) Status(ctx context.Context,
+	stack *string, // to ask AWS about
+	json *bool, // as JSON
+) error {
+	args := []string{"phase", "status", flag("json", json)}
+	if stack != nil {
+		args = append(args, *stack)
+	}
+	return migrate(ctx, args...)
+}
+
+// Confirm records a person's word that a check of a phase passes.
+func (Phase) Confirm(ctx context.Context, name, check, by string,
+	stack *string, // dev (default), staging or prod
+	note *string, // what there is to say about it
+) error {
+	args := []string{"phase", "confirm", name, check, "--by=" + by, "--note=" + or(note, "")}
+	if stack != nil {
+		args = append(args, *stack)
+	}
+	return migrate(ctx, args...)
+}
+
 // Install builds the pinned tools into bin/: the Pulumi CLI, golangci-lint, govulncheck.
 //
 // A tool is built again only when its pin in tools/ changes. All three from
@@ -395,6 +541,14 @@ func rotate(ctx context.Context, command, secret string, flags ...string) error 
 
 func pipeline(ctx context.Context, command, stack string, flags ...string) error {
 	return run(ctx, func(w *tasks.Workspace, ctx context.Context) error { return w.Pipeline(ctx, command, stack, flags...) })
+}
+
+func migrate(ctx context.Context, args ...string) error {
+	return run(ctx, func(w *tasks.Workspace, ctx context.Context) error { return w.Migrate(ctx, args...) })
+}
+
+func phase(ctx context.Context, name, stack string, yes, dryRun, json *bool) error {
+	return migrate(ctx, "phase", "run", name, stack, flag("yes", yes), flag("dry-run", dryRun), flag("json", json))
 }
 
 // flag is a flag of a command, which is off unless it was given.

@@ -60,6 +60,8 @@ var programKinds = []struct {
 	{"recovery", HostProgram},
 	{"cost", HostProgram},
 	{"scorecard", HostProgram},
+	{"migrate", HostProgram},
+	{"migration-scan", LambdaFunction},
 	{"localcloud", HostProgram},
 	{"pulumi-resource-aws", HostProgram},
 	{"pipeline", OnDemand},

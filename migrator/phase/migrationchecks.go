@@ -18,7 +18,7 @@ import (
 func plannedCheck() Check {
 	return Check{
 		ID: "planned", Name: "a plan of the migration", Why: "A plan changes nothing: it is the dry run that people review.",
-		How: "reading plan.yaml in the migration's folder", Remedy: "Make a plan: bin/migrate plan --stack {stack}.",
+		How: "reading plan.yaml in the migration's folder", Remedy: "Make a plan: bin/migrate plan {stack}.",
 		ask: func(_ context.Context, f *facts) Answer {
 			p, err := f.plan()
 			switch {
@@ -79,7 +79,7 @@ func planReviewedCheck() Check {
 func manual(phase Name, id, name, why string) Check {
 	return Check{
 		ID: id, Name: name, Why: why, How: "a person's word in confirmations.json of the migration's folder", Manual: true,
-		Remedy: fmt.Sprintf("bin/migrate phase confirm %s %s --stack {stack} --by <who>", phase, id),
+		Remedy: fmt.Sprintf("bin/migrate phase confirm %s %s {stack} --by <who>", phase, id),
 		ask: func(_ context.Context, f *facts) Answer {
 			c, found := f.confirmation(phase, id)
 			if !found && slices.Contains(Stacks(), string(phase)) {
@@ -166,7 +166,7 @@ func dualReadCheck() Check {
 func appliedCheck() Check {
 	return Check{
 		ID: "applied", Name: "all secrets are made and all services are switched", Why: "The phase is over when nothing of the plan is left.",
-		How: "plan.yaml and the journal in the migration's folder", Remedy: "Apply the plan: bin/migrate apply --stack {stack}.",
+		How: "plan.yaml and the journal in the migration's folder", Remedy: "Apply the plan: bin/migrate apply {stack}.",
 		ask: func(_ context.Context, f *facts) Answer {
 			p, err := f.plan()
 			if err != nil {
@@ -205,7 +205,7 @@ func soak(stack string) time.Duration {
 func validCheck() Check {
 	return Check{
 		ID: "valid", Name: "the migration is valid, and has been for the soak time", Why: "A service that falls back, fails, or can't read must be found by us first.",
-		How: "the newest validation in the migration's folder: an hour of soak in dev, 24 hours in staging and prod", Remedy: "Validate: bin/migrate validate --stack {stack}; it says what is missing.",
+		How: "the newest validation in the migration's folder: an hour of soak in dev, 24 hours in staging and prod", Remedy: "Validate: bin/migrate validate {stack}; it says what is missing.",
 		ask: func(_ context.Context, f *facts) Answer {
 			report, err := validate.Load(f.Folder)
 			if err != nil {
@@ -261,7 +261,7 @@ func rotatingCheck() Check {
 func cleanedCheck() Check {
 	return Check{
 		ID: "cleaned", Name: "old variables, parameters and revisions are gone", Why: "What is left in plaintext is what the migration is about.",
-		How: "plan.yaml and the journal in the migration's folder", Remedy: "Clean up: bin/migrate cleanup --stack {stack}.",
+		How: "plan.yaml and the journal in the migration's folder", Remedy: "Clean up: bin/migrate cleanup {stack}.",
 		ask: func(_ context.Context, f *facts) Answer {
 			p, err := f.plan()
 			if err != nil {

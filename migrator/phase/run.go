@@ -6,12 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/aistudio/secrets/migrator/settings"
 )
 
 // records is the file of the phases' last results in a migration's folder.
@@ -188,7 +185,7 @@ type Runner struct {
 	// run.
 	Agree func(Step) error
 	// Command runs a step's command.
-	Command func(context.Context, []string) error
+	Command func(context.Context, Step) error
 	// Tell is told of each step before it is done.
 	Tell func(Step)
 }
@@ -214,7 +211,7 @@ func (run Runner) Run(ctx context.Context, at At) (Report, error) {
 		if err := run.Agree(step); err != nil {
 			return report, err
 		}
-		if err := run.Command(ctx, step.Command); err != nil {
+		if err := run.Command(ctx, step); err != nil {
 			return report, fmt.Errorf("%s: %s: %w", step.Title, strings.Join(step.Command, " "), err)
 		}
 		if report, stack, err = run.look(ctx, at); err != nil {
@@ -234,10 +231,4 @@ func (run Runner) look(ctx context.Context, at At) (Report, Stack, error) {
 	}
 	report, err := Look(ctx, at, stack, run.Folders)
 	return report, stack, err
-}
-
-// Open reads what the phases need of a stack's files: Pulumi.<stack>.yaml and
-// migration.<stack>.yaml in the root.
-func Open(root, stack string) (settings.Settings, error) {
-	return settings.Read(stack, filepath.Join(root, "Pulumi."+stack+".yaml"), filepath.Join(root, "migration."+stack+".yaml"))
 }

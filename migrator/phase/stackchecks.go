@@ -18,7 +18,7 @@ import (
 	smtypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 )
 
-const deploy = "Deploy the stack: pulumi up."
+const deploy = "Deploy the stack: go tool mage pipeline:up {stack}, or pulumi up."
 
 func keyCheck() Check {
 	return Check{

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/aistudio/secrets/migrator/apply"
+	"github.com/aistudio/secrets/migrator/plan"
+)
+
+// change are the flags of what changes something.
+type change struct {
+	migration
+	yes, dryRun bool
+}
+
+func (c *change) flags(command *cobra.Command) {
+	c.migration.flags(command)
+	f := command.Flags()
+	f.BoolVar(&c.yes, "yes", false, "agree beforehand: don't ask")
+	f.BoolVar(&c.dryRun, "dry-run", false, "show what would be done, and change nothing")
+}
+
+func newApply(t terminal) *cobra.Command {
+	m := change{migration: migration{terminal: t}}
+	var wave int
+	var only []string
+	var mode string
+	c := &cobra.Command{
+		Use:   "apply <stack>",
+		Short: "Apply the plan: make the secrets, let roles read them, switch services wave by wave",
+		Long: `Apply the plan: make the secrets, let roles read them, switch services wave by wave.
+
+It can be stopped at any point and run again, and goes on where it was. A plan
+that no longer fits the estate is refused before anything is written. A service
+that doesn't do well is changed back.
+
+Exit status: 0 done; 1 a step failed or was held up; 2 it couldn't be done.`,
+		Example: "  migrate apply dev --dry-run\n  migrate apply prod --wave 1\n  migrate apply prod --only lambda/orders --mode dual-read",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			m.open(args[0])
+			if mode != "" && !slices.Contains([]plan.Mode{plan.DualRead, plan.Final}, plan.Mode(mode)) {
+				return fmt.Errorf("--mode: %q is unknown: write %s or %s", mode, plan.DualRead, plan.Final)
+			}
+			return m.apply(c.Context(), apply.Options{Wave: wave, Only: only, Mode: plan.Mode(mode)})
+		},
+	}
+	m.flags(c)
+	c.Flags().IntVar(&wave, "wave", 0, "this wave alone, if those before are healthy (default all)")
+	c.Flags().StringSliceVar(&only, "only", nil, "IDs of services, whatever their wave, with the secrets that they need")
+	c.Flags().StringVar(&mode, "mode", "", "dual-read keeps the old values beside the new, final doesn't (default the plan's)")
+	return c
+}
+
+func (c *change) apply(ctx context.Context, o apply.Options) error {
+	p, err := c.plan()
+	if err != nil {
+		return err
+	}
+	if o.Key, err = c.key(); err != nil {
+		return err
+	}
+	config, err := c.aws(ctx, p.Region)
+	if err != nil {
+		return err
+	}
+	if o.Now, err = c.clock(ctx, config); err != nil {
+		return err
+	}
+	if c.sleep != nil {
+		o.Sleep = func(_ context.Context, d time.Duration) error { return c.sleep(d) }
+	}
+	o.Folder = c.folder
+	run := func(dryRun bool) (apply.Result, error) {
+		o.DryRun = dryRun
+		bar := &progress{terminal: c.terminal}
+		defer bar.end()
+		o.Progress = func(done, total int, s apply.Step) {
+			bar.end()
+			c.say("%s\n", stepLine(s))
+			bar.show("apply", done, total)
+		}
+		return apply.Run(ctx, config, p, o)
+	}
+	return c.dryThenReal("Apply this?", func(dryRun bool) (done, toDo bool, result any, err error) {
+		r, err := run(dryRun)
+		toDo = slices.ContainsFunc(r.Steps, func(s apply.Step) bool { return s.Outcome == apply.Would })
+		return r.Complete, toDo, r, err
+	})
+}
+
+func stepLine(s apply.Step) string {
+	line := fmt.Sprintf("  %-13s %-8s %s", s.Outcome, s.Action, s.Subject)
+	if s.Wave > 0 {
+		line += fmt.Sprintf(" (wave %d)", s.Wave)
+	}
+	if s.Detail != "" {
+		line += ": " + s.Detail
+	}
+	return line
+}
+
+// dryThenReal shows what would be done, asks, and does it. do tells whether all
+// was done, whether there is anything to do, and the result for JSON.
+func (c *change) dryThenReal(question string, do func(dryRun bool) (complete, toDo bool, result any, err error)) error {
+	if c.dryRun || !c.yes {
+		c.say("What would be done:\n")
+		complete, toDo, result, err := do(true)
+		if err != nil {
+			return err
+		}
+		if c.dryRun {
+			c.say("Nothing was changed: --dry-run.\n")
+			return c.end(complete, result)
+		}
+		if toDo {
+			if err := c.agrees(question); err != nil {
+				return err
+			}
+		}
+	}
+	complete, _, result, err := do(false)
+	if err != nil {
+		return err
+	}
+	return c.end(complete, result)
+}
+
+func (c *change) end(complete bool, result any) error {
+	if c.asJSON {
+		if err := c.json(result); err != nil {
+			return err
+		}
+	}
+	if !complete {
+		c.say("Not everything was done: see above.\n")
+		return errFindings
+	}
+	return nil
+}
