@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -87,11 +88,27 @@ func (c *change) apply(ctx context.Context, o apply.Options) error {
 		}
 		return apply.Run(ctx, config, p, o)
 	}
-	return c.dryThenReal("Apply this?", func(dryRun bool) (done, toDo bool, result any, err error) {
+	err = c.dryThenReal("Apply this?", func(dryRun bool) (done, toDo bool, result any, err error) {
 		r, err := run(dryRun)
 		toDo = slices.ContainsFunc(r.Steps, func(s apply.Step) bool { return s.Outcome == apply.Would })
 		return r.Complete, toDo, r, err
 	})
+	var changed *apply.ChangedError
+	if errors.As(err, &changed) && !c.dryRun {
+		return errors.Join(err, c.replan(ctx))
+	}
+	return err
+}
+
+// replan makes the plan anew for the estate as it is now. People must look at it
+// before it is applied.
+func (c *change) replan(ctx context.Context) error {
+	p, err := c.makePlan(ctx, true)
+	if err != nil {
+		return fmt.Errorf("make a new plan: %w", err)
+	}
+	c.say("A new plan is in %s, with what people had changed in the old one; %d things block. Review it, and apply it then.\n", c.planPath(), len(p.Blocked))
+	return nil
 }
 
 func stepLine(s apply.Step) string {

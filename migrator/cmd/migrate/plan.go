@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -14,8 +16,15 @@ import (
 	"github.com/aistudio/secrets/migrator/classify"
 	"github.com/aistudio/secrets/migrator/digest"
 	"github.com/aistudio/secrets/migrator/discover"
+	"github.com/aistudio/secrets/migrator/journal"
 	"github.com/aistudio/secrets/migrator/plan"
 	"github.com/aistudio/secrets/migrator/settings"
+)
+
+// The files that a plan makes in the migration's folder, besides the plan.
+const (
+	summaryFile   = "plan.txt"       // for people
+	catalogueFile = "catalogue.yaml" // to merge into the stack's file
 )
 
 func newPlan(t terminal) *cobra.Command {
@@ -25,43 +34,26 @@ func newPlan(t terminal) *cobra.Command {
 		Use:   "plan <stack>",
 		Short: "Plan the migration: which secrets are made, which services change and how, what blocks",
 		Long: `Plan the migration: which secrets are made, which services change and how, what
-blocks. Nothing is changed but the plan's file.
+blocks. Nothing is changed but files in the migration's folder: plan.yaml, for
+people to read and edit (its head tells how), plan.txt, which sums it up, and
+catalogue.yaml, which is to be merged into the stack's file.
 
-The plan is plan.yaml in the migration's folder, for people to read and edit; its
-head tells how. The same estate gives the same file.
+The same estate gives the same plan. A plan that is there is made anew, and keeps
+what people have changed in it.
 
 Exit status: 0 planned; 1 planned, and something blocks; 2 it couldn't be done.`,
 		Example: "  migrate plan dev\n  migrate plan dev --dry-run --json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			m.open(args[0])
-			s, err := m.settings()
+			p, err := m.makePlan(c.Context(), !dryRun)
 			if err != nil {
 				return err
-			}
-			key := digest.New()
-			if !dryRun {
-				if key, err = m.key(); err != nil {
-					return err
-				}
-			}
-			config, err := m.aws(c.Context(), s.Region)
-			if err != nil {
-				return err
-			}
-			p, err := m.make(c.Context(), config, s, key)
-			if err != nil {
-				return err
-			}
-			if !dryRun {
-				if err := m.write(p); err != nil {
-					return err
-				}
 			}
 			if m.asJSON {
-				err = m.json(p)
+				err = plan.WriteJSON(t.out, p)
 			} else {
-				err = summarize(t, p)
+				err = plan.Summary(t.out, p)
 			}
 			if err == nil && !dryRun {
 				m.say("\nThe plan is %s. Read it, settle what blocks, and apply it: migrate apply %s --dry-run\n", m.planPath(), m.stack)
@@ -73,40 +65,107 @@ Exit status: 0 planned; 1 planned, and something blocks; 2 it couldn't be done.`
 		},
 	}
 	m.flags(c)
-	c.Flags().BoolVar(&dryRun, "dry-run", false, "show the plan and write no file; its digests mean nothing then")
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "show the plan, and write no file")
 	return c
 }
 
-// make reads the estate and plans.
-func (m *migration) make(ctx context.Context, config aws.Config, s settings.Settings, key digest.Key) (plan.Plan, error) {
-	bar := &progress{terminal: m.terminal}
-	defer bar.end()
+// makePlan plans, and writes the plan's files if it is to.
+func (m *migration) makePlan(ctx context.Context, write bool) (plan.Plan, error) {
+	s, err := m.settings()
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	key := digest.New()
+	if _, missing := os.Stat(m.folder); write || missing == nil {
+		if key, err = m.key(); err != nil {
+			return plan.Plan{}, err
+		}
+	}
+	config, err := m.aws(ctx, s.Region)
+	if err != nil {
+		return plan.Plan{}, err
+	}
 	classifier, err := classify.New(s.Classify)
 	if err != nil {
 		return plan.Plan{}, err
 	}
+	bar := &progress{terminal: m.terminal}
+	defer bar.end()
 	estate, err := discover.Read(ctx, config, bar.show)
 	if err != nil {
 		return plan.Plan{}, err
 	}
-	draft, err := plan.Make(s, estate, classifier, key, plan.Facts{})
-	if err != nil {
-		return plan.Plan{}, err
+	p := planner{m, s, estate, classifier, key}
+	made, err := p.plan(ctx, config, bar)
+	if err == nil && write {
+		err = p.write(made)
 	}
-	facts, err := plan.ReadFacts(ctx, config, draft, estate, key, bar.show)
-	if err != nil {
-		return plan.Plan{}, err
-	}
-	return plan.Make(s, estate, classifier, key, facts)
+	return made, err
 }
 
-// write replaces the plan's file at once.
-func (m *migration) write(p plan.Plan) error {
-	var text bytes.Buffer
-	if err := plan.Write(&text, p); err != nil {
+// planner makes a plan for what was read of an estate.
+type planner struct {
+	*migration
+	settings   settings.Settings
+	estate     discover.Estate
+	classifier *classify.Classifier
+	key        digest.Key
+}
+
+func (p planner) plan(ctx context.Context, config aws.Config, bar *progress) (plan.Plan, error) {
+	old, err := p.migration.plan()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return plan.Plan{}, fmt.Errorf("%w: mend it, or move it away to begin anew", err)
+	}
+	have := err == nil
+	build := func(facts plan.Facts) (plan.Plan, error) {
+		if have {
+			return plan.Renew(old, p.settings, p.estate, p.classifier, p.key, facts)
+		}
+		return plan.Make(p.settings, p.estate, p.classifier, p.key, facts)
+	}
+	draft, err := build(plan.Facts{})
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	facts, err := plan.ReadFacts(ctx, config, draft, p.estate, p.key, bar.show)
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	return build(facts)
+}
+
+// write writes the plan's files. What stays as it is isn't written again, so
+// that nothing seems to have changed.
+func (p planner) write(made plan.Plan) error {
+	state, err := journal.Read(p.folder)
+	if err != nil {
 		return err
 	}
-	return replaceFile(m.planPath(), text.Bytes())
+	filled := func(name string) bool { return state.Secrets[name].Version != "" }
+	for _, file := range []struct {
+		name  string
+		write func(io.Writer) error
+	}{
+		{filepath.Base(p.planPath()), func(w io.Writer) error { return plan.Write(w, made) }},
+		{summaryFile, func(w io.Writer) error { return plan.Summary(w, made) }},
+		{catalogueFile, func(w io.Writer) error {
+			return plan.Catalogue(w, made, p.settings, p.estate, p.classifier, filled)
+		}},
+	} {
+		var text bytes.Buffer
+		if err := file.write(&text); err != nil {
+			return err
+		}
+		path := filepath.Join(p.folder, file.name)
+		if there, err := os.ReadFile(path); err == nil && bytes.Equal(there, text.Bytes()) {
+			continue
+		}
+		if err := replaceFile(path, text.Bytes()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // replaceFile writes a file for its owner alone, so that nobody sees half of it.
@@ -125,21 +184,6 @@ func replaceFile(path string, content []byte) error {
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
-}
-
-func summarize(t terminal, p plan.Plan) error {
-	fmt.Fprintf(t.out, "%d secrets, %d services, %d grants, %d skipped, %d blocked\n\n", len(p.Secrets), len(p.Services), len(p.Grants), len(p.Skipped), len(p.Blocked))
-	rows := []string{"WAVE\tSERVICE\tHOW\tVARIABLES\tOWNER"}
-	for _, s := range p.Services {
-		rows = append(rows, fmt.Sprintf("%d\t%s\t%s\t%d\t%s", s.Wave, s.ID, s.How, len(s.Variables), s.Owner))
-	}
-	if err := table(t.out, rows...); err != nil {
-		return err
-	}
-	for _, b := range p.Blocked {
-		fmt.Fprintf(t.out, "\nBLOCKED  %s %s\n  %s\n  -> %s\n", b.Code, b.Subject, b.Problem, b.Remedy)
 	}
 	return nil
 }
