@@ -8,13 +8,16 @@ import (
 	"go/token"
 	"maps"
 	"math"
+	"slices"
 	"strconv"
 )
 
 // compute does metric math: numbers, ids of queries that came before, + - * /,
 // comparisons, && and ||, IF(condition, a, b) and FILL(id, number). CloudWatch's
 // expressions of that kind read as Go's do. The other functions are refused.
-// A time at which an operand has no value, or the result is none, has no value.
+// Of two operands of which one has no value at a time, that one counts as 0; a
+// time at which neither has one, or the result is none, has no value. In an IF
+// that AWS says nothing of, all have to have one.
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
 func compute(expression string, results map[string]series, times []int64) (series, error) {
 	tree, err := parser.ParseExpr(expression)
@@ -48,13 +51,13 @@ func (c calculator) eval(e ast.Expr) (series, error) {
 		if e.Op != token.SUB {
 			return nil, fmt.Errorf("the operator %s isn't supported by the emulator", e.Op)
 		}
-		return c.combine(func(v []float64) float64 { return -v[0] }, e.X)
+		return c.combine(func(v []float64) float64 { return -v[0] }, 0, e.X)
 	case *ast.BinaryExpr:
 		op, ok := operators[e.Op]
 		if !ok {
 			return nil, fmt.Errorf("the operator %s isn't supported by the emulator", e.Op)
 		}
-		return c.combine(func(v []float64) float64 { return op(v[0], v[1]) }, e.X, e.Y)
+		return c.combine(func(v []float64) float64 { return op(v[0], v[1]) }, 0, e.X, e.Y)
 	case *ast.CallExpr:
 		name, _ := e.Fun.(*ast.Ident)
 		switch {
@@ -64,7 +67,7 @@ func (c calculator) eval(e ast.Expr) (series, error) {
 					return v[1]
 				}
 				return v[2]
-			}, e.Args...)
+			}, math.NaN(), e.Args...)
 		case name != nil && name.Name == "FILL" && len(e.Args) == 2:
 			return c.fill(e.Args[0], e.Args[1])
 		}
@@ -94,31 +97,54 @@ func (c calculator) fill(what, with ast.Expr) (series, error) {
 	return out, nil
 }
 
-// combine applies f at each time at which all operands have a value.
-func (c calculator) combine(f func([]float64) float64, operands ...ast.Expr) (series, error) {
+// combine applies f at each time at which an operand has a value that isn't the
+// same at all times; what others lack is replaced.
+func (c calculator) combine(f func([]float64) float64, lacking float64, operands ...ast.Expr) (series, error) {
 	in := make([]series, len(operands))
+	scalars := 0
 	for i, e := range operands {
 		var err error
 		if in[i], err = c.eval(e); err != nil {
 			return nil, err
 		}
+		if scalar(e) {
+			scalars++
+		}
 	}
 	out := series{}
-times:
 	for _, t := range c.times {
 		values := make([]float64, len(in))
+		known := scalars == len(operands)
 		for i, s := range in {
 			v, ok := s[t]
 			if !ok {
-				continue times
+				v = lacking
 			}
+			known = known || ok && !scalar(operands[i])
 			values[i] = v
 		}
-		if v := f(values); !math.IsNaN(v) && !math.IsInf(v, 0) {
-			out[t] = v
+		if known && !slices.ContainsFunc(values, math.IsNaN) {
+			if v := f(values); !math.IsNaN(v) && !math.IsInf(v, 0) {
+				out[t] = v
+			}
 		}
 	}
 	return out, nil
+}
+
+// scalar tells whether an expression is a number, which has no times.
+func scalar(e ast.Expr) bool {
+	switch e := e.(type) {
+	case *ast.ParenExpr:
+		return scalar(e.X)
+	case *ast.BasicLit:
+		return true
+	case *ast.UnaryExpr:
+		return scalar(e.X)
+	case *ast.BinaryExpr:
+		return scalar(e.X) && scalar(e.Y)
+	}
+	return false
 }
 
 var operators = map[token.Token]func(a, b float64) float64{

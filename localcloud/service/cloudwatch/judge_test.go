@@ -60,11 +60,12 @@ func TestExpressions(t *testing.T) {
 	results := map[string]series{"m1": {0: 6, 60: 9}, "m2": {0: 3, 60: 0, 120: 4}}
 	times := []int64{0, 60, 120}
 	for expression, want := range map[string]series{
-		"m1 + m2":                     {0: 9, 60: 9},
-		"100 * m1 / m2":               {0: 200}, // not where it divides by zero
+		"m1 + m2":                     {0: 9, 60: 9, 120: 4}, // what is missing counts as 0
+		"m1 + 0 * m2":                 {0: 6, 60: 9, 120: 0}, // a number has no times
+		"100 * m1 / m2":               {0: 200, 120: 0},      // not where it divides by zero
 		"-(m1 - 1)":                   {0: -5, 60: -8},
 		"FILL(m1, 0)":                 {0: 6, 60: 9, 120: 0},
-		"IF(m2 > 2 && m1 > 0, m2, 1)": {0: 3, 60: 1},
+		"IF(m2 > 2 && m1 > 0, m2, 1)": {0: 3, 60: 1, 120: 1},
 		"m1 >= 9 || m1 == 6":          {0: 1, 60: 1},
 		"1 < 2":                       {0: 1, 60: 1, 120: 1},
 	} {
