@@ -104,6 +104,18 @@ func (c *Cache) Prefetch(ctx context.Context) (err error) {
 	return open.secrets.Prefetch(ctx, c.config.Prefetch...)
 }
 
+// Stats tells what was read of secrets; nothing without a cache.
+func (c *Cache) Stats() secrets.Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.readers != nil {
+		if client, ok := c.readers.secrets.(*secrets.Client); ok {
+			return client.Stats()
+		}
+	}
+	return secrets.Stats{}
+}
+
 // Close ends the reads that run and empties the cache. Reads after it fail.
 func (c *Cache) Close() error {
 	c.mu.Lock()

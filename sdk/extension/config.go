@@ -43,6 +43,7 @@ type Config struct {
 	Region      string        // first region to read secrets from; "": the AWS configuration's
 	FeedTable   string        // "": no rotation feed
 	FeedEvery   time.Duration // between requests to it; 0: the SDK's default
+	Metrics     string        // environment of the metrics in the log; "": none
 	RuntimeAPI  string        // host and port of Lambda's API; "": not in Lambda
 }
 
@@ -86,6 +87,7 @@ func ReadConfig(lookup func(string) (string, bool)) (c Config, warnings []string
 	c.Region = env.text(spec.EnvRegion)
 	c.FeedTable = env.text(spec.EnvFeedTable)
 	c.FeedEvery = env.duration(envFeedInterval, minFeedInterval, maxFeedInterval)
+	c.Metrics = env.text(spec.EnvMetricsEnvironment)
 	c.RuntimeAPI = env.text("AWS_LAMBDA_RUNTIME_API")
 	return c, warnings
 }

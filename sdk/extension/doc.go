@@ -30,6 +30,7 @@
 //	SSM_PARAMETER_STORE_TIMEOUT_MILLIS               likewise
 //	SECRETS_PREFETCH                                 ids of secrets to read at the first invocation, comma separated
 //	SECRETS_FEED_TABLE                               DynamoDB table of the rotation feed
+//	SECRETS_METRICS_ENVIRONMENT                      name of the environment under which reads and stale reads are counted in the log
 //	SECRETS_FEED_INTERVAL                            least time between requests to it, 1s to 1h; 30s
 //
 // The SDK's other variables (failover regions, maximum staleness) hold too; see

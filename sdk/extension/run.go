@@ -34,14 +34,14 @@ func Run(ctx context.Context, name string, lookup func(string) (string, bool), o
 	if err := cache.Check(); err != nil {
 		log.ErrorContext(ctx, "no secret can be read", "error", err.Error())
 	}
-	err := run(ctx, c, name, lookup, cache, log)
+	err := run(ctx, c, name, lookup, cache, log, NewMetrics(out, c.Metrics))
 	if err != nil {
 		log.ErrorContext(ctx, "stopping", "error", err.Error())
 	}
 	return err
 }
 
-func run(ctx context.Context, c Config, name string, lookup func(string) (string, bool), cache *Cache, log *slog.Logger) error {
+func run(ctx context.Context, c Config, name string, lookup func(string) (string, bool), cache *Cache, log *slog.Logger, metrics *Metrics) error {
 	token, err := readToken(lookup)
 	var listener net.Listener
 	if err == nil {
@@ -78,16 +78,19 @@ func run(ctx context.Context, c Config, name string, lookup func(string) (string
 	if err != nil {
 		return errors.Join(err, l.initError(ctx, err))
 	}
-	return follow(ctx, l, handler, cache, log)
+	return follow(ctx, l, handler, cache, log, metrics)
 }
 
 // follow does what Lambda's events ask for, until SHUTDOWN.
-func follow(ctx context.Context, l *lifecycle, handler *Handler, cache *Cache, log *slog.Logger) error {
+func follow(ctx context.Context, l *lifecycle, handler *Handler, cache *Cache, log *slog.Logger, metrics *Metrics) error {
 	first := true
 	for {
 		e, err := l.next(ctx)
 		if err != nil {
 			return errors.Join(err, l.exitError(context.WithoutCancel(ctx), err))
+		}
+		if err := metrics.Write(cache.Stats, time.Now(), e.Type == eventShutdown); err != nil {
+			log.WarnContext(ctx, "metrics", "error", err.Error())
 		}
 		switch e.Type {
 		case eventInvoke:

@@ -49,6 +49,10 @@ const (
 	EnvCacheSize     = "SECRETS_CACHE_SIZE"      // number of values kept; empty: 1000
 	EnvTimeout       = "SECRETS_TIMEOUT"         // of one call; empty: 5s
 
+	// EnvMetricsEnvironment is the DimensionEnvironment of the metrics that the
+	// layer writes to the function's log. Empty: it writes none.
+	EnvMetricsEnvironment = "SECRETS_METRICS_ENVIRONMENT"
+
 	EnvPrefetch = "SECRETS_PREFETCH" // ids that the layer reads at the first invocation, comma separated; empty: none
 
 	EnvRegion          = "SECRETS_REGION"           // first region to read from; empty: AWS's own setting

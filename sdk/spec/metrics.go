@@ -14,6 +14,10 @@ const (
 	// Of the function that writes the rotation feed, without dimensions.
 	MetricFeedLag = "FeedLag" // milliseconds from the change to its entry in the feed
 
+	// Of the layer's caches, by DimensionEnvironment.
+	MetricCacheReads      = "CacheReads"      // reads of secrets
+	MetricCacheStaleReads = "CacheStaleReads" // those among them that got a value past its TTL
+
 	// Of the auditor, by DimensionEnvironment.
 	MetricAudits             = "Audits"             // 1 a completed run
 	MetricSecrets            = "Secrets"            // number of secrets seen
@@ -27,6 +31,10 @@ const (
 	// Of the migration's daily scan, by DimensionEnvironment.
 	MetricPlaintextSecrets = "PlaintextSecrets" // secrets left outside Secrets Manager
 )
+
+// RuleRotationOverdue is the auditor's rule, as a value of DimensionRule, of
+// secrets whose rotation is late.
+const RuleRotationOverdue = "rotation-overdue"
 
 // The dimensions of the metrics.
 const (
