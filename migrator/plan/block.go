@@ -102,7 +102,7 @@ func (m *maker) blockCiphertext() {
 	for _, c := range m.services {
 		for _, sc := range c.scopes {
 			for _, s := range sc.settings {
-				if !isCiphertext(s.value) || m.isSkipped(c, s) || isFollowed(&sc, s) || !s.verdict.Secret && s.verdict.Confidence >= listed {
+				if !isCiphertext(s.value) || m.isSkipped(c, s) || m.isFollowed(&sc, s) || !s.verdict.Secret && s.verdict.Confidence >= listed {
 					continue
 				}
 				m.blocked(ClientEncrypted, c.ID, fmt.Sprintf("%s was encrypted by its own program, so what is in it isn't known", placeText(s.place)), remedy, "")

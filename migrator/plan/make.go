@@ -156,7 +156,7 @@ func (c *collector) groups(candidate *candidate, service, owner string, sc *scop
 	byName := map[string]*setting{}
 	var open []classify.Setting
 	for _, s := range sc.settings {
-		if s.value.Len() > 0 && !c.isSkipped(candidate, s) && !isFollowed(sc, s) {
+		if s.value.Len() > 0 && !c.isSkipped(candidate, s) && !c.isFollowed(sc, s) {
 			byName[s.name] = s
 			open = append(open, classify.Setting{Name: s.name, Value: s.value})
 		}
@@ -236,7 +236,7 @@ func fieldsOf(group classify.Group) []string {
 // single takes a setting that is a secret by itself.
 func (c *collector) single(candidate *candidate, service, owner string, sc scope, s *setting) {
 	switch {
-	case isFollowed(&sc, s):
+	case c.isFollowed(&sc, s):
 		return // it follows a secret already
 	case !s.verdict.Secret:
 		if reason, tell := worthTelling(s); tell {
@@ -375,11 +375,22 @@ func worthTelling(s *setting) (reason string, tell bool) {
 // doubtful is the confidence below which "no secret" wants a person's eye.
 const doubtful = 0.7
 
-// isFollowed tells whether the reference to a secret stands beside the variable
-// already.
-func isFollowed(sc *scope, s *setting) bool {
+// isFollowed tells whether the reference to a secret of the stack stands beside
+// the variable already.
+func (m *maker) isFollowed(sc *scope, s *setting) bool {
 	return slices.ContainsFunc(sc.settings, func(other *setting) bool {
-		return other.name == s.name+spec.ReferenceSuffix && other.value.Len() > 0
+		if other.name != s.name+spec.ReferenceSuffix {
+			return false
+		}
+		reference, err := spec.ParseReference(other.value.RevealString())
+		if err != nil {
+			return false
+		}
+		id := reference.SecretID
+		if strings.HasPrefix(id, "arn:") {
+			id = secretName(id)
+		}
+		return strings.HasPrefix(id, m.settings.Organization+"/"+m.settings.Environment+"/")
 	})
 }
 
