@@ -14,6 +14,7 @@ import (
 
 	"github.com/aistudio/secrets/migrator/apply/functions"
 	"github.com/aistudio/secrets/migrator/apply/places"
+	"github.com/aistudio/secrets/migrator/apply/tasks"
 	"github.com/aistudio/secrets/migrator/digest"
 	"github.com/aistudio/secrets/migrator/journal"
 	"github.com/aistudio/secrets/migrator/plan"
@@ -85,6 +86,7 @@ type run struct {
 	secrets   secretsAPI
 	roles     rolesAPI
 	functions *functions.Functions
+	tasks     *tasks.Tasks
 	places    *places.Reader
 	journal   *journal.Journal // nil in a dry run
 	known     known
@@ -93,6 +95,7 @@ type run struct {
 	result Result
 	total  int
 	failed map[string]string // subjects that failed, and why
+	proved map[string]bool   // secrets that were read and are right
 }
 
 // Run applies the plan in the account and region of the configuration, whose
@@ -144,9 +147,9 @@ func newRun(config aws.Config, p plan.Plan, o Options) (*run, error) {
 	r := &run{
 		Options: o, plan: p,
 		secrets: secretsmanager.NewFromConfig(config), roles: iam.NewFromConfig(config),
-		functions: f, places: places.New(config, f),
+		functions: f, tasks: tasks.New(config, tasks.Sleep(o.Sleep)), places: places.New(config, f),
 		result: Result{Stack: p.Stack, Mode: o.Mode, DryRun: o.DryRun, Steps: []Step{}, Complete: true},
-		failed: map[string]string{},
+		failed: map[string]string{}, proved: map[string]bool{},
 	}
 	var err error
 	if r.selection, err = choose(p, o); err != nil {

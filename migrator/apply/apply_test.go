@@ -145,10 +145,10 @@ func TestAPlanThatNoLongerFitsStopsBeforeAnyWrite(t *testing.T) {
 		want   []string
 	}{
 		"another value": {func(w *world) { w.set("orders", "API_KEY", "canary-other") }, []string{
-			"lambda/orders: variable API_KEY has another value", "variable API_KEY of Lambda function orders: it has another value",
+			"lambda/orders: variable API_KEY has another value",
 		}},
 		"a variable is gone": {func(w *world) { w.set("mail", "DB_USER", "") }, []string{
-			"lambda/mail: variable DB_USER is gone", "variable DB_USER of Lambda function mail: it is gone",
+			"lambda/mail: variable DB_USER is gone",
 		}},
 		"a parameter's value":  {func(w *world) { w.parameter("/mail/token", "canary-other") }, []string{"parameter /mail/token: it has another value"}},
 		"another parameter":    {func(w *world) { w.set("mail", "TOKEN_PARAM", "/mail/other") }, []string{"lambda/mail: variable TOKEN_PARAM no longer names the parameter /mail/token"}},

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/aistudio/secrets/migrator/apply/places"
 	"github.com/aistudio/secrets/migrator/plan"
+	"github.com/aistudio/secrets/sdk/spec"
 )
 
 // readers is how many places are read at once; the quotas decide how fast.
@@ -28,19 +30,13 @@ func (r *run) preflight(ctx context.Context) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(readers)
-	for _, s := range r.selection.secrets {
-		if r.holds(s) {
-			continue
-		}
-		for _, v := range s.Values {
-			for _, p := range v.Places {
-				group.Go(func() error { return r.compare(ctx, p, v.Digest, changed) })
-			}
-		}
-	}
+	seen := map[plan.Place]bool{}
 	for _, s := range r.selection.services {
 		if r.known.Service(s.ID).Live() {
 			continue
+		}
+		for _, v := range r.selection.variables(s) {
+			seen[placeOf(s, v)] = true
 		}
 		group.Go(func() error {
 			err := r.fits(ctx, s)
@@ -51,6 +47,15 @@ func (r *run) preflight(ctx context.Context) error {
 			return err
 		})
 	}
+	for _, s := range r.selection.secrets {
+		for _, v := range s.Values {
+			for _, p := range v.Places {
+				if !seen[p] && !r.holds(s) {
+					group.Go(func() error { return r.compare(ctx, p, v.Digest, changed) })
+				}
+			}
+		}
+	}
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("compare the plan with the estate, nothing was written: %w", err)
 	}
@@ -59,6 +64,15 @@ func (r *run) preflight(ctx context.Context) error {
 		return &ChangedError{slices.Compact(changes)}
 	}
 	return nil
+}
+
+// placeOf is where a variable of a service has its value, if it isn't in a
+// parameter.
+func placeOf(s plan.Service, v plan.Variable) plan.Place {
+	if s.Kind == plan.LambdaFunction {
+		return plan.Place{In: spec.ScanLambda, ID: strings.TrimPrefix(s.ID, "lambda/"), Variable: v.Name}
+	}
+	return plan.Place{In: spec.ScanECS, ID: s.TaskDefinition, Container: v.Container, Variable: v.Name}
 }
 
 // differs says in what a service isn't as the plan has it.
@@ -91,6 +105,8 @@ func (r *run) fits(ctx context.Context, s plan.Service) error {
 			return err
 		}
 		return r.functionFits(s, read)
+	case plan.ECSService, plan.RuleTask, plan.ScheduledTask:
+		return r.taskFits(ctx, s)
 	default:
 		return fmt.Errorf("service %s is of the kind %q, which this program doesn't know", s.ID, s.Kind)
 	}

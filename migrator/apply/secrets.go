@@ -387,10 +387,14 @@ func (r *run) read(ctx context.Context, name, version string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the secret's value: %w", reason(err))
 	}
+	return bytesOf(out), nil
+}
+
+func bytesOf(out *secretsmanager.GetSecretValueOutput) []byte {
 	if out.SecretString != nil {
-		return []byte(*out.SecretString), nil
+		return []byte(*out.SecretString)
 	}
-	return out.SecretBinary, nil
+	return out.SecretBinary
 }
 
 // same tells whether the bytes are the plan's value: whole, or each of the plan's

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
 	"github.com/aistudio/secrets/migrator/journal"
 	"github.com/aistudio/secrets/migrator/plan"
 )
@@ -29,11 +31,16 @@ func (r *run) service(ctx context.Context, s plan.Service) (Outcome, string, err
 		if why := r.failed[v.Secret]; why != "" {
 			return "", "", fmt.Errorf("its secret %s isn't there: %s", v.Secret, why)
 		}
+		if err := r.prove(ctx, v.Secret); err != nil {
+			return "", "", fmt.Errorf("its secret %s: %w", v.Secret, err)
+		}
 	}
 	var err error
 	switch s.Kind {
 	case plan.LambdaFunction:
 		known, err = r.switchFunction(ctx, s, known)
+	case plan.ECSService, plan.RuleTask, plan.ScheduledTask:
+		known, err = r.switchTask(ctx, s, known)
 	default:
 		err = fmt.Errorf("it is of the kind %q, which this program doesn't know", s.Kind)
 	}
@@ -58,6 +65,29 @@ func (r *run) how(s plan.Service) string {
 	default:
 		return ": references beside its values"
 	}
+}
+
+// prove reads a secret that a service is about to use, with all its keys: a task
+// whose key doesn't exist doesn't start.
+func (r *run) prove(ctx context.Context, name string) error {
+	if r.DryRun || r.proved[name] {
+		return nil
+	}
+	out, err := r.secrets.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &name})
+	if err != nil {
+		return fmt.Errorf("read its value: %w", reason(err))
+	}
+	i := slices.IndexFunc(r.plan.Secrets, func(s plan.Secret) bool { return s.Name == name })
+	if i < 0 {
+		return errors.New("the plan hasn't got it: make a new plan")
+	}
+	held := bytesOf(out)
+	defer clear(held)
+	if !r.same(r.plan.Secrets[i], held) {
+		return errors.New("its value isn't the plan's any more: it was rotated or changed since the migration wrote it, so the old value may be of no use: settle that first")
+	}
+	r.proved[name] = true
+	return nil
 }
 
 // judge asks whether the service does well, and takes it down.

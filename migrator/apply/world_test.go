@@ -301,3 +301,19 @@ func (w *world) killed(at int, after bool, do func(aws.Config)) (bool, []string)
 func count(calls []string, name string) int {
 	return len(slices.DeleteFunc(slices.Clone(calls), func(c string) bool { return c != name }))
 }
+
+func (w *world) policy(name, document string) {
+	w.Helper()
+	_, err := w.roles.PutRolePolicy(w.Context(), &iam.PutRolePolicyInput{RoleName: aws.String("service"), PolicyName: &name, PolicyDocument: &document})
+	require.NoError(w, err)
+}
+
+// observed runs something and lets somebody else act before each of its calls.
+func (w *world) observed(before func(call int), do func(aws.Config)) []string {
+	w.Helper()
+	k := &killer{RoundTripper: http.DefaultTransport, at: -1, do: before}
+	config := w.config.Copy()
+	config.HTTPClient = &http.Client{Transport: k}
+	do(config)
+	return k.calls
+}
