@@ -2,7 +2,12 @@ package recovery_test
 
 import (
 	"bytes"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,4 +59,67 @@ func TestDrillOf500Secrets(t *testing.T) {
 	assert.Equal(t, before, w.Facts(), "all is as it was")
 	assert.Empty(t, w.Cloud.Unsupported())
 	assert.NotContains(t, page.String(), recoverytest.Canary)
+}
+
+// What is rotated in the DR region, by the real program, is what the primary
+// region has after the failback.
+func TestRotatedInTheDRRegion(t *testing.T) {
+	w := recoverytest.New(t, 20)
+	drill, err := estate(t, w).PlanDrill(t.Context(), recovery.DrillOptions{Rotate: recovery.RotateAll})
+	require.NoError(t, err)
+	first, second := w.Names[0], w.Names[10]
+	was := w.Version(recoverytest.Home, first, "AWSCURRENT")
+	report, err := drill.Run(t.Context(), false)
+	require.NoError(t, err)
+	require.True(t, report.Passed, "%+v", report.Failures)
+	assert.Equal(t, 2, report.Recovered.Rotated)
+	require.NoError(t, w.Cloud.Settle(t.Context()))
+	for _, region := range []string{recoverytest.Home, recoverytest.Standby} {
+		assert.Equal(t, was, w.Version(region, first, "AWSPREVIOUS"), "the version before the drill is the previous one")
+	}
+	rotated := w.Version(recoverytest.Home, first, "AWSCURRENT")
+	assert.NotEqual(t, was, rotated)
+	assert.Equal(t, rotated, w.Version(recoverytest.Standby, first, "AWSCURRENT"))
+	assert.Equal(t, w.Value(recoverytest.Standby, second), w.Value(recoverytest.Home, second))
+	assert.NotContains(t, w.Value(recoverytest.Home, second), recoverytest.Canary, "it is the rotation function's")
+
+	// The rotations of the primary region work again.
+	require.NoError(t, w.Cloud.Advance(t.Context(), 31*24*time.Hour))
+	assert.Equal(t, rotated, w.Version(recoverytest.Home, first, "AWSPREVIOUS"))
+}
+
+// On AWS a drill changes nothing unless it is for real.
+func TestDrillThatChangesNothing(t *testing.T) {
+	w := recoverytest.New(t, 20)
+	before := w.Facts()
+	proxy := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/_localcloud/") { // AWS has no such thing
+			http.NotFound(rw, r)
+			return
+		}
+		target, _ := url.Parse(w.Cloud.URL())
+		(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(target); p.Out.Host = p.In.Host }}).ServeHTTP(rw, r)
+	}))
+	t.Cleanup(proxy.Close)
+	e := estate(t, w, func(o *recovery.Options) { o.AWS.BaseEndpoint = &proxy.URL })
+	drill, err := e.PlanDrill(t.Context(), recovery.DrillOptions{})
+	require.NoError(t, err)
+	report, err := drill.Run(t.Context(), false)
+	require.NoError(t, err)
+	require.True(t, report.Passed, "%+v", report.Failures)
+	assert.Nil(t, report.Recovered)
+	assert.False(t, report.LocalCloud)
+	assert.Equal(t, 20, report.Failover.Failover, "the primary endpoint never answers")
+	assert.Equal(t, 10, report.Readers.ByService)
+	assert.Equal(t, 10, report.Readers.ByOperator)
+	assert.Equal(t, []string{"arn:aws:iam::123456789012:role/acme-prod-svc01-reader: its role can't be taken on: AccessDenied"}, report.Readers.Why)
+	assert.Equal(t, before, w.Facts())
+
+	drill, err = e.PlanDrill(t.Context(), recovery.DrillOptions{ForReal: true})
+	require.NoError(t, err)
+	report, err = drill.Run(t.Context(), false)
+	require.NoError(t, err)
+	require.True(t, report.Passed, "%+v", report.Failures)
+	assert.Equal(t, 20, report.Recovered.Promoted)
+	assert.Equal(t, 1, report.Recovered.Rotated, "one of each function")
 }

@@ -144,40 +144,39 @@ func (r *run) functions(ctx context.Context, at site) ([]function, error) {
 // Lambda wants it, unless somebody else wrote meanwhile. Nothing of them is kept
 // but what change keeps.
 func (f function) change(ctx context.Context, e *Estate, change func(string, map[string]string) error) error {
-	out, err := f.at.lambda.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &f.arn})
-	if has(err, "ResourceNotFoundException") {
-		return nil // it is gone, and reads nothing
-	}
-	if err != nil {
-		return short(err)
-	}
-	variables := map[string]string{}
-	if out.Environment != nil {
-		if out.Environment.Error != nil {
-			return fmt.Errorf("its variables can't be read: %s", aws.ToString(out.Environment.Error.ErrorCode))
-		}
-		maps.Copy(variables, out.Environment.Variables)
-	}
-	before := maps.Clone(variables)
-	if err := change(f.arn, variables); err != nil {
-		return err
-	}
-	if maps.Equal(before, variables) {
-		return nil
-	}
-	if _, err := f.at.lambda.UpdateFunctionConfiguration(ctx, &lambda.UpdateFunctionConfigurationInput{
-		FunctionName: &f.arn, RevisionId: out.RevisionId, Environment: &lambdatypes.Environment{Variables: variables},
-	}); err != nil {
-		return short(err)
-	}
 	return e.wait(ctx, "the change of "+f.name, func(ctx context.Context) (bool, error) {
 		out, err := f.at.lambda.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &f.arn})
 		switch {
+		case has(err, "ResourceNotFoundException"):
+			return true, nil // it is gone, and reads nothing
 		case err != nil:
 			return false, short(err)
-		case out.LastUpdateStatus == lambdatypes.LastUpdateStatusFailed:
-			return false, fmt.Errorf("Lambda couldn't change it: %s", out.LastUpdateStatusReasonCode)
+		case out.LastUpdateStatus == lambdatypes.LastUpdateStatusInProgress:
+			return false, nil // ours, or somebody else's: Lambda takes one at a time
 		}
-		return out.LastUpdateStatus == lambdatypes.LastUpdateStatusSuccessful, nil
+		variables := map[string]string{}
+		if out.Environment != nil {
+			if out.Environment.Error != nil {
+				return false, fmt.Errorf("its variables can't be read: %s", aws.ToString(out.Environment.Error.ErrorCode))
+			}
+			maps.Copy(variables, out.Environment.Variables)
+		}
+		before := maps.Clone(variables)
+		if err := change(f.arn, variables); err != nil {
+			return false, err
+		}
+		if maps.Equal(before, variables) {
+			if out.LastUpdateStatus == lambdatypes.LastUpdateStatusFailed {
+				return false, fmt.Errorf("Lambda couldn't change it: %s", out.LastUpdateStatusReasonCode)
+			}
+			return true, nil
+		}
+		_, err = f.at.lambda.UpdateFunctionConfiguration(ctx, &lambda.UpdateFunctionConfigurationInput{
+			FunctionName: &f.arn, RevisionId: out.RevisionId, Environment: &lambdatypes.Environment{Variables: variables},
+		})
+		if has(err, "ResourceConflictException", "PreconditionFailedException") {
+			return false, nil // changed meanwhile: look again
+		}
+		return false, short(err) // the next look tells how it went
 	})
 }

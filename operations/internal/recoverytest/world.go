@@ -296,6 +296,22 @@ func (w *World) Facts() map[string]map[string]any {
 	return facts
 }
 
+// Version returns the id of the version with a label.
+func (w *World) Version(region, name, label string) string {
+	w.t.Helper()
+	out, err := w.Secrets(region).GetSecretValue(w.t.Context(), &secretsmanager.GetSecretValueInput{SecretId: &name, VersionStage: &label})
+	require.NoError(w.t, err)
+	return *out.VersionId
+}
+
+// Value returns the current value.
+func (w *World) Value(region, name string) string {
+	w.t.Helper()
+	out, err := w.Secrets(region).GetSecretValue(w.t.Context(), &secretsmanager.GetSecretValueInput{SecretId: &name})
+	require.NoError(w.t, err)
+	return *out.SecretString
+}
+
 // program is the rotation function's zip, built once.
 var program = func() func(*testing.T) []byte {
 	var once sync.Once
