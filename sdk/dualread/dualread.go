@@ -3,8 +3,13 @@
 // which place was used and whether both hold the same, and goes back to the old
 // place by an environment variable, with no deployment of code.
 //
-//	reader := dualread.New(client, "acme/prod/shop/db", dualread.Env("DB_PASSWORD"), dualread.Options{Field: "password"})
+//	reader, err := dualread.FromEnv(client, "DB_PASSWORD", dualread.Options{})
 //	password, err := reader.Value(ctx)
+//
+// FromEnv goes by what the migrator sets: before the migration it reads the
+// variable DB_PASSWORD, while DB_PASSWORD_SECRET_ID stands beside it both, and
+// once the variable is gone the secret alone. New takes a secret and an old place
+// of any kind.
 //
 // The variable SECRETS_DUALREAD is looked up at every read:
 //
@@ -20,6 +25,7 @@
 package dualread
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -68,13 +74,17 @@ func Env(name string) Source {
 
 // Options of a Reader. The zero value is ready to use.
 type Options struct {
-	// Field is a key of the secret's JSON object whose string takes the place of
-	// the old value. Empty: the whole secret does.
+	// Field is a key of the secret's JSON object whose string, number or boolean
+	// takes the place of the old value. Empty: the whole secret does. FromEnv takes
+	// it from the reference.
 	Field string
 
-	// Observe is called at the end of every read, say to count in a metric.
-	// Nil: nobody is.
+	// Observe is called at the end of every read, say to count in a metric. Nil:
+	// nobody is; with FromEnv, the reader counts in Metrics.
 	Observe func(context.Context, Result)
+
+	// Old is the old place of FromEnv. Nil: the variable.
+	Old Source
 }
 
 // Result tells how a read went, without its value.
@@ -123,6 +133,34 @@ func New(source secrets.Getter, id string, old Source, options Options) *Reader 
 	return r
 }
 
+// FromEnv returns a reader of what was in the environment variable of that name.
+// The variable with the suffix spec.ReferenceSuffix names the secret; while it
+// isn't set the reader reads the old place alone. A reference that can't be read
+// is an error.
+//
+// In Lambda, and where spec.EnvService names the service, it writes spec's
+// metrics of dual reads to standard output, see [Metrics]. The migration's
+// validation needs them.
+func FromEnv(source secrets.Getter, variable string, options Options) (*Reader, error) {
+	old := options.Old
+	if old == nil {
+		old = Env(variable)
+	}
+	text := os.Getenv(variable + spec.ReferenceSuffix)
+	if text == "" {
+		return New(source, "", old, options), nil
+	}
+	reference, err := spec.ParseReference(text)
+	if err != nil {
+		return nil, fmt.Errorf("environment variable %s: %w", variable+spec.ReferenceSuffix, err)
+	}
+	options.Field = reference.Field
+	if service := serviceName(); service != "" && options.Observe == nil {
+		options.Observe = NewMetrics(os.Stdout, service).Observe
+	}
+	return New(source, reference.SecretID, old, options), nil
+}
+
 // Value returns the secret's value. It fails if the place that the switch
 // allows, or both, fail; the error tells of all that was tried.
 func (r *Reader) Value(ctx context.Context) (spec.Value, error) {
@@ -137,6 +175,9 @@ func (r *Reader) Value(ctx context.Context) (spec.Value, error) {
 func (r *Reader) read(ctx context.Context) (spec.Value, Result, error) {
 	result := Result{SecretID: r.id}
 	mode := os.Getenv(spec.EnvDualRead)
+	if r.id == "" {
+		mode = modeOld // there is no secret yet
+	}
 	switch mode {
 	case "", modeNew, modeCompare:
 	case modeOld:
@@ -184,13 +225,21 @@ func (r *Reader) digest(value spec.Value) []byte {
 }
 
 // String tells which secret is read, so that no format shows the key.
-func (r *Reader) String() string { return fmt.Sprintf("dual read of secret %q", r.id) }
+func (r *Reader) String() string {
+	if r.id == "" {
+		return "read of the old place"
+	}
+	return fmt.Sprintf("dual read of secret %q", r.id)
+}
 
 // GoString is String.
 func (r *Reader) GoString() string { return r.String() }
 
 func (r *Reader) readOld(ctx context.Context) (spec.Value, error) {
 	value, err := r.old(ctx)
+	if err != nil && r.id == "" {
+		return spec.Value{}, fmt.Errorf("read the old place, since no reference names a secret: %w", err)
+	}
 	if err != nil {
 		return spec.Value{}, fmt.Errorf("read the old place of secret %q: %w", r.id, err)
 	}
@@ -208,10 +257,25 @@ func (r *Reader) readNew(ctx context.Context) (value spec.Value, version string,
 	if json.Unmarshal(document, &fields) != nil { // whose error would quote the secret
 		return spec.Value{}, "", fmt.Errorf("secret %q isn't a JSON object", r.id)
 	}
-	if value.UnmarshalJSON(fields[r.options.Field]) != nil || value.Len() == 0 {
-		return spec.Value{}, "", fmt.Errorf("secret %q has no string under the key %q", r.id, r.options.Field)
+	if value = scalar(fields[r.options.Field]); value.Len() == 0 {
+		return spec.Value{}, "", fmt.Errorf("secret %q has no string, number or boolean under the key %q", r.id, r.options.Field)
 	}
 	return value, secret.VersionID, nil
+}
+
+// scalar is the text of a JSON string, number or boolean, or the empty Value.
+func scalar(raw json.RawMessage) spec.Value {
+	var value spec.Value
+	switch {
+	case len(raw) == 0 || bytes.ContainsAny(raw[:1], "[{n"):
+	case raw[0] == '"':
+		if value.UnmarshalJSON(raw) != nil {
+			return spec.Value{}
+		}
+	default:
+		value = spec.NewValue(raw)
+	}
+	return value
 }
 
 // toCompare tells whether the version wasn't compared yet: once is enough, and
@@ -227,19 +291,23 @@ func (r *Reader) toCompare(version string) bool {
 func (r *Reader) count(result Result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch result.Place {
+	r.stats.add(result)
+}
+
+func (s *Stats) add(r Result) {
+	switch r.Place {
 	case PlaceNew:
-		r.stats.New++
+		s.New++
 	case PlaceOld:
-		r.stats.Old++
+		s.Old++
 	default:
-		r.stats.Failed++
+		s.Failed++
 	}
-	if result.Compared {
-		r.stats.Compared++
+	if r.Compared {
+		s.Compared++
 	}
-	if result.Differ {
-		r.stats.Differ++
+	if r.Differ {
+		s.Differ++
 	}
 }
 

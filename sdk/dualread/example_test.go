@@ -25,3 +25,17 @@ func Example() {
 	}
 	log.Print(password) // [redacted]
 }
+
+func ExampleFromEnv() {
+	ctx := context.Background()
+	// Before: password := os.Getenv("DB_PASSWORD")
+	reader, err := dualread.FromEnv(secrets.Default(), "DB_PASSWORD", dualread.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	password, err := reader.Value(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	log.Print(password) // [redacted]
+}

@@ -66,11 +66,6 @@ const (
 	// EnvDualRead is the switch of all dual reads of a process: new, old or
 	// compare (see the SDK's package dualread). Empty: new.
 	EnvDualRead = "SECRETS_DUALREAD"
-
-	// DualReadSuffix ends the name of the variable that holds the id of the
-	// secret which takes the place of the variable without the suffix:
-	// DB_PASSWORD_SECRET_ID for DB_PASSWORD.
-	DualReadSuffix = "_SECRET_ID"
 )
 
 // The layout of the rotation feed's DynamoDB table: partition key FeedKey and
