@@ -232,6 +232,8 @@ func (s *Service) settle(f *function, v *version) {
 
 type empty struct{}
 
+type tagsError struct{ ErrorCode, Message string }
+
 // functionOutput is GetFunction's reply.
 type functionOutput struct {
 	Code struct {
@@ -241,6 +243,7 @@ type functionOutput struct {
 	Concurrency   *concurrencyOutput `json:",omitempty"`
 	Configuration configuration
 	Tags          map[string]string `json:",omitempty"`
+	TagsError     *tagsError        `json:",omitempty"`
 }
 
 func (s *Service) getFunction(ctx context.Context, r *api.Request, _ *empty) (*functionOutput, error) {
@@ -248,6 +251,11 @@ func (s *Service) getFunction(ctx context.Context, r *api.Request, _ *empty) (*f
 	if err != nil {
 		return nil, err
 	}
+	// Who may not list tags gets everything else:
+	// https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html
+	unqualified := ref
+	unqualified.qualifier = ""
+	denied := r.Authorize(ctx, s.check(unqualified, "lambda:ListTags"))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f, v, err := s.find(ref)
@@ -256,7 +264,11 @@ func (s *Service) getFunction(ctx context.Context, r *api.Request, _ *empty) (*f
 	}
 	out := &functionOutput{Configuration: v.show(ref.arn())}
 	out.Code.RepositoryType = "S3"
-	out.Tags = maps.Clone(f.tags)
+	if denied == nil {
+		out.Tags = maps.Clone(f.tags)
+	} else {
+		out.TagsError = &tagsError{"AccessDeniedException", denied.Error()}
+	}
 	if f.reserved != nil {
 		out.Concurrency = &concurrencyOutput{ReservedConcurrentExecutions: f.reserved}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/stretchr/testify/assert"
@@ -234,6 +235,21 @@ func TestTags(t *testing.T) {
 	assert.Equal(t, map[string]string{"Owner": "data"}, out.Tags)
 	_, err = w.lambda.TagResource(t.Context(), &lambda.TagResourceInput{Resource: arn, Tags: map[string]string{"aws:x": "y"}})
 	requireCode(t, err, "InvalidParameterValueException")
+
+	user := "reader"
+	_, err = w.iam.CreateUser(t.Context(), &iam.CreateUserInput{UserName: &user})
+	require.NoError(t, err)
+	_, err = w.iam.PutUserPolicy(t.Context(), &iam.PutUserPolicyInput{
+		UserName: &user, PolicyName: aws.String("read"), PolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"lambda:GetFunction","Resource":"*"}}`),
+	})
+	require.NoError(t, err)
+	key, err := w.iam.CreateAccessKey(t.Context(), &iam.CreateAccessKeyInput{UserName: &user})
+	require.NoError(t, err)
+	reader := lambda.NewFromConfig(w.ConfigFor("us-east-1", *key.AccessKey.AccessKeyId, *key.AccessKey.SecretAccessKey, ""))
+	function, err := reader.GetFunction(t.Context(), &lambda.GetFunctionInput{FunctionName: arn})
+	require.NoError(t, err, "who may not list tags gets all the rest")
+	assert.Empty(t, function.Tags)
+	assert.Equal(t, "AccessDeniedException", *function.TagsError.ErrorCode)
 }
 
 func TestLayers(t *testing.T) {
