@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
@@ -86,6 +87,14 @@ func properties(step apitype.StepEventMetadata) []string {
 	if len(paths) == 0 {
 		for _, key := range slices.Concat(step.Diffs, step.Keys) {
 			paths[key] = true
+		}
+	}
+	if len(paths) == 0 && step.Op == apitype.OpUpdate && step.Old != nil && step.New != nil {
+		// Of a comparison with AWS the engine tells only the outputs.
+		for key := range step.New.Outputs {
+			if !reflect.DeepEqual(step.Old.Outputs[key], step.New.Outputs[key]) {
+				paths[key] = true
+			}
 		}
 	}
 	return slices.Sorted(maps.Keys(paths))

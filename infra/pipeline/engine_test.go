@@ -8,11 +8,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -60,7 +65,8 @@ type world struct {
 	cloud   *localcloud.Cloud
 	engine  *engine.Engine
 	command *pipeline.Command
-	told    []string // the log and the reports
+	told    []string          // the log and the reports
+	at      map[string]func() // what to do when the log has a text
 }
 
 func newWorld(t *testing.T) *world {
@@ -103,10 +109,15 @@ func (w *world) pipeline(t *testing.T, stack *auto.Stack, options pipeline.Optio
 	if options.Revision.Commit == "" {
 		options.Revision = revision("a")
 	}
-	options.Policy.NotRotated = map[string]string{"shop/dev/orders/key": "it is a test"}
+	options.Policy.NotRotated = map[string]string{"shop/" + stack.Name() + "/orders/key": "it is a test"}
 	options.Log = func(line string) {
 		w.told = append(w.told, line)
 		t.Log(line)
+		for text, do := range w.at {
+			if strings.Contains(line, text) {
+				do()
+			}
+		}
 	}
 	return pipeline.New(*stack, options)
 }
@@ -126,6 +137,7 @@ type shop struct {
 	owner         string
 	protect       bool
 	withoutSecret bool
+	replicate     bool
 	more          bool
 }
 
@@ -141,20 +153,24 @@ func (s *shop) deploy(ctx *pulumi.Context) error {
 		return err
 	}
 	if !s.withoutSecret {
-		if err := ctx.RegisterResource("aws:secretsmanager/secret:Secret", "secret", pulumi.Map{
-			"name": pulumi.String("shop/dev/orders/key"), "kmsKeyId": key.ARN, "tags": tags,
+		inputs := pulumi.Map{
+			"name": pulumi.String("shop/" + ctx.Stack() + "/orders/key"), "kmsKeyId": key.ARN, "tags": tags,
 			"description": pulumi.ToSecret(pulumi.String(planted)),
-		}, &secret, pulumi.Protect(s.protect)); err != nil {
+		}
+		if s.replicate {
+			inputs["replicas"] = pulumi.Array{pulumi.Map{"region": pulumi.String("us-west-2"), "kmsKeyId": pulumi.String("alias/shop")}}
+		}
+		if err := ctx.RegisterResource("aws:secretsmanager/secret:Secret", "secret", inputs, &secret, pulumi.Protect(s.protect)); err != nil {
 			return err
 		}
 	}
 	if err := ctx.RegisterResource("aws:sns/topic:Topic", "topic", pulumi.Map{
-		"name": pulumi.String("shop-alerts"), "kmsMasterKeyId": key.ARN, "tags": tags,
+		"name": pulumi.String("shop-" + ctx.Stack() + "-alerts"), "kmsMasterKeyId": key.ARN, "tags": tags,
 	}, &topic); err != nil {
 		return err
 	}
 	if err := ctx.RegisterResource("aws:sqs/queue:Queue", "queue", pulumi.Map{
-		"name": pulumi.String("shop-dead-letters"), "kmsMasterKeyId": key.ARN, "tags": tags,
+		"name": pulumi.String("shop-" + ctx.Stack() + "-dead-letters"), "kmsMasterKeyId": key.ARN, "tags": tags,
 	}, &queue); err != nil || !s.more {
 		return err
 	}
@@ -229,7 +245,7 @@ func TestTheLifeOfAStack(t *testing.T) {
 	w.require(t, pipeline.Succeeded, dev.Drift(ctx))
 
 	// Somebody changes a queue behind Pulumi's back.
-	queue, err := queues.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: aws.String("shop-dead-letters")})
+	queue, err := queues.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: aws.String("shop-dev-dead-letters")})
 	require.NoError(t, err)
 	_, err = queues.TagQueue(ctx, &sqs.TagQueueInput{QueueUrl: queue.QueueUrl, Tags: map[string]string{"Owner": "nobody"}})
 	require.NoError(t, err)
@@ -271,4 +287,183 @@ func (w *world) requireNoValue(t *testing.T) {
 	t.Helper()
 	require.NotEmpty(t, w.told)
 	assert.NotContains(t, strings.Join(w.told, "\n"), planted)
+}
+
+// approvals are two people's, of what a report is about.
+func approvals(report pipeline.Report) []pipeline.Approval {
+	one := pipeline.Approval{
+		Stack: report.Stack, Commit: report.Revision.Commit, Digest: report.Digest, ApprovedBy: "Ada",
+		ApprovedAt: time.Now().Add(-time.Hour), ExpiresAt: time.Now().Add(time.Hour),
+	}
+	other := one
+	other.ApprovedBy = "Grace"
+	return []pipeline.Approval{one, other}
+}
+
+// What it takes to get into prod and out of it.
+func TestProdIsGuarded(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	program := &shop{owner: "team-shop", protect: true}
+	staging := w.stack(t, "staging", (&shop{owner: "team-shop"}).deploy)
+	stack := w.stack(t, "prod", program.deploy)
+	prod := func(options pipeline.Options) *pipeline.Pipeline {
+		options.Guarded, options.Before = true, staging
+		// The program's secret has no replica, and AWS's default of 30 days.
+		return w.pipeline(t, stack, options)
+	}
+	program.replicate = true
+
+	// Only what staging runs gets in.
+	report := prod(pipeline.Options{}).Up(ctx)
+	w.require(t, pipeline.Refused, report)
+	assert.Equal(t, []string{pipeline.GatePromotion}, gates(report))
+	report = prod(pipeline.Options{}).Promote(ctx)
+	w.require(t, pipeline.Refused, report)
+	assert.Contains(t, report.Refusals[0].Problem, "nothing was ever deployed to staging")
+	w.require(t, pipeline.Succeeded, w.pipeline(t, staging, pipeline.Options{Revision: revision("b")}).Up(ctx))
+	report = prod(pipeline.Options{}).Promote(ctx)
+	w.require(t, pipeline.Refused, report)
+	assert.Contains(t, report.Refusals[0].Problem, "staging has another commit")
+	other := revision("b")
+	other.Artifacts = revision("c").Artifacts
+	report = prod(pipeline.Options{Revision: other}).Promote(ctx)
+	w.require(t, pipeline.Refused, report)
+	assert.Contains(t, report.Refusals[0].Problem, "staging has other artifacts")
+
+	// And only what two people have approved.
+	b := pipeline.Options{Revision: revision("b")}
+	report = prod(b).Promote(ctx)
+	w.require(t, pipeline.Refused, report)
+	assert.Equal(t, []string{pipeline.GateApproval}, gates(report))
+	listed, err := sqs.NewFromConfig(w.cloud.Config(region)).ListQueues(ctx, &sqs.ListQueuesInput{})
+	require.NoError(t, err)
+	assert.Len(t, listed.QueueUrls, 1, "only that of staging")
+	b.Approvals = approvals(report)
+	report = prod(b).Promote(ctx)
+	w.require(t, pipeline.Succeeded, report)
+	assert.Len(t, report.Approvals, 2)
+
+	// A secret goes only if it is named, and with approvals of just that.
+	program.withoutSecret = true
+	report = prod(b).Preview(ctx)
+	w.require(t, pipeline.Refused, report)
+	assert.Equal(t, []string{pipeline.GateDeletion}, gates(report))
+	urn := report.Refusals[0].URN
+	b.AllowDelete = []string{urn, "no-such-name"}
+	report = prod(b).Promote(ctx)
+	w.require(t, pipeline.Refused, report)
+	assert.Equal(t, []string{pipeline.GateDeletion, pipeline.GateApproval}, gates(report), "a name that fits nothing, and approvals of something else")
+	b.AllowDelete, b.Approvals = []string{urn}, approvals(report)
+	w.require(t, pipeline.Succeeded, prod(b).Promote(ctx))
+	assert.NotNil(t, w.secret(t, "shop/prod/orders/key").DeletedDate)
+
+	// The same holds for the end of it all.
+	report = prod(pipeline.Options{Approvals: b.Approvals}).Destroy(ctx)
+	w.require(t, pipeline.Refused, report)
+	assert.Contains(t, gates(report), pipeline.GateDeletion)
+	assert.Contains(t, gates(report), pipeline.GateApproval)
+	report = prod(pipeline.Options{Approvals: approvals(report), AllowDelete: []string{"key"}}).Destroy(ctx)
+	w.require(t, pipeline.Succeeded, report)
+	assert.Contains(t, strings.Join(report.Warnings, " "), "allowed by --allow-delete")
+	w.requireNoValue(t)
+}
+
+func (w *world) secret(t *testing.T, name string) *secretsmanager.DescribeSecretOutput {
+	t.Helper()
+	secret, err := secretsmanager.NewFromConfig(w.cloud.Config(region)).DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: &name})
+	require.NoError(t, err)
+	return secret
+}
+
+// An update that is cancelled in its middle leaves neither a lock nor an
+// operation behind, and the next one completes it.
+func TestACancelledUpdate(t *testing.T) {
+	w := newWorld(t)
+	stack := w.stack(t, "dev", (&shop{owner: "team-shop"}).deploy)
+	_, err := w.cloud.Faults.Add(faults.Fault{Kind: faults.Latency, Service: "kms", Operation: "CreateKey", Delay: time.Second})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	w.at = map[string]func(){"create  aws:kms/key:Key key …": cancel}
+
+	report := w.pipeline(t, stack, pipeline.Options{}).Up(ctx)
+	w.require(t, pipeline.Cancelled, report)
+	assert.Contains(t, strings.Join(report.Next, " "), "run the same again")
+
+	report = w.pipeline(t, stack, pipeline.Options{}).Up(t.Context())
+	w.require(t, pipeline.Succeeded, report)
+	keys, err := kms.NewFromConfig(w.cloud.Config(region)).ListKeys(t.Context(), &kms.ListKeysInput{})
+	require.NoError(t, err)
+	assert.Len(t, keys.Keys, 1, "the key that was begun was finished, and is known")
+}
+
+// An update whose Pulumi is killed leaves a lock, and an operation of which
+// nobody knows how it ended.
+func TestAKilledUpdate(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	pid := filepath.Join(t.TempDir(), "pid")
+	cli := filepath.Join(t.TempDir(), "pulumi")
+	require.NoError(t, os.WriteFile(cli, []byte(fmt.Sprintf("#!/bin/sh\necho $$ > %s\nexec %s \"$@\"\n", pid, tools.cli)), 0o700)) //nolint:gosec // it has to be executable
+	var err error
+	w.command, err = pipeline.NewCommand(ctx, cli, time.Minute)
+	require.NoError(t, err)
+	stack := w.stack(t, "dev", (&shop{owner: "team-shop"}).deploy)
+	_, err = w.cloud.Faults.Add(faults.Fault{Kind: faults.Latency, Service: "sqs", Operation: "CreateQueue", Delay: time.Second, Times: 1})
+	require.NoError(t, err)
+	// Killed once its call has arrived: the state tells of it by then.
+	killed := make(chan error, 1)
+	go func() { killed <- killAt(ctx, pid, func() bool { return w.cloud.Faults.List()[0].Hits > 0 }) }()
+	w.require(t, pipeline.Failed, w.pipeline(t, stack, pipeline.Options{}).Up(ctx))
+	require.NoError(t, <-killed)
+
+	// The lock is told of, and goes only if somebody says so.
+	report := w.pipeline(t, stack, pipeline.Options{}).Recover(ctx, pipeline.Settlement{})
+	w.require(t, pipeline.Refused, report)
+	require.Equal(t, []string{pipeline.GatePending}, gates(report))
+	urn := report.Refusals[0].URN
+	assert.Contains(t, urn, "queue:Queue::queue")
+	w.require(t, pipeline.Refused, w.pipeline(t, stack, pipeline.Options{}).Up(ctx))
+
+	// The queue was made after all.
+	queues := sqs.NewFromConfig(w.cloud.Config(region))
+	var made *sqs.GetQueueUrlOutput
+	require.Eventually(t, func() bool {
+		made, err = queues.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: aws.String("shop-dev-dead-letters")})
+		return err == nil
+	}, 10*time.Second, 50*time.Millisecond)
+	settlement := pipeline.Settlement{Import: map[string]string{urn: *made.QueueUrl}}
+	report = w.pipeline(t, stack, pipeline.Options{}).Recover(ctx, settlement)
+	w.require(t, pipeline.Refused, report)
+	assert.Equal(t, []string{pipeline.GateLock}, gates(report))
+	assert.Contains(t, strings.Join(report.Next, " "), "--cancel-stale-lock")
+	w.require(t, pipeline.Succeeded, w.pipeline(t, stack, pipeline.Options{CancelStaleLock: true}).Recover(ctx, settlement))
+
+	report = w.pipeline(t, stack, pipeline.Options{}).Up(ctx)
+	w.require(t, pipeline.Succeeded, report)
+	for _, change := range report.Changes {
+		assert.NotEqual(t, pipeline.Create, map[bool]pipeline.Operation{true: change.Operation}[change.URN == urn], "the queue is known")
+	}
+}
+
+// killAt kills the process whose number is in a file, when it is time.
+func killAt(ctx context.Context, file string, ready func() bool) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !ready() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	number, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return err
+	}
+	return syscall.Kill(number, syscall.SIGKILL)
 }

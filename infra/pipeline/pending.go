@@ -137,7 +137,7 @@ func (p *Pipeline) recover(ctx context.Context, report *Report, settlement Settl
 		_, err := p.stack.Refresh(ctx, append(options, optrefresh.EventStreams(stream))...)
 		ran := collect()
 		if err == nil {
-			report.Changes, report.Unchanged = ran.changes.sorted(), ran.unchanged
+			report.Changes, report.Unchanged = ran.drift.sorted(), ran.unchanged
 			return Succeeded
 		}
 		if met := lockOf(err); met != nil && p.waitTurn(ctx, report, *met) {

@@ -351,7 +351,7 @@ func (p *Pipeline) drift(ctx context.Context, report *Report) Outcome {
 	if err != nil {
 		return p.failed(ctx, report, ran, err)
 	}
-	report.Changes, report.Unchanged = ran.changes.sorted(), ran.unchanged
+	report.Changes, report.Unchanged = ran.drift.sorted(), ran.unchanged
 	for _, change := range report.Changes {
 		p.log("  %s", line(change))
 	}

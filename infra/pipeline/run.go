@@ -11,12 +11,15 @@ import (
 
 // run is what the engine told of one operation.
 type run struct {
+	// changes are the program's, drift what a refresh found.
 	changes   changes
+	drift     changes
 	unchanged int
 	planned   []checks.Resource
 	failures  []Failure
-	// done are the changes that were made, by URN.
-	done map[string]bool
+	// done are the changes that were made, and refreshed the resources that were
+	// compared with AWS, by URN.
+	done, refreshed map[string]bool
 	// incomplete is that not all events came.
 	incomplete error
 }
@@ -29,7 +32,7 @@ func follow(progress func(apitype.EngineEvent)) (chan<- events.EngineEvent, func
 		stream   = make(chan events.EngineEvent)
 		returned = make(chan struct{})
 		finished = make(chan struct{})
-		r        = &run{changes: changes{}, done: map[string]bool{}}
+		r        = &run{changes: changes{}, drift: changes{}, done: map[string]bool{}, refreshed: map[string]bool{}}
 	)
 	go func() {
 		defer close(finished)
@@ -66,12 +69,25 @@ func (r *run) note(event apitype.EngineEvent) {
 	switch {
 	case event.ResourcePreEvent != nil:
 		step := event.ResourcePreEvent.Metadata
+		if step.Op == apitype.OpRefresh {
+			r.refreshed[step.URN] = true
+			return
+		}
 		r.changes.add(step)
 		if resource := plannedResource(step); resource != nil {
 			r.planned = append(r.planned, *resource)
 		}
 	case event.ResOutputsEvent != nil:
-		r.done[event.ResOutputsEvent.Metadata.URN] = true
+		step := event.ResOutputsEvent.Metadata
+		if r.refreshed[step.URN] {
+			// The engine tells by the outputs what the comparison came to.
+			delete(r.refreshed, step.URN)
+			r.drift.add(step)
+			return
+		}
+		if _, changed := changeOf(step); changed {
+			r.done[step.URN] = true
+		}
 	case event.ResOpFailedEvent != nil:
 		delete(r.done, event.ResOpFailedEvent.Metadata.URN)
 	case event.DiagnosticEvent != nil:
