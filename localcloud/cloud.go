@@ -30,6 +30,7 @@ import (
 
 	"github.com/aistudio/secrets/localcloud/clock"
 	"github.com/aistudio/secrets/localcloud/faults"
+	"github.com/aistudio/secrets/localcloud/quotas"
 )
 
 // DefaultAccount is the account of callers whose access keys the cloud did not
@@ -40,6 +41,8 @@ const DefaultAccount = "123456789012"
 type Cloud struct {
 	// Faults are switched on and off while the cloud runs.
 	Faults *faults.Plan
+	// Quotas are off until they are set; see quotas.AWS.
+	Quotas *quotas.Limits
 
 	opts     options
 	listener net.Listener
@@ -96,6 +99,7 @@ func New(opts ...Option) (*Cloud, error) {
 	}
 	c := &Cloud{
 		Faults:      &faults.Plan{},
+		Quotas:      &quotas.Limits{},
 		opts:        o,
 		listener:    listener,
 		unsupported: map[string]int{},
@@ -171,7 +175,8 @@ func (c *Cloud) noteUnsupported(what string) {
 	c.unsupported[what]++
 }
 
-// Reset forgets all state, faults and unsupported calls and stops what runs.
+// Reset forgets all state, faults, quotas and unsupported calls and stops what
+// runs.
 // The endpoint stays.
 func (c *Cloud) Reset() error {
 	b, err := newBackend(c)
@@ -179,6 +184,7 @@ func (c *Cloud) Reset() error {
 		return err
 	}
 	c.Faults.Clear()
+	c.Quotas.Set()
 	c.mu.Lock()
 	clear(c.unsupported)
 	c.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/aistudio/secrets/localcloud/faults"
+	"github.com/aistudio/secrets/localcloud/quotas"
 )
 
 const controlPrefix = "/_localcloud/"
@@ -20,6 +21,9 @@ const controlPrefix = "/_localcloud/"
 //	GET    /_localcloud/faults        the faults that are on
 //	POST   /_localcloud/faults        switch one on: {"kind":"throttle","service":…}
 //	DELETE /_localcloud/faults        switch all off
+//	GET    /_localcloud/quotas        calls that were over a quota and how often
+//	POST   /_localcloud/quotas        switch AWS's default quotas on
+//	DELETE /_localcloud/quotas        switch them off
 //	GET    /_localcloud/unsupported   refused calls and how often
 //
 // It needs no signature: whoever reaches the port may use it.
@@ -53,6 +57,17 @@ func (c *Cloud) serveControl(w http.ResponseWriter, r *http.Request) {
 	mux.HandleFunc("DELETE "+controlPrefix+"faults", func(w http.ResponseWriter, _ *http.Request) {
 		c.Faults.Clear()
 		controlReply(w, http.StatusOK, c.Faults.List())
+	})
+	mux.HandleFunc("GET "+controlPrefix+"quotas", func(w http.ResponseWriter, _ *http.Request) {
+		controlReply(w, http.StatusOK, c.Quotas.Throttled())
+	})
+	mux.HandleFunc("POST "+controlPrefix+"quotas", func(w http.ResponseWriter, _ *http.Request) {
+		c.Quotas.Set(quotas.AWS()...)
+		controlReply(w, http.StatusCreated, c.Quotas.Throttled())
+	})
+	mux.HandleFunc("DELETE "+controlPrefix+"quotas", func(w http.ResponseWriter, _ *http.Request) {
+		c.Quotas.Set()
+		controlReply(w, http.StatusOK, c.Quotas.Throttled())
 	})
 	mux.HandleFunc("GET "+controlPrefix+"unsupported", func(w http.ResponseWriter, _ *http.Request) {
 		controlReply(w, http.StatusOK, c.Unsupported())

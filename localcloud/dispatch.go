@@ -72,6 +72,9 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Service: req.Service, Operation: op, Region: req.Region, Principal: req.Caller.Principal(),
 	})
 	failure := b.before(r.Context(), req, hits)
+	if failure == nil && !c.Quotas.Allow(req.Account, req.Region, req.Service, op) {
+		failure = throttled(req.Service)
+	}
 	var out any
 	callErr := failure
 	if failure == nil {
@@ -138,6 +141,18 @@ func (b *backend) before(ctx context.Context, req *api.Request, hits []faults.Fa
 		}
 	}
 	return nil
+}
+
+// throttled is how services answer calls that are over a quota.
+func throttled(service string) error {
+	switch service {
+	case "lambda":
+		return api.StatusErrorf(http.StatusTooManyRequests, "TooManyRequestsException", "Rate exceeded")
+	case "scheduler":
+		return api.StatusErrorf(http.StatusTooManyRequests, "ThrottlingException", "Rate exceeded")
+	default:
+		return api.Errorf("ThrottlingException", "Rate exceeded")
+	}
 }
 
 func (b *backend) after(req *api.Request, hits []faults.Fault) {
