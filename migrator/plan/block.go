@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -142,15 +143,19 @@ func (m *maker) valuesByPlace() map[Place]spec.Value {
 	return values
 }
 
+// errGone is the error of a place that is no longer in the estate.
+var errGone = errors.New("it isn't there")
+
 func (m *maker) blockSecret(s Secret, values map[Place]spec.Value) {
 	value, err := s.Assemble(func(p Place) (spec.Value, error) {
 		v, ok := values[p]
 		if !ok {
-			return spec.Value{}, fmt.Errorf("it isn't there")
+			return spec.Value{}, errGone
 		}
 		return v, nil
 	})
 	switch {
+	case errors.Is(err, errGone): // Check tells, unless it moved already
 	case err != nil:
 		m.blocked(ValueNotText, s.Name, err.Error(), "put the value into a secret by hand, and skip this one", "")
 	case value.Len() > maxValue:
@@ -168,7 +173,7 @@ func (m *maker) blockSecret(s Secret, values map[Place]spec.Value) {
 			"choose another name, everywhere in this file; or restore it, if it is the one: aws secretsmanager restore-secret --secret-id "+s.Name, "")
 	case there.Unread != "":
 		m.blocked(ValueUnreadable, s.Name, "a secret of this name is there and can't be compared: "+there.Unread, "let the migration read it, or choose another name, everywhere in this file", "")
-	case there.HasValue && err == nil && !there.holds(s, m.key):
+	case there.HasValue && !there.holds(s, m.key):
 		m.blocked(NameInUse, s.Name, "a secret of this name is there with another value", "choose another name, everywhere in this file; or bring that secret's value in line, if it is the one", "")
 	case !there.HasValue && !ours(there.ManagedBy):
 		m.blocked(NameInUse, s.Name, "a secret of this name is there without a value, and its tag ManagedBy doesn't say that it waits for this one",

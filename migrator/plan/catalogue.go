@@ -154,7 +154,7 @@ func (c *cataloguer) add(s Secret) {
 		put(entry, "database", database)
 	}
 	rotation := mapping("disabled", text("it was migrated, and its owner hasn't chosen yet how it is rotated"))
-	rotation.Content[0].HeadComment = "Rotation later, " + s.Rotation
+	rotation.Content[0].HeadComment = "Rotation: " + s.Rotation
 	put(entry, "rotation", rotation)
 	put(c.catalogue, path, entry)
 }

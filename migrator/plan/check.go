@@ -127,7 +127,7 @@ func (c *checker) checkService(s Service) {
 	}
 	before := len(c.found)
 	if s.TaskDefinition != x.TaskDefinition {
-		c.differ(s.ID, "it runs %s now, and ran %s", lastSegment(x.TaskDefinition), lastSegment(s.TaskDefinition))
+		c.differ(s.ID, "it runs %s now, and ran %s", revisionOf(x.TaskDefinition), revisionOf(s.TaskDefinition))
 	}
 	if x.How == s.How && s.Role != x.Role {
 		c.differ(s.ID, "its %s is %s now, and was %s", roleWord(s), lastSegment(x.Role), lastSegment(s.Role))
@@ -147,6 +147,9 @@ func (c *checker) checkService(s Service) {
 		c.differ(s.ID, "its configuration has changed: other variables, its role or its aliases")
 	}
 }
+
+// revisionOf is a task definition's family and revision.
+func revisionOf(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
 
 // find returns a variable of a candidate, or nil.
 func (c *candidate) find(container, name string) *setting {

@@ -108,7 +108,7 @@ func (m *maker) runs(c *candidate, arn string) {
 	d := m.definitions[arn]
 	if d == nil {
 		c.TaskDefinition = arn
-		c.unread = append(c.unread, "its task definition "+lastSegment(arn)+" couldn't be read")
+		c.unread = append(c.unread, "its task definition "+revisionOf(arn)+" couldn't be read")
 		return
 	}
 	c.TaskDefinition = d.ARN

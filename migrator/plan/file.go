@@ -2,11 +2,14 @@ package plan
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -34,15 +37,73 @@ const header = `# The plan of a migration to AWS Secrets Manager. It holds no va
 func Write(w io.Writer, p Plan) error {
 	var out bytes.Buffer
 	out.WriteString(header)
+	var text bytes.Buffer
+	if err := WriteJSON(&text, p); err != nil {
+		return err
+	}
+	decoder := json.NewDecoder(&text)
+	decoder.UseNumber()
+	node, err := nodeOf(decoder)
+	if err != nil {
+		return fmt.Errorf("write the plan: %w", err)
+	}
 	encoder := yaml.NewEncoder(&out)
 	encoder.SetIndent(2)
-	if err := errors.Join(encoder.Encode(p), encoder.Close()); err != nil {
+	if err := errors.Join(encoder.Encode(node), encoder.Close()); err != nil {
 		return fmt.Errorf("write the plan: %w", err)
 	}
 	if _, err := w.Write(out.Bytes()); err != nil {
 		return fmt.Errorf("write the plan: %w", err)
 	}
 	return nil
+}
+
+// nodeOf makes YAML of the next JSON value, in the same order. The YAML library's
+// own way from values to nodes writes texts with tabs and newlines that it can't
+// always read back.
+func nodeOf(decoder *json.Decoder) (*yaml.Node, error) {
+	token, err := decoder.Token()
+	if err != nil {
+		return nil, err
+	}
+	node := &yaml.Node{}
+	switch token := token.(type) {
+	case json.Delim:
+		node.Kind, node.Tag = yaml.SequenceNode, "!!seq"
+		if token == '{' {
+			node.Kind, node.Tag = yaml.MappingNode, "!!map"
+		}
+		for decoder.More() { // keys are values like any other
+			child, err := nodeOf(decoder)
+			if err != nil {
+				return nil, err
+			}
+			node.Content = append(node.Content, child)
+		}
+		_, err = decoder.Token() // the closing bracket
+		return node, err
+	case json.Number:
+		node.Kind, node.Tag, node.Value = yaml.ScalarNode, "!!int", token.String()
+	case string:
+		node.Kind, node.Tag, node.Value, node.Style = yaml.ScalarNode, "!!str", token, styleOf(token)
+	default:
+		return nil, fmt.Errorf("a plan has no %T", token)
+	}
+	return node, nil
+}
+
+// styleOf writes texts of several lines as blocks where that is sure to be read
+// as it was, and with escapes otherwise.
+func styleOf(text string) yaml.Style {
+	if !strings.ContainsFunc(text, unicode.IsControl) {
+		return 0
+	}
+	first, _ := utf8.DecodeRuneInString(text)
+	plain := !strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && r != '\t' && !unicode.IsGraphic(r) })
+	if plain && !unicode.IsSpace(first) && strings.HasSuffix(text, "\n") {
+		return yaml.LiteralStyle
+	}
+	return yaml.DoubleQuotedStyle
 }
 
 // MistakesError is the error of a plan that can't be used: every mistake that

@@ -268,8 +268,12 @@ func (c *collector) byValue(s *setting, service string) *want {
 	identity := "value\x00" + c.identity(s, service)
 	w := c.byIdentity[identity]
 	if w == nil {
+		about := s.name
+		if s.parameter != nil && s.injected == "" {
+			about = s.parameter.Name // the variable's name is about the parameter
+		}
 		w = &want{
-			kind: kindFor(s), word: c.secretWord(service, s.name), about: s.name, first: s.place, distinct: distinctOf(s.place),
+			kind: kindFor(s), word: c.secretWord(service, about), about: about, first: s.place, distinct: distinctOf(s.place),
 			values: []*wantValue{{digest: c.key.Of(s.value), value: s.value}},
 		}
 		c.byIdentity[identity] = w

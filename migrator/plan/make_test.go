@@ -109,8 +109,8 @@ func TestSecretsAndVariables(t *testing.T) {
 				Functions:  []discover.Function{function("orders", "TOKEN_PARAMETER", "/shop/dev/token")},
 				Parameters: []discover.Parameter{parameter("/shop/dev/token", apiKey, discover.SecureString)},
 			},
-			secrets: []string{"orders/token-parameter api-key"},
-			moves:   []string{"lambda/orders TOKEN_PARAMETER -> orders/token-parameter from /shop/dev/token"},
+			secrets: []string{"orders/shop-dev-token api-key"},
+			moves:   []string{"lambda/orders TOKEN_PARAMETER -> orders/shop-dev-token from /shop/dev/token"},
 		},
 		"a word that happens to be a parameter's name": {
 			estate: discover.Estate{
@@ -124,8 +124,8 @@ func TestSecretsAndVariables(t *testing.T) {
 				Functions:  []discover.Function{function("orders", "GREETING", "/shop/greeting")},
 				Parameters: []discover.Parameter{parameter("/shop/greeting", "hello world", discover.SecureString)},
 			},
-			secrets: []string{"orders/greeting custom"},
-			moves:   []string{"lambda/orders GREETING -> orders/greeting from /shop/greeting"},
+			secrets: []string{"orders/shop-greeting custom"},
+			moves:   []string{"lambda/orders GREETING -> orders/shop-greeting from /shop/greeting"},
 		},
 		"parameters of a service by the settings": {
 			estate: discover.Estate{Parameters: []discover.Parameter{

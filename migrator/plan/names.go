@@ -150,7 +150,7 @@ func identifier(name string) string {
 func placeText(p Place) string {
 	text := p.ID
 	if p.Container != "" {
-		text = lastSegment(p.ID) + ", container " + p.Container
+		text = revisionOf(p.ID) + ", container " + p.Container
 	}
 	if p.Variable != "" {
 		return "variable " + p.Variable + " of " + text

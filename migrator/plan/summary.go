@@ -79,11 +79,15 @@ func (s summary) line(format string, args ...any) { fmt.Fprintf(s.out, format+"\
 
 // table writes rows in columns.
 func (s summary) table(rows [][]string) {
-	t := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+	var out bytes.Buffer
+	t := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
 		fmt.Fprintln(t, "  "+strings.Join(row, "\t"))
 	}
 	_ = t.Flush() // to a buffer
+	for line := range strings.Lines(out.String()) {
+		s.line("%s", strings.TrimRight(line, " \n"))
+	}
 }
 
 func (s summary) head() {
