@@ -3,6 +3,7 @@ package recovery
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -80,18 +81,20 @@ func (r *run) end() *Outcome {
 	return &r.outcome
 }
 
-// some names a few of many.
+// some names a few of many secrets.
 func some(secrets []*Secret) string {
-	const few = 3
-	text := ""
-	for i, s := range secrets {
-		if i == few {
-			return fmt.Sprintf("%s and %d more", text, len(secrets)-few)
-		}
-		if i > 0 {
-			text += ", "
-		}
-		text += s.Name
+	names := make([]string, 0, len(secrets))
+	for _, s := range secrets {
+		names = append(names, s.Name)
 	}
-	return text
+	return few(names)
+}
+
+// few names a few of many.
+func few(names []string) string {
+	const most = 3
+	if len(names) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
 }

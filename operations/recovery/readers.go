@@ -48,22 +48,24 @@ func (e *Estate) callers(ctx context.Context, list []*Secret) ([]*caller, Reader
 	roles := map[string]*caller{}
 	operator := &caller{config: e.standby.config}
 	readers := Readers{Why: []string{}}
-	why := map[string]bool{}
+	why := map[string][]string{} // roles by reason
 	for _, s := range list {
 		reads := operator
 		if len(s.readers) == 0 {
-			why["no service reads them by the catalogue"] = true
+			why["some are read by no service of the catalogue"] = nil
 		}
 		for _, role := range s.readers {
 			name := "arn:" + partition + ":iam::" + aws.ToString(identity.Account) + ":" + role
 			if roles[name] == nil {
 				roles[name] = e.takeOn(ctx, name)
+				if reason := roles[name].reason; reason != "" {
+					why[reason] = append(why[reason], name)
+				}
 			}
 			if roles[name].reason == "" {
 				reads = roles[name]
 				break
 			}
-			why[name+": "+roles[name].reason] = true
 		}
 		reads.secrets = append(reads.secrets, s)
 		if reads == operator {
@@ -76,7 +78,9 @@ func (e *Estate) callers(ctx context.Context, list []*Secret) ([]*caller, Reader
 		return nil, Readers{}, context.Cause(ctx)
 	}
 	if readers.ByOperator > 0 {
-		readers.Why = slices.Sorted(maps.Keys(why))
+		for _, reason := range slices.Sorted(maps.Keys(why)) {
+			readers.Why = append(readers.Why, strings.TrimSuffix(reason+": "+few(why[reason]), ": "))
+		}
 	}
 	all := []*caller{operator}
 	for _, name := range slices.Sorted(maps.Keys(roles)) {
@@ -91,7 +95,7 @@ func (e *Estate) takeOn(ctx context.Context, role string) *caller {
 		o.RoleSessionName = "disaster-recovery"
 	}))
 	if _, err := provider.Retrieve(ctx); err != nil {
-		c.reason = "its role can't be taken on: " + strings.SplitN(short(err).Error(), ":", 2)[0]
+		c.reason = "roles that can't be taken on, " + strings.SplitN(short(err).Error(), ":", 2)[0]
 		return c
 	}
 	c.config.Credentials = provider

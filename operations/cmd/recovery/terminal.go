@@ -48,7 +48,7 @@ func (t terminal) progress(every time.Duration) func(recovery.Progress) {
 	var last time.Time
 	return func(p recovery.Progress) {
 		end := p.Done == p.Total
-		if !end && time.Since(last) < every || p.Total == 0 {
+		if p.Done == 0 || !end && time.Since(last) < every {
 			return
 		}
 		last = time.Now()
