@@ -24,32 +24,48 @@ type Bucket struct {
 	Burst      int
 }
 
+// share is what the calls may take of a quota.
+const share = 0.5
+
 // AWS returns the buckets of AWS's own quotas, at half of their default values,
-// by region and account.
+// by region and account. Bursts are smaller still where AWS names none: a second's
+// calls and a burst together stay below what AWS takes in a second.
 func AWS() []Bucket {
-	const share = 0.5
 	return []Bucket{
-		// Lambda quotas, "API requests": GetFunction 100/s, GetPolicy 15/s, the rest of
-		// the control plane 15/s together.
+		// Lambda developer guide, "Lambda quotas": GetFunction 100/s, GetPolicy 15/s,
+		// the rest of the control plane 15/s together; none can be raised.
 		{"Lambda", []string{"GetFunction"}, 100 * share, 10},
+		{"Lambda", []string{"GetPolicy"}, 15 * share, 5},
 		{"Lambda", nil, 15 * share, 5},
-		// Systems Manager endpoints and quotas: GetParameter, GetParameters and
-		// GetParametersByPath 40/s together; PutParameter 3/s; DeleteParameter(s) 5/s.
+		// General reference, "AWS Systems Manager endpoints and quotas": GetParameter,
+		// GetParameters and GetParametersByPath 40/s together, PutParameter 3/s. It
+		// names no others; DescribeParameters is known to be throttled early.
 		{"SSM", []string{"GetParameter", "GetParameters", "GetParametersByPath"}, 40 * share, 10},
 		{"SSM", []string{"PutParameter"}, 3 * share, 1},
 		{"SSM", nil, 5 * share, 2},
-		// Secrets Manager quotas: create 50/s, tag 50/s, policies 50/s, updates 50/s,
-		// list 100/s, the reads 10,000/s.
+		// Secrets Manager user guide, "API request quotas": create 50/s, tag 50/s,
+		// policies 50/s, updates 50/s, list 100/s, the reads 10,000/s, of which the
+		// services need the most.
 		{"Secrets Manager", []string{"DescribeSecret", "GetSecretValue"}, 1000 * share, 100},
 		{"Secrets Manager", []string{"CreateSecret"}, 50 * share, 5},
 		{"Secrets Manager", []string{"TagResource", "UntagResource"}, 50 * share, 5},
 		{"Secrets Manager", []string{"GetResourcePolicy", "PutResourcePolicy", "DeleteResourcePolicy", "ValidateResourcePolicy"}, 50 * share, 5},
 		{"Secrets Manager", nil, 50 * share, 5},
-		// ECS API throttling: cluster and service reads 20/s with a burst of 50,
-		// changes of services 5/s, task definitions: reads 20/s, registering 1/s.
-		{"ECS", []string{"DescribeServices", "DescribeTaskDefinition", "ListServices", "ListTaskDefinitions", "DescribeClusters", "ListClusters", "ListTasks", "DescribeTasks"}, 20 * share, 10},
-		{"ECS", []string{"RegisterTaskDefinition", "DeregisterTaskDefinition"}, 1 * share, 1},
-		{"ECS", nil, 5 * share, 2},
+		// Amazon ECS API reference, "Request throttling": rates of 20/s for reading
+		// clusters (burst 50), services (100) and task definitions (50), of 5/s for
+		// changing services (50), of 1/s for changing task definitions (20).
+		{"ECS", []string{"DescribeClusters", "ListClusters"}, 20 * share, 50 * share},
+		{"ECS", []string{"DescribeServices", "ListServices"}, 20 * share, 100 * share},
+		{"ECS", []string{"DescribeTaskDefinition", "ListTaskDefinitions", "ListTaskDefinitionFamilies"}, 20 * share, 50 * share},
+		{"ECS", []string{"DescribeTasks", "ListTasks"}, 20 * share, 100 * share},
+		{"ECS", []string{"CreateService", "DeleteService", "UpdateService"}, 5 * share, 50 * share},
+		{"ECS", []string{"RegisterTaskDefinition", "DeregisterTaskDefinition"}, 1 * share, 20 * share},
+		{"ECS", []string{"DeleteTaskDefinitions"}, 1 * share, 2},
+		{"ECS", nil, 1 * share, 2},
+		// EventBridge user guide, "Amazon EventBridge quotas": 50/s for all but
+		// PutEvents. EventBridge Scheduler's were 50/s before they were raised.
+		{"EventBridge", nil, 50 * share, 10},
+		{"Scheduler", nil, 50 * share, 10},
 	}
 }
 

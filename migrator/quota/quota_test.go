@@ -81,7 +81,12 @@ func TestWhatNoBucketNamesDoesNotWait(t *testing.T) {
 }
 
 func TestEveryBucketOfAWSLetsCallsPass(t *testing.T) {
+	named := map[string]bool{}
 	for _, b := range quota.AWS() {
+		for _, name := range append(b.Operations, "rest")[:max(1, len(b.Operations))] {
+			assert.False(t, named[b.Service+name], "%s %s is in two buckets", b.Service, name)
+			named[b.Service+name] = true
+		}
 		assert.Positive(t, b.PerSecond, b)
 		assert.Positive(t, b.Burst, b)
 	}
