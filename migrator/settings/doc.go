@@ -15,7 +15,7 @@
 //	mode: dual-read           # the old value stays beside the reference until the cleanup (default), or final
 //	dataClassification: confidential
 //
-//	classify:                 # variables and parameters, by their names
+//	classify:                 # variables and parameters by their names; /** has no meaning here
 //	  secrets: ["*_SIGNING_SALT"]
 //	  notSecrets: [PUBLIC_*]
 //
