@@ -14,6 +14,7 @@ import (
 
 	"github.com/aistudio/secrets/migrator/apply/functions"
 	"github.com/aistudio/secrets/migrator/apply/places"
+	"github.com/aistudio/secrets/migrator/apply/steps"
 	"github.com/aistudio/secrets/migrator/apply/tasks"
 	"github.com/aistudio/secrets/migrator/digest"
 	"github.com/aistudio/secrets/migrator/journal"
@@ -35,31 +36,25 @@ type Options struct {
 
 	// Progress is told of each step when it is done: how many are, and of how many.
 	// It is called by one goroutine at a time. Nil: nobody is.
-	Progress func(done, total int, s Step)
+	Progress steps.Progress
 
 	Sleep functions.Sleep  // how to wait for AWS; nil: in real time
 	Now   func() time.Time // for the journal; nil: time.Now
 }
 
-// Outcome is what became of a step.
-type Outcome string
+// What became of a step.
+type (
+	Step    = steps.Step
+	Outcome = steps.Outcome
+)
 
 // The outcomes.
 const (
-	Done    Outcome = "done"
-	Already Outcome = "already done" // by an earlier run, or by somebody
-	Would   Outcome = "would be done"
-	Failed  Outcome = "failed"
+	Done    = steps.Done
+	Already = steps.Already
+	Would   = steps.Would
+	Failed  = steps.Failed
 )
-
-// Step is a step of an apply.
-type Step struct {
-	Action  string  `json:"action"`  // secret, grant or service
-	Subject string  `json:"subject"` // name of the secret, ARN of the role, ID of the service
-	Wave    int     `json:"wave,omitempty"`
-	Outcome Outcome `json:"outcome"`
-	Detail  string  `json:"detail,omitempty"` // what was done, or why it failed and what to do
-}
 
 // Result is what an apply did. It holds no values.
 type Result struct {
@@ -92,10 +87,8 @@ type run struct {
 	known     known
 	selection selection
 
-	result Result
-	total  int
-	failed map[string]string // subjects that failed, and why
-	proved map[string]bool   // secrets that were read and are right
+	steps  *steps.Steps
+	proved map[string]bool // secrets that were read and are right
 }
 
 // Run applies the plan in the account and region of the configuration, whose
@@ -115,7 +108,8 @@ func Run(ctx context.Context, config aws.Config, p plan.Plan, o Options) (_ Resu
 		if r.known, err = journal.Read(o.Folder); err != nil {
 			return Result{}, err
 		}
-		return r.result, r.do(ctx)
+		err = r.do(ctx)
+		return r.result(), err
 	}
 	if r.journal, err = journal.Open(o.Folder, journal.Apply, r.Now); err != nil {
 		return Result{}, err
@@ -123,7 +117,11 @@ func Run(ctx context.Context, config aws.Config, p plan.Plan, o Options) (_ Resu
 	defer func() { err = errors.Join(err, r.journal.Close()) }()
 	r.known = r.journal
 	err = r.do(ctx)
-	return r.result, err
+	return r.result(), err
+}
+
+func (r *run) result() Result {
+	return Result{Stack: r.plan.Stack, Mode: r.Mode, DryRun: r.DryRun, Steps: r.steps.List, Complete: r.steps.Complete}
 }
 
 // known is what a journal tells of earlier runs.
@@ -148,8 +146,7 @@ func newRun(config aws.Config, p plan.Plan, o Options) (*run, error) {
 		Options: o, plan: p,
 		secrets: secretsmanager.NewFromConfig(config), roles: iam.NewFromConfig(config),
 		functions: f, tasks: tasks.New(config, tasks.Sleep(o.Sleep)), places: places.New(config, f),
-		result: Result{Stack: p.Stack, Mode: o.Mode, DryRun: o.DryRun, Steps: []Step{}, Complete: true},
-		failed: map[string]string{}, proved: map[string]bool{},
+		proved: map[string]bool{},
 	}
 	var err error
 	if r.selection, err = choose(p, o); err != nil {
@@ -158,7 +155,7 @@ func newRun(config aws.Config, p plan.Plan, o Options) (*run, error) {
 	if config.Region != p.Region {
 		return nil, fmt.Errorf("the plan is for %s and not for %s", p.Region, config.Region)
 	}
-	r.total = len(r.selection.secrets) + len(r.selection.grants) + len(r.selection.services)
+	r.steps = steps.New(len(r.selection.secrets)+len(r.selection.grants)+len(r.selection.services), o.Progress)
 	return r, nil
 }
 
@@ -178,12 +175,12 @@ func (r *run) do(ctx context.Context) error {
 		return err
 	}
 	for _, s := range r.selection.secrets {
-		if err := r.step(ctx, Step{Action: "secret", Subject: s.Name}, func() (Outcome, string, error) { return r.secret(ctx, s) }); err != nil {
+		if err := r.steps.Do(ctx, Step{Action: "secret", Subject: s.Name}, func() (Outcome, string, error) { return r.secret(ctx, s) }); err != nil {
 			return err
 		}
 	}
 	for _, g := range r.selection.grants {
-		if err := r.step(ctx, Step{Action: "grant", Subject: g.Role}, func() (Outcome, string, error) { return r.grant(ctx, g) }); err != nil {
+		if err := r.steps.Do(ctx, Step{Action: "grant", Subject: g.Role}, func() (Outcome, string, error) { return r.grant(ctx, g) }); err != nil {
 			return err
 		}
 	}
@@ -198,7 +195,7 @@ func (r *run) waves(ctx context.Context) error {
 		if s.Wave != wave && len(r.Only) == 0 {
 			wave, held = s.Wave, r.unhealthyBefore(s.Wave)
 		}
-		err := r.step(ctx, Step{Action: "service", Subject: s.ID, Wave: s.Wave}, func() (Outcome, string, error) {
+		err := r.steps.Do(ctx, Step{Action: "service", Subject: s.ID, Wave: s.Wave}, func() (Outcome, string, error) {
 			if held != "" {
 				return "", "", fmt.Errorf("held up: %s of an earlier wave isn't at its new secrets and healthy", held)
 			}
@@ -217,7 +214,7 @@ func (r *run) unhealthyBefore(wave int) string {
 		if s.Wave >= wave || r.selection.out(s) {
 			continue
 		}
-		failed := r.failed[s.ID] != ""
+		failed := r.steps.Failed[s.ID] != ""
 		if failed || !r.DryRun && !r.known.Service(s.ID).Done() {
 			return s.ID
 		}
@@ -225,41 +222,9 @@ func (r *run) unhealthyBefore(wave int) string {
 	return ""
 }
 
-// fatal marks errors after which nothing can go on.
-type fatal struct{ error }
-
-// step does a step and takes its outcome down. Errors that concern its subject
-// alone are in the result; it returns the others.
-func (r *run) step(ctx context.Context, s Step, do func() (Outcome, string, error)) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("stopped before %s %s: run again to go on: %w", s.Action, s.Subject, err)
-	}
-	var err error
-	s.Outcome, s.Detail, err = do()
-	if end := (fatal{}); errors.As(err, &end) {
-		return fmt.Errorf("%s %s: %w", s.Action, s.Subject, end.error)
-	}
-	if ctxErr := ctx.Err(); err != nil && ctxErr != nil {
-		return fmt.Errorf("stopped at %s %s: run again to go on: %w", s.Action, s.Subject, ctxErr)
-	}
-	if err != nil {
-		s.Outcome, s.Detail = Failed, err.Error()
-		r.failed[s.Subject] = s.Detail
-		r.result.Complete = false
-	}
-	r.result.Steps = append(r.result.Steps, s)
-	if r.Progress != nil {
-		r.Progress(len(r.result.Steps), r.total, s)
-	}
-	return nil
-}
-
 // record writes to the journal, without which nothing may go on.
 func (r *run) record(e journal.Entry) error {
-	if err := r.journal.Record(e); err != nil {
-		return fatal{err}
-	}
-	return nil
+	return steps.Fatal(r.journal.Record(e))
 }
 
 // selection is what of a plan is to be applied.

@@ -24,11 +24,11 @@ func (r *run) service(ctx context.Context, s plan.Service) (Outcome, string, err
 	if known.Status == journal.Restoring {
 		return "", "", errors.New("its rollback has begun: run the rollback again first, which completes it")
 	}
-	if why := r.failed[s.Role]; why != "" {
+	if why := r.steps.Failed[s.Role]; why != "" {
 		return "", "", fmt.Errorf("its role may not read its secrets: %s", why)
 	}
 	for _, v := range r.selection.variables(s) {
-		if why := r.failed[v.Secret]; why != "" {
+		if why := r.steps.Failed[v.Secret]; why != "" {
 			return "", "", fmt.Errorf("its secret %s isn't there: %s", v.Secret, why)
 		}
 		if err := r.prove(ctx, v.Secret); err != nil {
