@@ -355,8 +355,19 @@ type simulated struct {
 	wantsTags bool // a condition asked for the resource's tags, which the call didn't bring
 }
 
+// simulate asks about an action on each of the resources. The answer on one of
+// several is among the resource-specific results (IAM API reference,
+// ResourceSpecificResult), or a result of its own.
 func (r *factReader) simulate(ctx context.Context, role, action string, resources []string, context []iamtypes.ContextEntry) (map[string]simulated, error) {
 	results := map[string]simulated{}
+	take := func(resource *string, decision iamtypes.PolicyEvaluationDecisionType, missing []string) {
+		results[aws.ToString(resource)] = simulated{
+			allowed: decision == iamtypes.PolicyEvaluationDecisionTypeAllowed,
+			wantsTags: slices.ContainsFunc(missing, func(key string) bool {
+				return strings.Contains(strings.ToLower(key), "resourcetag/")
+			}),
+		}
+	}
 	pages := iam.NewSimulatePrincipalPolicyPaginator(r.roles, &iam.SimulatePrincipalPolicyInput{
 		PolicySourceArn: &role, ActionNames: []string{action}, ResourceArns: resources, ContextEntries: context,
 	})
@@ -366,11 +377,11 @@ func (r *factReader) simulate(ctx context.Context, role, action string, resource
 			return nil, err
 		}
 		for _, e := range page.EvaluationResults {
-			results[aws.ToString(e.EvalResourceName)] = simulated{
-				allowed: e.EvalDecision == iamtypes.PolicyEvaluationDecisionTypeAllowed,
-				wantsTags: slices.ContainsFunc(e.MissingContextValues, func(key string) bool {
-					return strings.Contains(strings.ToLower(key), "resourcetag/")
-				}),
+			take(e.EvalResourceName, e.EvalDecision, e.MissingContextValues)
+		}
+		for _, e := range page.EvaluationResults {
+			for _, one := range e.ResourceSpecificResults {
+				take(one.EvalResourceName, one.EvalResourceDecision, one.MissingContextValues)
 			}
 		}
 	}
