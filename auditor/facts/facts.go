@@ -99,10 +99,10 @@ type RotationFailure struct {
 
 // ResourcePolicy is what a secret's resource policy opens.
 type ResourcePolicy struct {
-	Public       []string // sids or numbers of the statements that let anybody in
-	CrossAccount []string // principals of other accounts
-	TooWide      []string // principals that may read and aren't readers
-	Read         time.Time
+	Public       []string  // sids or numbers of the statements that let anybody in
+	CrossAccount []string  // principals of other accounts
+	TooWide      []string  // principals that may read and aren't readers
+	Read         time.Time // zero if it opens nothing
 }
 
 // Empty reports whether the policy opens nothing that it shouldn't.

@@ -135,7 +135,7 @@ func Collect(ctx context.Context, cfg aws.Config, opts Options) (*Inventory, err
 		declared:  declared(opts.Catalogue),
 		callsMade: &Calls{},
 	}
-	cfg = inv.callsMade.count(cfg)
+	cfg = keepQuickReplies(inv.callsMade.count(cfg))
 	for _, region := range opts.Regions {
 		if err := inv.open(cfg, region); err != nil {
 			return nil, errors.Join(err, inv.Close())

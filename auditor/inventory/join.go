@@ -94,8 +94,8 @@ func (inv *Inventory) policyOf(s *facts.Secret) facts.Fact[facts.ResourcePolicy]
 	if found, ok := inv.policies.found[s.ARN]; ok {
 		return found
 	}
-	if i, clean := inv.Reviewed.find(reviewID(s.ARN, inv.expected(s.Name))); clean {
-		return facts.Known(facts.ResourcePolicy{Read: inv.Reviewed.Clean[i].read()})
+	if _, clean := inv.Reviewed.find(reviewID(s.ARN, inv.expected(s.Name))); clean {
+		return facts.Known(facts.ResourcePolicy{})
 	}
 	return facts.Unknown[facts.ResourcePolicy](fmt.Sprintf(
 		"not read yet: a run reads %d resource policies (policyReads of the policy), the next one goes on", inv.opts.Policy.PolicyReads))

@@ -1,7 +1,6 @@
 package inventory
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -21,13 +20,7 @@ import (
 // says have changed, those it never read, and those that were found wanting.
 type Reviewed struct {
 	Time  time.Time // of the run up to which changes are known
-	Clean []Review  // sorted by ID
-}
-
-// Review is one of them: 16 bytes.
-type Review struct {
-	ID  uint64 // of the secret and of those expected to read it
-	Day int32  // days since 1970, when it was read
+	Clean []uint64  // sorted; each stands for a secret and those expected to read it
 }
 
 // reviewID is the same in every process, and another one when the catalogue
@@ -41,10 +34,8 @@ func (r *Reviewed) find(id uint64) (index int, found bool) {
 	if r == nil {
 		return 0, false
 	}
-	return slices.BinarySearchFunc(r.Clean, id, func(x Review, id uint64) int { return cmp.Compare(x.ID, id) })
+	return slices.BinarySearch(r.Clean, id)
 }
-
-func (r Review) read() time.Time { return time.Unix(int64(r.Day)*86400, 0).UTC() }
 
 // policyChanges asks the trail whose resource policy has changed since the last
 // run.
@@ -95,7 +86,7 @@ type policyReads struct {
 
 	mu    sync.Mutex
 	kept  []bool                                      // those of previous.Clean that still hold
-	clean []Review                                    // read in this run
+	clean []uint64                                    // read in this run
 	found map[string]facts.Fact[facts.ResourcePolicy] // by ARN: those that open something or couldn't be read
 }
 
@@ -124,11 +115,11 @@ func (p *policyReads) known(s *facts.Secret, id uint64) bool {
 	return true
 }
 
-func (p *policyReads) note(arn string, id uint64, now time.Time, policy facts.Fact[facts.ResourcePolicy]) {
+func (p *policyReads) note(arn string, id uint64, policy facts.Fact[facts.ResourcePolicy]) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if opened, known := policy.Get(); known && opened.Empty() {
-		p.clean = append(p.clean, Review{id, int32(now.Unix() / 86400)})
+		p.clean = append(p.clean, id)
 		return
 	}
 	p.found[arn] = policy
@@ -137,18 +128,18 @@ func (p *policyReads) note(arn string, id uint64, now time.Time, policy facts.Fa
 // reviewed returns what is known after the run. It reuses the memory of what was
 // known before.
 func (p *policyReads) reviewed(now time.Time) *Reviewed {
-	var all []Review
+	var all []uint64
 	if p.previous != nil {
 		all = p.previous.Clean[:0]
-		for i, review := range p.previous.Clean {
+		for i, id := range p.previous.Clean {
 			if p.kept[i] {
-				all = append(all, review)
+				all = append(all, id)
 			}
 		}
 		p.previous = nil
 	}
 	all = append(all, p.clean...)
 	p.clean = nil
-	slices.SortFunc(all, func(a, b Review) int { return cmp.Compare(a.ID, b.ID) })
+	slices.Sort(all)
 	return &Reviewed{Time: now, Clean: all}
 }

@@ -80,16 +80,16 @@ func (inv *Inventory) readPolicy(ctx context.Context, r *Region, arn, name strin
 		out, err = r.clients.secrets.GetResourcePolicy(ctx, &secretsmanager.GetResourcePolicyInput{SecretId: &arn})
 	}
 	if err != nil {
-		inv.policies.note(arn, id, inv.opts.Now, facts.Unknown[facts.ResourcePolicy](reason(err)))
+		inv.policies.note(arn, id, facts.Unknown[facts.ResourcePolicy](reason(err)))
 		return
 	}
 	opened, err := resourcepolicy.Review(aws.ToString(out.ResourcePolicy), inv.opts.Account, inv.expected(name))
 	if err != nil {
-		inv.policies.note(arn, id, inv.opts.Now, facts.Unknown[facts.ResourcePolicy]("the policy can't be understood"))
+		inv.policies.note(arn, id, facts.Unknown[facts.ResourcePolicy]("the policy can't be understood"))
 		return
 	}
 	opened.Read = inv.opts.Now
-	inv.policies.note(arn, id, inv.opts.Now, facts.Known(opened))
+	inv.policies.note(arn, id, facts.Known(opened))
 }
 
 // written returns when a secret's value was written as far as its listing

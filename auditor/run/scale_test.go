@@ -2,6 +2,7 @@ package run_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -21,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/aistudio/secrets/auditor/internal/audittest"
+	"github.com/aistudio/secrets/auditor/run"
 )
 
 var scale = flag.String("scale", "300", "numbers of secrets to audit in TestScale, such as 1000,10000,100000")
@@ -61,15 +63,13 @@ type measured struct {
 	memory         int           // bytes, at its peak
 }
 
-var summary = regexp.MustCompile(`(?m)^(\d+) secrets, .* (\d+) calls to AWS$`)
-
 func (e *estate) command(program, dir string) measured {
 	e.t.Helper()
-	cmd := exec.CommandContext(e.t.Context(), program, "run", "--quiet", "--environment", "prod", "--quota-share", "1000",
+	cmd := exec.CommandContext(e.t.Context(), program, "run", "--quiet", "--json", "--environment", "prod", "--quota-share", "1000",
 		"--out", filepath.Join(dir, "out"), "--policy", filepath.Join(dir, "policy.yaml"))
 	cmd.Env = append(os.Environ(), "AWS_ENDPOINT_URL="+e.cloud.URL(), "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_REGION="+east)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	start := time.Now()
 	require.NoError(e.t, cmd.Start())
 	ended, peak := make(chan struct{}), make(chan int)
@@ -77,12 +77,14 @@ func (e *estate) command(program, dir string) measured {
 	err := cmd.Wait()
 	took := time.Since(start)
 	close(ended)
-	require.Equal(e.t, 1, cmd.ProcessState.ExitCode(), "%v: %s", err, out.String()) // there is no trail
-	m := summary.FindStringSubmatch(out.String())
-	require.NotNil(e.t, m, out.String())
-	secrets, _ := strconv.Atoi(m[1])
-	calls, _ := strconv.Atoi(m[2])
-	return measured{secrets, calls, took, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), <-peak}
+	require.Equal(e.t, 1, cmd.ProcessState.ExitCode(), "%v: %s", err, stderr.String()) // there is no trail
+	var summary run.Summary
+	require.NoError(e.t, json.Unmarshal(stdout.Bytes(), &summary))
+	calls := 0
+	for _, n := range summary.Calls {
+		calls += n
+	}
+	return measured{summary.Secrets, calls, took, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), <-peak}
 }
 
 var highWater = regexp.MustCompile(`(?m)^VmHWM:\s+(\d+) kB$`)

@@ -9,6 +9,7 @@ package state
 
 import (
 	"bufio"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"encoding/binary"
@@ -77,21 +78,23 @@ type Entry struct {
 	Resource  finding.Resource `json:"resource"`
 }
 
-const format = 1
+const format = 2
 
 // Previous is the last run's state. Its findings are on disk; what is in memory
-// is 40 bytes for each.
+// is 16 bytes for each.
 type Previous struct {
 	Header
 	Reviewed *inventory.Reviewed // nil: none
 	Version  string              // of the store
 
 	file *os.File
-	open map[uint64]*known
+	open []known // sorted by key
 }
 
+// known is a finding that was open.
 type known struct {
-	firstSeen int64 // Unix seconds
+	key       uint64 // see keyOf
+	firstSeen uint32 // Unix seconds, until 2106
 	rank      int8
 	seen      bool
 }
@@ -103,7 +106,7 @@ func Load(ctx context.Context, store Store, dir string) (*Previous, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load the audit's state: %w", err)
 	}
-	p := &Previous{Version: version, open: map[uint64]*known{}}
+	p := &Previous{Version: version}
 	if p.file, err = os.CreateTemp(dir, "previous-*.jsonl"); err != nil {
 		return nil, fmt.Errorf("make a file for the audit's state: %w", err)
 	}
@@ -121,7 +124,7 @@ func Load(ctx context.Context, store Store, dir string) (*Previous, error) {
 type line struct {
 	Header  *Header `json:"header,omitempty"`
 	Finding *Entry  `json:"finding,omitempty"`
-	Reviews []byte  `json:"reviews,omitempty"` // 12 bytes each
+	Reviews []byte  `json:"reviews,omitempty"` // 8 bytes each
 }
 
 func (p *Previous) read(body io.Reader) error {
@@ -146,32 +149,31 @@ func (p *Previous) read(body io.Reader) error {
 			if p.Format != format {
 				return fmt.Errorf("its format is %d and this program reads %d: use the program that wrote it, or remove the state, and every finding is new again", p.Format, format)
 			}
-			p.Reviewed = &inventory.Reviewed{Time: p.ReviewedUpTo, Clean: make([]inventory.Review, 0, min(max(0, p.Reviews), maxReviews))}
+			p.Reviewed = &inventory.Reviewed{Time: p.ReviewedUpTo, Clean: make([]uint64, 0, min(max(0, p.Reviews), maxReviews))}
 		case l.Finding != nil:
-			p.open[key(l.Finding.ID)] = &known{firstSeen: l.Finding.FirstSeen.Unix(), rank: int8(l.Finding.Severity.Rank())}
+			p.open = append(p.open, known{key: keyOf(l.Finding.ID), firstSeen: uint32(l.Finding.FirstSeen.Unix()), rank: int8(l.Finding.Severity.Rank())})
 			if err := encoder.Encode(l.Finding); err != nil {
 				return err
 			}
 		case l.Reviews != nil && p.Reviewed != nil:
 			for chunk := range slices.Chunk(l.Reviews, reviewSize) {
 				if len(chunk) == reviewSize {
-					p.Reviewed.Clean = append(p.Reviewed.Clean, inventory.Review{
-						ID: binary.BigEndian.Uint64(chunk), Day: int32(binary.BigEndian.Uint32(chunk[8:])),
-					})
+					p.Reviewed.Clean = append(p.Reviewed.Clean, binary.BigEndian.Uint64(chunk))
 				}
 			}
 		}
 	}
+	slices.SortFunc(p.open, func(a, b known) int { return cmp.Compare(a.key, b.key) })
 	return out.Flush()
 }
 
 const (
-	reviewSize = 12
+	reviewSize = 8
 	maxReviews = 1 << 20 // for which room is made before they are read
 )
 
-// key is a finding's id as a number; ids are 16 hexadecimal digits.
-func key(id string) uint64 {
+// keyOf is a finding's id as a number; ids are 16 hexadecimal digits.
+func keyOf(id string) uint64 {
 	n, err := strconv.ParseUint(id, 16, 64)
 	if err != nil {
 		return 0
@@ -179,19 +181,28 @@ func key(id string) uint64 {
 	return n
 }
 
+// find returns nil for a finding that the last run didn't have.
+func (p *Previous) find(id string) *known {
+	i, found := slices.BinarySearchFunc(p.open, keyOf(id), func(k known, key uint64) int { return cmp.Compare(k.key, key) })
+	if !found {
+		return nil
+	}
+	return &p.open[i]
+}
+
 // Peek returns what Seen does and marks nothing.
 func (p *Previous) Peek(id string) (firstSeen time.Time, rank int, ok bool) {
-	k := p.open[key(id)]
+	k := p.find(id)
 	if k == nil {
 		return time.Time{}, 0, false
 	}
-	return time.Unix(k.firstSeen, 0).UTC(), int(k.rank), true
+	return time.Unix(int64(k.firstSeen), 0).UTC(), int(k.rank), true
 }
 
 // Seen marks a finding as there in this run and returns since when it is, and
 // how severe it was. It reports false for one that the last run didn't have.
 func (p *Previous) Seen(id string) (firstSeen time.Time, rank int, ok bool) {
-	if k := p.open[key(id)]; k != nil {
+	if k := p.find(id); k != nil {
 		k.seen = true
 	}
 	return p.Peek(id)
@@ -200,7 +211,7 @@ func (p *Previous) Seen(id string) (firstSeen time.Time, rank int, ok bool) {
 // Unseen calls each for the findings of the last run that weren't marked.
 func (p *Previous) Unseen(each func(Entry) error) error {
 	return p.entries(func(e Entry) error {
-		if p.open[key(e.ID)].seen {
+		if k := p.find(e.ID); k != nil && k.seen {
 			return nil
 		}
 		return each(e)
@@ -254,9 +265,8 @@ func NewWriter(dir string, header Header, reviewed *inventory.Reviewed) (*Writer
 		const perLine = 4096
 		for chunk := range slices.Chunk(reviewed.Clean, perLine) {
 			var packed []byte
-			for _, review := range chunk {
-				packed = binary.BigEndian.AppendUint64(packed, review.ID)
-				packed = binary.BigEndian.AppendUint32(packed, uint32(review.Day))
+			for _, id := range chunk {
+				packed = binary.BigEndian.AppendUint64(packed, id)
 			}
 			err = errors.Join(err, w.encoder.Encode(line{Reviews: packed}))
 		}

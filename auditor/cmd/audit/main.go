@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/aistudio/secrets/auditor/run"
 )
 
 // The exit codes, for builds.
@@ -17,7 +19,10 @@ const (
 	exitCouldNotTell = 2 // the audit could not be made, or not completely
 )
 
-func main() { os.Exit(execute(os.Args[1:])) }
+func main() {
+	run.LimitMemory()
+	os.Exit(execute(os.Args[1:]))
+}
 
 func execute(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

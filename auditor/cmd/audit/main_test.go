@@ -12,8 +12,10 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -137,23 +139,117 @@ func TestExitCodes(t *testing.T) {
 	require.Contains(t, stderr, "incomplete")
 }
 
+// TestStackFile: the catalogue that follows from a stack's file is, schedules and
+// functions left out, the one that its deployment writes (infra/program/audit_test.go
+// has the same secrets).
 func TestStackFile(t *testing.T) {
-	newCloud(t)
-	for _, stack := range []string{"dev", "staging", "prod"} {
-		c, err := readStack(filepath.Join("..", "..", "..", "Pulumi."+stack+".yaml"))
+	account := place{"aws", "123456789012"}
+	read := func(stack string) *spec.AuditCatalogue {
+		file, err := readStack(filepath.Join("..", "..", "..", "Pulumi."+stack+".yaml"))
 		require.NoError(t, err)
+		c, err := file.catalogue(account)
+		require.NoError(t, err)
+		return c
+	}
+	for _, stack := range []string{"dev", "staging", "prod"} {
+		c := read(stack)
 		require.Equal(t, stack, c.Environment)
 		require.NotEmpty(t, c.Secrets)
 		require.NotEmpty(t, c.Known)
+		require.NotEmpty(t, c.Administrators)
 		for _, secret := range c.Secrets {
 			_, err := spec.ParseName(secret.Name)
 			require.NoError(t, err)
 			require.NotEmpty(t, secret.Owner)
-			require.Nil(t, secret.Readers, "a stack's file knows no ARNs")
+			require.NotNil(t, secret.Readers, "null stands for unknown")
 		}
 	}
+	secrets := map[string]spec.AuditSecret{}
+	for _, secret := range read("dev").Secrets {
+		secrets[secret.Name] = secret
+	}
+	require.Equal(t, spec.AuditSecret{
+		Name: "aistudio/dev/orders/database", Kind: spec.KindDatabase, Owner: "team-orders", DataClassification: "confidential",
+		Readers: []string{"arn:aws:iam::123456789012:role/aistudio-dev-orders-reader"},
+		Rotator: "arn:aws:iam::123456789012:role/aistudio-dev-rotate-database",
+	}, secrets["aistudio/dev/orders/database"])
+	require.Equal(t, spec.AuditSecret{
+		Name: "aistudio/dev/studio/google-oauth", Kind: spec.KindOAuth, Owner: "team-studio", DataClassification: "restricted",
+		Readers:          []string{"arn:aws:iam::123456789012:role/aistudio-dev-studio-reader"},
+		RotationDisabled: "it awaits its first value",
+	}, secrets["aistudio/dev/studio/google-oauth"])
+
 	_, err := readStack(filepath.Join("..", "..", "go.mod"))
 	require.Error(t, err)
+	broken := filepath.Join(t.TempDir(), "Pulumi.broken.yaml")
+	require.NoError(t, os.WriteFile(broken, []byte(`config:
+  aws:region: us-east-1
+  aistudio-secrets:settings: { organization: acme, environment: dev }
+  aistudio-secrets:services: { own: { role: role/team/own } }
+  aistudio-secrets:catalogue:
+    a/one: { kind: custom, readers: [own] }
+    a/two: { kind: custom, readers: [nobody] }
+    a/three: { kind: custom, readers: [none] }
+`), 0o600))
+	file, err := readStack(broken)
+	require.NoError(t, err)
+	c, err := file.catalogue(account)
+	require.ErrorContains(t, err, `a/two is to be read by "nobody"`)
+	require.ErrorContains(t, err, `a/three is to be read by "none"`, "all mistakes at once")
+	require.Equal(t, []string{"arn:aws:iam::123456789012:role/team/own"}, c.Secrets[0].Readers)
+}
+
+// TestAStacksReadersAreKnown: the rules about who reads find from a stack's file
+// what they find from the catalogue in the bucket.
+func TestAStacksReadersAreKnown(t *testing.T) {
+	cloud := newCloud(t)
+	client := secretsmanager.NewFromConfig(cloud.Config("us-east-1"))
+	const name = "aistudio/dev/orders/database"
+	_, err := client.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String(name), SecretString: aws.String("canary")})
+	require.NoError(t, err)
+	as := func(role string) *secretsmanager.Client { return secretsmanager.NewFromConfig(assumed(t, cloud, role)) }
+	_, err = as("aistudio-dev-orders-reader").GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String(name)})
+	require.NoError(t, err)
+	found := func() string {
+		out := t.TempDir()
+		code, _, stderr := audit(t, "run", "--out", out, "--quota-share", "1000", "--stack", filepath.Join("..", "..", "..", "Pulumi.dev.yaml"))
+		require.NotEqual(t, exitCouldNotTell, code, stderr)
+		text, err := os.ReadFile(filepath.Join(out, "findings.csv"))
+		require.NoError(t, err)
+		return string(text)
+	}
+	allow := func(role string) {
+		_, err := client.PutResourcePolicy(t.Context(), &secretsmanager.PutResourcePolicyInput{SecretId: aws.String(name), ResourcePolicy: aws.String(
+			`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::` + cloud.Account() + `:role/` + role + `"},"Action":"secretsmanager:GetSecretValue","Resource":"*"}]}`)})
+		require.NoError(t, err)
+	}
+	allow("aistudio-dev-orders-reader")
+	quiet := found()
+	require.NotContains(t, quiet, "access-unexpected")
+	require.NotContains(t, quiet, "policy-too-wide")
+
+	_, err = as("stranger").GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String(name)})
+	require.NoError(t, err)
+	allow("stranger")
+	loud := found()
+	require.Contains(t, loud, "access-unexpected")
+	require.Contains(t, loud, "policy-too-wide")
+	require.Contains(t, loud, ":role/stranger")
+}
+
+// assumed makes a role that may read everything, and takes it on.
+func assumed(t *testing.T, cloud *localcloud.Cloud, role string) aws.Config {
+	t.Helper()
+	roles := iam.NewFromConfig(cloud.Config("us-east-1"))
+	made, err := roles.CreateRole(t.Context(), &iam.CreateRoleInput{RoleName: &role, AssumeRolePolicyDocument: aws.String(
+		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"` + cloud.Account() + `"},"Action":"sts:AssumeRole"}]}`)})
+	require.NoError(t, err)
+	_, err = roles.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: &role, PolicyName: aws.String("read"), PolicyDocument: aws.String(
+		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["secretsmanager:GetSecretValue","kms:Decrypt"],"Resource":"*"}]}`)})
+	require.NoError(t, err)
+	out, err := sts.NewFromConfig(cloud.Config("us-east-1")).AssumeRole(t.Context(), &sts.AssumeRoleInput{RoleArn: made.Role.Arn, RoleSessionName: aws.String("test")})
+	require.NoError(t, err)
+	return cloud.ConfigFor("us-east-1", *out.Credentials.AccessKeyId, *out.Credentials.SecretAccessKey, *out.Credentials.SessionToken)
 }
 
 func TestAccessRulesAndReport(t *testing.T) {

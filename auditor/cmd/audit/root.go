@@ -12,8 +12,10 @@ import (
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/spf13/cobra"
 
 	"github.com/aistudio/secrets/auditor/bucket"
@@ -89,7 +91,7 @@ func (t *target) options(ctx context.Context, log *slog.Logger) (run.Options, er
 		o.Store = o.Bucket
 	}
 	var errs []error
-	o.Catalogue, err = t.readCatalogue(ctx, o.Bucket)
+	o.Catalogue, err = t.readCatalogue(ctx, cfg, o.Bucket)
 	errs = append(errs, err)
 	o.Policy, err = t.readPolicy(ctx, o.Bucket)
 	errs = append(errs, err)
@@ -131,10 +133,25 @@ func (t *target) place(o *run.Options) error {
 	return nil
 }
 
-func (t *target) readCatalogue(ctx context.Context, b *bucket.Bucket) (*spec.AuditCatalogue, error) {
+func (t *target) readCatalogue(ctx context.Context, cfg aws.Config, b *bucket.Bucket) (*spec.AuditCatalogue, error) {
 	switch {
 	case t.stack != "":
-		return readStack(t.stack)
+		file, err := readStack(t.stack)
+		if err != nil {
+			return nil, err
+		}
+		if cfg.Region == "" {
+			cfg = region(cfg, file.Config.Region)
+		}
+		in, err := here(ctx, cfg)
+		if err != nil {
+			return nil, err
+		}
+		c, err := file.catalogue(in)
+		if err != nil {
+			return nil, fmt.Errorf("read the stack's file %s: %w", t.stack, err)
+		}
+		return c, nil
 	case t.catalogue != "":
 		text, err := os.ReadFile(t.catalogue)
 		if err != nil {
@@ -150,6 +167,19 @@ func (t *target) readCatalogue(ctx context.Context, b *bucket.Bucket) (*spec.Aud
 	default:
 		return nil, nil
 	}
+}
+
+// here is the account that is audited.
+func here(ctx context.Context, cfg aws.Config) (place, error) {
+	identity, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if err != nil {
+		return place{}, fmt.Errorf("ask AWS which account this is: %w", err)
+	}
+	caller, err := arn.Parse(aws.ToString(identity.Arn))
+	if err != nil {
+		return place{}, fmt.Errorf("read the caller's ARN %q: %w", aws.ToString(identity.Arn), err)
+	}
+	return place{caller.Partition, caller.AccountID}, nil
 }
 
 func (t *target) readPolicy(ctx context.Context, b *bucket.Bucket) (policy.Policy, error) {

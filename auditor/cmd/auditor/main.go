@@ -11,10 +11,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 
 	"github.com/aistudio/secrets/auditor/function"
+	"github.com/aistudio/secrets/auditor/run"
 	"github.com/aistudio/secrets/sdk/spec"
 )
 
 func main() {
+	run.LimitMemory()
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(os.Getenv(spec.EnvLogLevel))); err != nil {
 		level = slog.LevelInfo
