@@ -50,7 +50,7 @@ func (s Size) Secrets() int {
 func Make(t *testing.T, cloud *localcloud.Cloud, size Size) {
 	t.Helper()
 	e := &estate{T: t, cloud: cloud, config: cloud.Config(Region)}
-	out, err := iam.NewFromConfig(e.config).CreateRole(t.Context(), &iam.CreateRoleInput{RoleName: aws.String("service"), AssumeRolePolicyDocument: aws.String(
+	out, err := iam.NewFromConfig(e.config).CreateRole(t.Context(), &iam.CreateRoleInput{RoleName: aws.String("large"), AssumeRolePolicyDocument: aws.String(
 		`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Service":["lambda.amazonaws.com","ecs-tasks.amazonaws.com","events.amazonaws.com"]},"Action":"sts:AssumeRole"}}`)})
 	require.NoError(t, err)
 	e.role = out.Role.Arn
