@@ -46,38 +46,38 @@ func (l lock) held() bool {
 	return err == nil && l.host == host && l.pid > 0 && running(l.pid)
 }
 
-// waitTurn decides what to do about a lock: it returns true when the operation
-// should be tried again. Else the report says why not.
-func (p *Pipeline) waitTurn(ctx context.Context, report *Report, met lock) bool {
+// waitTurn decides what to do about a lock. It returns whether to try again; if
+// not, the outcome is that of the run and the report says why.
+func (p *Pipeline) waitTurn(ctx context.Context, report *Report, met lock) (outcome Outcome, again bool) {
 	switch {
 	case p.options.CancelStaleLock && met.held():
 		report.refuse(GateLock, "", "the lock isn't stale, the process that made it is running: "+met.text)
 		report.next("wait for it, or stop it with Ctrl-C or SIGTERM, which releases the lock")
-		return false
+		return Refused, false
 	case p.options.CancelStaleLock && !p.cancelled:
 		if err := p.stack.Cancel(ctx); err != nil {
 			report.fail("", "cancel the stale lock: "+message(err))
-			return false
+			return Failed, false
 		}
 		p.cancelled = true
 		report.warn("the lock was cancelled by --cancel-stale-lock: " + met.text)
 		p.log("cancelled the lock of the stack, as --cancel-stale-lock says")
-		return true
+		return "", true
 	case p.options.Now().Sub(report.Started) < p.options.LockTimeout:
 		p.log("somebody else works on the stack, waiting: %s", met.text)
 		timer := time.NewTimer(lockPoll)
 		defer timer.Stop()
 		select {
 		case <-ctx.Done():
-			return false
+			return Cancelled, false
 		case <-timer.C:
-			return true
+			return "", true
 		}
 	}
 	report.refuse(GateLock, "", "somebody else works on the stack: "+met.text)
 	report.next("wait for the other run, or give this one time to wait with --lock-timeout")
-	report.next(fmt.Sprintf("if no such run is there any more, it was killed and the lock is stale: pipeline up %s --cancel-stale-lock", report.Stack))
-	return false
+	report.next(fmt.Sprintf("if no such run is there any more, it was killed and the lock is stale: pipeline %s %s --cancel-stale-lock", report.Command, report.Stack))
+	return Refused, false
 }
 
 // lockPoll is how often to look whether a lock is gone.

@@ -4,56 +4,72 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optrefresh"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 )
 
 // pendingOperation is one that a killed update had begun. Nobody knows how it
 // ended.
 type pendingOperation struct {
-	URN       string
-	Operation string // creating, updating, deleting, reading, importing
+	Resource map[string]json.RawMessage `json:"resource"`
+	// Type is what the update was doing: creating, updating, deleting, reading
+	// or importing it.
+	Type string `json:"type"`
 }
 
-// pendingOperations reads them out of the state.
-func (p *Pipeline) pendingOperations(ctx context.Context) ([]pendingOperation, error) {
-	state, err := p.stack.Export(ctx)
+const (
+	creating = "creating"
+	updating = "updating"
+)
+
+func (o pendingOperation) urn() string {
+	var urn string
+	_ = json.Unmarshal(o.Resource["urn"], &urn) // it has one, or the state couldn't be read
+	return urn
+}
+
+// state is the state of a stack, of which only some parts are looked at.
+type state struct {
+	whole      apitype.UntypedDeployment
+	deployment map[string]json.RawMessage
+	pending    []pendingOperation
+}
+
+// readState exports the state.
+func (p *Pipeline) readState(ctx context.Context) (*state, error) {
+	exported, err := p.stack.Export(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the state of the stack: %s", message(err))
 	}
-	if len(state.Deployment) == 0 {
-		return nil, nil
+	s := &state{whole: exported}
+	if len(exported.Deployment) == 0 {
+		return s, nil
 	}
-	var deployment struct {
-		Pending []struct {
-			Resource struct {
-				URN string `json:"urn"`
-			} `json:"resource"`
-			Type string `json:"type"`
-		} `json:"pending_operations"`
-	}
-	if err := json.Unmarshal(state.Deployment, &deployment); err != nil {
+	if err := json.Unmarshal(exported.Deployment, &s.deployment); err != nil {
 		return nil, fmt.Errorf("read the state of the stack: %w", err)
 	}
-	var pending []pendingOperation
-	for _, operation := range deployment.Pending {
-		pending = append(pending, pendingOperation{URN: operation.Resource.URN, Operation: operation.Type})
+	if pending, ok := s.deployment["pending_operations"]; ok {
+		if err := json.Unmarshal(pending, &s.pending); err != nil {
+			return nil, fmt.Errorf("read the pending operations in the state of the stack: %w", err)
+		}
 	}
-	return pending, nil
+	return s, nil
 }
 
 // checkPending refuses to work on a stack on which a killed update left
 // operations: to create again what may be there is how resources are lost.
 func (p *Pipeline) checkPending(ctx context.Context, report *Report) {
-	pending, err := p.pendingOperations(ctx)
+	state, err := p.readState(ctx)
 	if err != nil {
 		report.fail("", err.Error())
 		return
 	}
-	for _, operation := range pending {
-		report.refuse(GatePending, operation.URN, fmt.Sprintf("an update was killed while %s it, and how that ended isn't known", operation.Operation))
+	for _, operation := range state.pending {
+		report.refuse(GatePending, operation.urn(), fmt.Sprintf("an update was killed while %s it, and how that ended isn't known", operation.Type))
 		report.next(recovery(report.Stack, operation))
 	}
 }
@@ -61,10 +77,11 @@ func (p *Pipeline) checkPending(ctx context.Context, report *Report) {
 // recovery says how to settle a pending operation.
 // Source: https://www.pulumi.com/docs/iac/operations/troubleshooting/interrupted-updates/
 func recovery(stack string, operation pendingOperation) string {
-	if operation.Operation != "creating" {
-		return fmt.Sprintf("pipeline recover %s reads from AWS how %s ended", stack, operation.URN)
+	urn := operation.urn()
+	if operation.Type != creating {
+		return fmt.Sprintf("pipeline recover %s reads from AWS how %s ended", stack, urn)
 	}
-	return fmt.Sprintf("look in AWS whether %[2]s was made: if so, pipeline recover %[1]s --import '%[2]s=<id>', with the ID that Pulumi has for its type; if not, pipeline recover %[1]s --clear '%[2]s'", stack, operation.URN)
+	return fmt.Sprintf("look in AWS whether %[2]s was made: if so, pipeline recover %[1]s --import '%[2]s=<id>', with the ID that Pulumi has for its type; if not, pipeline recover %[1]s --clear '%[2]s'", stack, urn)
 }
 
 // Settlement says how the pending creations of a killed update ended.
@@ -84,67 +101,123 @@ func (p *Pipeline) Recover(ctx context.Context, settlement Settlement) Report {
 }
 
 func (p *Pipeline) recover(ctx context.Context, report *Report, settlement Settlement) Outcome {
-	pending, err := p.pendingOperations(ctx)
+	state, err := p.readState(ctx)
 	if err != nil {
 		report.fail("", err.Error())
 		return Failed
 	}
-	var imports []optrefresh.PendingCreate
-	cleared := map[string]bool{}
-	for urn := range settlement.Import {
-		if !slices.ContainsFunc(pending, func(o pendingOperation) bool { return o.URN == urn && o.Operation == "creating" }) {
-			report.refuse(GatePending, urn, "no update was killed while creating it, so there is nothing to import")
-		}
-	}
-	for _, urn := range settlement.Clear {
-		if !slices.ContainsFunc(pending, func(o pendingOperation) bool { return o.URN == urn && o.Operation == "creating" }) {
-			report.refuse(GatePending, urn, "no update was killed while creating it, so there is nothing to clear")
-		}
-		cleared[urn] = true
-	}
-	for _, operation := range pending {
-		if operation.Operation != "creating" {
-			continue
-		}
-		id, imported := settlement.Import[operation.URN]
-		switch {
-		case imported && cleared[operation.URN]:
-			report.refuse(GatePending, operation.URN, "it is both imported and cleared")
-		case imported:
-			imports = append(imports, optrefresh.PendingCreate{URN: operation.URN, ID: id})
-		case !cleared[operation.URN]:
-			report.refuse(GatePending, operation.URN, "an update was killed while creating it: say whether it was made")
-			report.next(recovery(report.Stack, operation))
-		}
-	}
-	if len(report.Refusals) > 0 {
+	settlement.check(report, state.pending)
+	if stopped(report) {
 		return Refused
 	}
-	if len(pending) == 0 {
+	if len(state.pending) == 0 {
 		p.log("nothing is pending")
 		return Succeeded
 	}
-
-	options := []optrefresh.Option{optrefresh.SuppressOutputs(), optrefresh.SuppressProgress(), optrefresh.RunProgram(false), optrefresh.ShowSecrets(false)}
-	if len(imports) > 0 {
-		options = append(options, optrefresh.ImportPendingCreates(imports))
-	}
-	if len(cleared) > 0 {
-		options = append(options, optrefresh.ClearPendingCreates())
-	}
 	for {
-		stream, collect := follow(p.progress())
-		_, err := p.stack.Refresh(ctx, append(options, optrefresh.EventStreams(stream))...)
-		ran := collect()
+		ran := &run{}
+		err := p.settle(ctx, state, settlement)
+		if err == nil {
+			stream, collect := follow(p.progress())
+			_, err = p.stack.Refresh(ctx, optrefresh.EventStreams(stream), optrefresh.RunProgram(false),
+				optrefresh.SuppressOutputs(), optrefresh.SuppressProgress(), optrefresh.ShowSecrets(false))
+			ran = collect()
+		}
 		if err == nil {
 			report.Changes, report.Unchanged = ran.drift.sorted(), ran.unchanged
 			return Succeeded
 		}
-		if met := lockOf(err); met != nil && p.waitTurn(ctx, report, *met) {
+		met := lockOf(err)
+		if met == nil {
+			return p.failed(ctx, report, ran, err)
+		}
+		if outcome, again := p.waitTurn(ctx, report, *met); !again {
+			return outcome
+		}
+	}
+}
+
+// check refuses a settlement that doesn't fit what is pending.
+func (s Settlement) check(report *Report, pending []pendingOperation) {
+	open := map[string]bool{}
+	for _, operation := range pending {
+		urn := operation.urn()
+		if operation.Type != creating {
 			continue
 		}
-		return p.failed(ctx, report, ran, err)
+		open[urn] = true
+		_, imported := s.Import[urn]
+		cleared := slices.Contains(s.Clear, urn)
+		switch {
+		case imported && cleared:
+			report.refuse(GatePending, urn, "it is both imported and cleared")
+		case !imported && !cleared:
+			report.refuse(GatePending, urn, "an update was killed while creating it: say whether it was made")
+			report.next(recovery(report.Stack, operation))
+		}
 	}
+	for _, urn := range slices.Concat(slices.Sorted(maps.Keys(s.Import)), s.Clear) {
+		if !open[urn] {
+			report.refuse(GatePending, urn, "no update was killed while creating it, so there is nothing to settle")
+		}
+	}
+}
+
+// settle writes the settlement of creations into the state: what was made
+// becomes a resource whose update is pending, so that a refresh has to read it
+// before anything else is done, and what wasn't made is forgotten.
+//
+// It does so itself, as Pulumi documents for editing a state: with version
+// 3.274.1 of the CLI, pulumi refresh --import-pending-creates forgets the
+// resource too.
+func (p *Pipeline) settle(ctx context.Context, s *state, settlement Settlement) error {
+	var resources []json.RawMessage
+	if listed, ok := s.deployment["resources"]; ok {
+		if err := json.Unmarshal(listed, &resources); err != nil {
+			return fmt.Errorf("read the resources in the state of the stack: %w", err)
+		}
+	}
+	var pending []pendingOperation
+	settled := false
+	for _, operation := range s.pending {
+		if operation.Type != creating {
+			pending = append(pending, operation)
+			continue
+		}
+		settled = true
+		id, imported := settlement.Import[operation.urn()]
+		if !imported {
+			continue
+		}
+		made := maps.Clone(operation.Resource)
+		var err error
+		if made["id"], err = json.Marshal(id); err != nil {
+			return fmt.Errorf("write the state of the stack: %w", err)
+		}
+		resource, err := json.Marshal(made)
+		if err != nil {
+			return fmt.Errorf("write the state of the stack: %w", err)
+		}
+		resources = append(resources, resource)
+		pending = append(pending, pendingOperation{Resource: made, Type: updating})
+	}
+	if !settled {
+		return nil
+	}
+
+	deployment := maps.Clone(s.deployment)
+	var err error
+	if deployment["resources"], err = json.Marshal(resources); err == nil {
+		deployment["pending_operations"], err = json.Marshal(pending)
+	}
+	whole := s.whole
+	if err == nil {
+		whole.Deployment, err = json.Marshal(deployment)
+	}
+	if err != nil {
+		return fmt.Errorf("write the state of the stack: %w", err)
+	}
+	return p.stack.Import(ctx, whole)
 }
 
 // ParseImport reads <urn>=<id>.

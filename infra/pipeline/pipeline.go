@@ -189,7 +189,7 @@ func (p *Pipeline) attempt(ctx context.Context, report *Report, plan string) (ou
 	}
 	if err := p.unprotect(ctx, unprotect); err != nil {
 		if met := lockOf(err); met != nil {
-			return Refused, p.waitTurn(ctx, report, *met)
+			return p.waitTurn(ctx, report, *met)
 		}
 		report.fail("", err.Error())
 		return Failed, false
@@ -209,7 +209,7 @@ func (p *Pipeline) attempt(ctx context.Context, report *Report, plan string) (ou
 		return Succeeded, false
 	}
 	if met := lockOf(err); met != nil {
-		return Refused, p.waitTurn(ctx, report, *met)
+		return p.waitTurn(ctx, report, *met)
 	}
 	return p.failed(ctx, report, ran, err), false
 }
@@ -329,8 +329,8 @@ func (p *Pipeline) destroy(ctx context.Context, report *Report) Outcome {
 		if met == nil {
 			return p.failed(ctx, report, ran, err)
 		}
-		if !p.waitTurn(ctx, report, *met) {
-			break
+		if outcome, again := p.waitTurn(ctx, report, *met); !again {
+			return outcome
 		}
 		report.Approvals = []Approval{}
 	}
