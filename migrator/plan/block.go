@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/aistudio/secrets/migrator/digest"
+	"github.com/aistudio/secrets/migrator/settings"
 	"github.com/aistudio/secrets/sdk/spec"
 )
 
@@ -74,18 +75,26 @@ func (m *maker) blocked(code, subject, problem, remedy, patch string) {
 	m.plan.Blocked = append(m.plan.Blocked, Block{Code: code, Subject: subject, Problem: problem, Remedy: remedy, Patch: patch})
 }
 
-// blockUnread tells of what couldn't be looked into: it isn't clean.
+// blockUnread tells of what couldn't be looked into: it isn't clean. What is said
+// of a service as it runs holds the service up.
 func (m *maker) blockUnread() {
+	ids := map[string]string{}
+	for _, c := range m.services {
+		ids[c.ARN] = c.ID
+	}
 	for _, u := range m.estate.Unread {
 		subject := u.ARN
+		if id := ids[strings.TrimSuffix(u.ARN, ":$LATEST")]; id != "" {
+			subject = id
+		}
 		if subject == "" {
 			subject = string(u.Place)
 		}
-		m.blocked(Unread, subject, "whether it holds secrets isn't known: "+u.Reason, "let the migration read it, and make the plan again", "")
+		m.blocked(Unread, subject, "not all of it is known: "+u.Reason, "let the migration read it, and make the plan again", "")
 	}
 	for _, c := range m.services {
 		for _, reason := range c.unread {
-			m.blocked(Unread, c.ID, "whether it holds more secrets isn't known: "+reason, "look into it, and list what is in it by hand or skip the service", "")
+			m.blocked(Unread, c.ID, "not all of it is known: "+reason, "let the migration read it, and make the plan again", "")
 		}
 	}
 }
@@ -99,11 +108,11 @@ func isCiphertext(value spec.Value) bool {
 }
 
 func (m *maker) blockCiphertext() {
-	const remedy = "put the decrypted value into the secret and let the program take it as it is; or list the name under classify.notSecrets if the variable is to stay"
+	const remedy = "list its name under classify.secrets, if it is to move as it is and its program decrypts what it reads from the secret; or under classify.notSecrets, if it is to stay"
 	for _, c := range m.services {
 		for _, sc := range c.scopes {
 			for _, s := range sc.settings {
-				if !isCiphertext(s.value) || m.isSkipped(c, s) || m.isFollowed(&sc, s) || !s.verdict.Secret && s.verdict.Confidence >= listed {
+				if !isCiphertext(s.value) || m.isSkipped(c, s) || m.isFollowed(&sc, s) || s.verdict.Confidence >= listed {
 					continue
 				}
 				m.blocked(ClientEncrypted, c.ID, fmt.Sprintf("%s was encrypted by its own program, so what is in it isn't known", placeText(s.place)), remedy, "")
@@ -163,7 +172,14 @@ func (m *maker) blockSecret(s Secret, values map[Place]spec.Value) {
 			"keep the bulk elsewhere, encrypted, and only the key to it in a secret; skip this one", "")
 	}
 	there, ok := m.facts.Secrets[s.Name]
+	declared, isDeclared := m.settings.Declared[pathOf(s.Name)]
 	switch {
+	case isDeclared && declared.Kind != string(s.Kind):
+		m.blocked(NameInUse, s.Name, fmt.Sprintf("the stack declares a secret of this name and of the kind %s, and this one is of the kind %s", declared.Kind, s.Kind),
+			"choose another name, everywhere in this file; or the same kind, if it is the one", "")
+	case isDeclared && declared.Value == settings.Seeded && !(there.HasValue && there.holds(s, m.key)):
+		m.blocked(NameInUse, s.Name, "the stack declares a secret of this name, and makes its value by itself",
+			"choose another name, everywhere in this file; or write value: awaited in the stack's catalogue, if it is the one", "")
 	case !ok:
 	case !there.Deleted.IsZero():
 		// Deleting without a recovery window would free the name, and would destroy

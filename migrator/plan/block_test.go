@@ -186,6 +186,10 @@ func TestBlocks(t *testing.T) {
 			estate: functions(function("orders", "API_TOKEN", ciphertext)), facts: known(),
 			change: func(s *settings.Settings) { s.Classify.NotSecrets = []string{"API_TOKEN"} },
 		},
+		"encrypted by its program, and moved as it is": {
+			estate: functions(function("orders", "API_TOKEN", ciphertext)), facts: known(),
+			change: func(s *settings.Settings) { s.Classify.Secrets = []string{"API_TOKEN"} },
+		},
 		"a schedule sets a secret": {
 			estate: discover.Estate{
 				TaskDefinitions: []discover.TaskDefinition{definition("nightly", 2, discover.Container{Name: "app", Settings: pairs("API_TOKEN", apiKey)})},
@@ -203,11 +207,31 @@ func TestBlocks(t *testing.T) {
 		},
 		"unread": {
 			estate: discover.Estate{Unread: []discover.Unread{{Place: spec.ScanLambda, ARN: "arn:x", Reason: "AccessDeniedException"}, {Place: spec.ScanSSM, Reason: "denied"}}},
-			want:   []string{"unread arn:x", "unread ssm"}, says: []string{"isn't known: AccessDeniedException"},
+			want:   []string{"unread arn:x", "unread ssm"}, says: []string{"not all of it is known: AccessDeniedException"},
 		},
-		"variables in a file": {
-			estate: running(discover.Container{Settings: pairs("API_TOKEN", apiKey), EnvironmentFiles: []string{"arn:aws:s3:::b/x.env"}}), facts: known(),
-			want: []string{"unread ecs/main/web"}, says: []string{"arn:aws:s3:::b/x.env"},
+		"what is unread of a service holds it up": {
+			estate: with(functions(function("orders", "API_TOKEN", apiKey)), func(e *discover.Estate) {
+				e.Unread = []discover.Unread{{Place: spec.ScanLambda, ARN: e.Functions[0].ARN, Reason: "its tags can't be read"}}
+			}),
+			facts: known(),
+			want:  []string{"unread lambda/orders"},
+		},
+		"the stack makes the value of this name": {
+			estate: one, facts: known(), change: func(s *settings.Settings) {
+				s.Declared = map[string]settings.Declared{"orders/api-token": {Kind: "api-key", Value: settings.Seeded}}
+			},
+			want: []string{"name-in-use orders/api-token"}, says: []string{"makes its value by itself", "value: awaited"},
+		},
+		"the stack awaits the value of this name": {
+			estate: one, facts: known(), change: func(s *settings.Settings) {
+				s.Declared = map[string]settings.Declared{"orders/api-token": {Kind: "api-key", Value: settings.Awaited}}
+			},
+		},
+		"the stack has another kind for this name": {
+			estate: one, facts: known(), change: func(s *settings.Settings) {
+				s.Declared = map[string]settings.Declared{"orders/api-token": {Kind: "custom", Value: settings.Awaited}}
+			},
+			want: []string{"name-in-use orders/api-token"}, says: []string{"of the kind custom, and this one is of the kind api-key"},
 		},
 		"a task definition that couldn't be read": {
 			estate: discover.Estate{Services: []discover.Service{service("web", definition("web", 3))}},

@@ -124,15 +124,15 @@ func roleWordOf(arn string) string {
 }
 
 func (c *cataloguer) add(s Secret) {
-	path := identifierPath(s.Name)
-	value := "awaited"
+	path := pathOf(s.Name)
+	value := settings.Awaited
 	if c.filled(s.Name) {
-		value = "present"
+		value = settings.Present
 	}
 	readers := c.readersOf(s.Name)
 	if declared, ok := c.settings.Declared[path]; ok {
 		change := mapping()
-		if value == "present" && declared.Value != value {
+		if value == settings.Present && declared.Value != value {
 			put(change, "value", text(value))
 		}
 		if all := sortedUnique(slices.Concat(declared.Readers, readers)); len(all) > len(declared.Readers) {
@@ -159,8 +159,8 @@ func (c *cataloguer) add(s Secret) {
 	put(c.catalogue, path, entry)
 }
 
-// identifierPath is <service>/<secret>.
-func identifierPath(name string) string {
+// pathOf is <service>/<secret>.
+func pathOf(name string) string {
 	parts := strings.SplitN(name, "/", 3)
 	return parts[len(parts)-1]
 }

@@ -121,8 +121,11 @@ func (m *maker) runs(c *candidate, arn string) {
 	}
 	for _, container := range d.Containers {
 		c.scopes = append(c.scopes, m.scope(container.Name, Place{In: spec.ScanECS, ID: d.ARN, Container: container.Name}, container.Settings, container.Injected))
-		if len(container.EnvironmentFiles) > 0 {
-			c.unread = append(c.unread, "container "+container.Name+" takes variables from "+strings.Join(container.EnvironmentFiles, ", ")+", which aren't read")
+		for _, file := range container.EnvironmentFiles {
+			m.plan.Skipped = append(m.plan.Skipped, Skipped{
+				Place:  Place{In: spec.ScanECS, ID: d.ARN, Container: container.Name},
+				Reason: "its variables in " + file + " aren't read, so whether they hold secrets isn't known",
+			})
 		}
 	}
 	slices.SortFunc(c.scopes, func(a, b scope) int { return cmp.Compare(a.container, b.container) })

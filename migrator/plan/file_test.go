@@ -173,7 +173,11 @@ func golden(t *testing.T, name, text string) {
 	}
 	want, err := os.ReadFile(path)
 	require.NoError(t, err)
-	assert.Equal(t, string(want), text)
+	wanted, got := strings.Split(string(want), "\n"), strings.Split(text, "\n")
+	for i := range min(len(wanted), len(got)) {
+		require.Equal(t, wanted[i], got[i], "line %d of %s; write it anew with GOLDEN=write", i+1, path)
+	}
+	require.Len(t, got, len(wanted), path)
 }
 
 func shuffled[T any](list []T, seed uint64) []T {

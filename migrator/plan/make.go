@@ -246,8 +246,8 @@ func (c *collector) single(candidate *candidate, service, owner string, sc scope
 	case c.isSkipped(candidate, s):
 		c.skip(sc, s, c.skipReason(candidate, s))
 		return
-	case isCiphertext(s.value):
-		return // see block
+	case isCiphertext(s.value) && s.verdict.Confidence < listed:
+		return // see blockCiphertext
 	}
 	w := c.byPassword[c.identity(s, service)]
 	field := "password"

@@ -189,6 +189,23 @@ func TestSecretsAndVariables(t *testing.T) {
 		"what follows a secret already is left alone": {
 			estate: functions(function("orders", "API_TOKEN", apiKey, "API_TOKEN_SECRET_ID", "acme/dev/orders/api-token")),
 		},
+		"variables in a file aren't read": {
+			estate:  running(discover.Container{Settings: pairs("API_TOKEN", apiKey), EnvironmentFiles: []string{"arn:aws:s3:::b/x.env"}}),
+			secrets: []string{"web/api-token api-key"},
+			moves:   []string{"ecs/main/web app:API_TOKEN -> web/api-token"},
+			skipped: []string{"its variables in arn:aws:s3:::b/x.env aren't read"},
+		},
+		"an alias that doesn't move": {
+			estate: func() discover.Estate {
+				f := function("orders", "API_TOKEN", apiKey)
+				f.Aliases = []discover.Alias{{Name: "live", Version: "3"}, {Name: "next", Version: "4"}}
+				return functions(f)
+			}(),
+			change:  func(s *settings.Settings) { s.Aliases = map[string][]string{"lambda/orders": {"next"}} },
+			secrets: []string{"orders/api-token api-key"},
+			moves:   []string{"lambda/orders API_TOKEN -> orders/api-token"},
+			skipped: []string{"orders:live: who calls this alias gets a published version"},
+		},
 		"nothing": {},
 	}
 	for name, test := range tests {

@@ -152,10 +152,14 @@ func placeText(p Place) string {
 	if p.Container != "" {
 		text = revisionOf(p.ID) + ", container " + p.Container
 	}
-	if p.Variable != "" {
+	switch {
+	case p.Variable != "":
 		return "variable " + p.Variable + " of " + text
+	case p.In == spec.ScanSSM:
+		return "parameter " + text
+	default:
+		return text
 	}
-	return "parameter " + text
 }
 
 // sortedUnique sorts and leaves each once.

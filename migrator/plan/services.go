@@ -43,15 +43,24 @@ func (m *maker) addServices(wants []*want) {
 			return cmp.Or(cmp.Compare(a.Container, b.Container), cmp.Compare(a.Name, b.Name))
 		})
 		m.plan.Services = append(m.plan.Services, s)
+		for _, alias := range c.aliases {
+			if !slices.Contains(c.Aliases, alias) {
+				m.plan.Skipped = append(m.plan.Skipped, Skipped{
+					Place:  Place{In: spec.ScanLambda, ID: resourceName(c.ID) + ":" + alias},
+					Reason: "who calls this alias gets a published version, which keeps the old values: list the alias under aliases to move it",
+				})
+			}
+		}
 	}
 	m.addWaves()
 }
 
 // addWaves puts the services into waves, those first that risk the least: with
-// few variables, and without aliases or other parts to move.
+// few variables, and without aliases to move. What somebody else has to change
+// comes last.
 func (m *maker) addWaves() {
 	slices.SortStableFunc(m.plan.Services, func(a, b Service) int {
-		return cmp.Or(cmp.Compare(len(a.Variables), len(b.Variables)), cmp.Compare(len(a.Aliases), len(b.Aliases)), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(min(len(a.ManagedBy), 1), min(len(b.ManagedBy), 1)), cmp.Compare(len(a.Variables), len(b.Variables)), cmp.Compare(len(a.Aliases), len(b.Aliases)), cmp.Compare(a.ID, b.ID))
 	})
 	wave, left := 1, m.waveSize(1)
 	for i := range m.plan.Services {

@@ -26,6 +26,14 @@ const (
 	Reference = "reference"
 )
 
+// Where the first value of a declared secret comes from (docs/stack.md, "First
+// values").
+const (
+	Seeded  = "seeded"  // the stack makes it
+	Awaited = "awaited" // somebody will put it
+	Present = "present" // somebody has put it
+)
+
 // Defaults of the migration's file.
 const (
 	defaultClassification = "confidential"
@@ -91,10 +99,13 @@ type stackDocument struct {
 			Host   string `yaml:"host"`
 		} `yaml:"aistudio-secrets:databases"`
 		Catalogue map[string]struct {
-			Kind    string   `yaml:"kind"`
-			Owner   string   `yaml:"owner"`
-			Value   string   `yaml:"value"`
-			Readers []string `yaml:"readers"`
+			Kind     string   `yaml:"kind"`
+			Owner    string   `yaml:"owner"`
+			Value    string   `yaml:"value"`
+			Readers  []string `yaml:"readers"`
+			Rotation struct {
+				Disabled string `yaml:"disabled"`
+			} `yaml:"rotation"`
 		} `yaml:"aistudio-secrets:catalogue"`
 	} `yaml:"config"`
 }
@@ -139,7 +150,15 @@ func (s *Settings) readStack(file string, text []byte) (MistakesError, error) {
 		s.Databases[name] = Database{Engine: database.Engine, Host: database.Host}
 	}
 	for name, entry := range c.Catalogue {
-		s.Declared[name] = Declared{Kind: entry.Kind, Owner: entry.Owner, Value: entry.Value, Readers: entry.Readers}
+		d := Declared{Kind: entry.Kind, Owner: entry.Owner, Value: entry.Value, Readers: entry.Readers}
+		switch kind := spec.Kind(entry.Kind); {
+		case d.Value != "":
+		case kind == spec.KindOAuth, kind != spec.KindDatabase && entry.Rotation.Disabled != "":
+			d.Value = Awaited
+		default:
+			d.Value = Seeded
+		}
+		s.Declared[name] = d
 	}
 	return mistakes, nil
 }

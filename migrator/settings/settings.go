@@ -51,7 +51,7 @@ type Database struct {
 type Declared struct {
 	Kind    string
 	Owner   string
-	Value   string // seeded, awaited or present; "": by its kind
+	Value   string // Seeded, Awaited or Present
 	Readers []string
 }
 

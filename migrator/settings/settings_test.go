@@ -29,6 +29,9 @@ const stackText = `config:
     main: {engine: postgres, host: db.internal, master: acme/dev/platform/admin}
   aistudio-secrets:catalogue:
     orders/key: {kind: api-key, owner: team-orders, dataClassification: c, readers: [orders], value: awaited}
+    orders/database: {kind: database, owner: o, dataClassification: c, rotation: {disabled: x}}
+    orders/client: {kind: oauth, owner: o, dataClassification: c}
+    orders/still: {kind: custom, owner: o, dataClassification: c, rotation: {disabled: x}}
 `
 
 func write(t *testing.T, name, text string) string {
@@ -45,8 +48,13 @@ func TestDefaults(t *testing.T) {
 		Stack: "dev", Organization: "acme", Environment: "dev", Owner: "team-platform", Region: "us-east-1", ReplicaRegion: "eu-west-1", KMSKey: "alias/acme/dev/secrets",
 		Databases: map[string]settings.Database{"main": {Engine: "postgres", Host: "db.internal"}},
 		Readers:   map[string]string{"orders": "", "billing": "role/apps/billing"},
-		Declared:  map[string]settings.Declared{"orders/key": {Kind: "api-key", Owner: "team-orders", Value: "awaited", Readers: []string{"orders"}}},
-		Mode:      "dual-read", DataClassification: "confidential", OwnerTags: []string{"Owner", "Team"}, ServiceTags: []string{"Service"}, PolicyLimit: 10240,
+		Declared: map[string]settings.Declared{
+			"orders/key":      {Kind: "api-key", Owner: "team-orders", Value: settings.Awaited, Readers: []string{"orders"}},
+			"orders/database": {Kind: "database", Owner: "o", Value: settings.Seeded},
+			"orders/client":   {Kind: "oauth", Owner: "o", Value: settings.Awaited},
+			"orders/still":    {Kind: "custom", Owner: "o", Value: settings.Awaited},
+		},
+		Mode: "dual-read", DataClassification: "confidential", OwnerTags: []string{"Owner", "Team"}, ServiceTags: []string{"Service"}, PolicyLimit: 10240,
 	}, s)
 	again, err := settings.Read("dev", write(t, "Pulumi.dev.yaml", stackText), "")
 	require.NoError(t, err)
