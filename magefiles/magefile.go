@@ -171,6 +171,20 @@ func (Audit) Rules(ctx context.Context,
 	return runCommand(ctx, func(w *tasks.Workspace, ctx context.Context) error { return w.AuditRules(ctx, flag("json", json)) })
 }
 
+// Cost estimates what a stack costs in a month, and what its cache saves.
+//
+// It needs no AWS account: it takes the stack's file, a dated table of prices, and
+// assumptions that "bin/cost --help" lists and the key aistudio-secrets:cost sets.
+// It shows ADR-006's estimate beside it.
+func Cost(ctx context.Context, stack string,
+	json *bool, // as JSON
+	markdown *bool, // as a page
+) error {
+	return run(ctx, func(w *tasks.Workspace, ctx context.Context) error {
+		return w.Cost(ctx, stack, flag("json", json), flag("markdown", markdown))
+	})
+}
+
 // Bench measures the caches, the layer and the rotations, and writes bench/README.md.
 //
 // All runs on this machine, side by side with what else could be used: the

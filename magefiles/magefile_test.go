@@ -30,7 +30,7 @@ func TestTheTargetsReadLikeAManual(t *testing.T) {
 	}
 	assert.ElementsMatch(t, []string{
 		"audit:access", "audit:report", "audit:rules", "audit:run",
-		"bench", "build", "demo", "dr:drill", "dr:failback", "dr:failover", "dr:status", "fmt", "lint", "lint:vuln", "local:start",
+		"bench", "build", "cost", "demo", "dr:drill", "dr:failback", "dr:failover", "dr:status", "fmt", "lint", "lint:vuln", "local:start",
 		"rotate:cancel", "rotate:history", "rotate:now", "rotate:rollback", "rotate:status", "rotate:unstick",
 		"test", "test:engine", "test:race", "test:unit", "tools:install",
 	}, names)

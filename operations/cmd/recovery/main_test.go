@@ -38,7 +38,9 @@ func newBench(t *testing.T, secrets int) *bench {
 	return b
 }
 
-func (b *bench) recovery(args ...string) (code int, stdout, stderr string) { return b.answer("", args...) }
+func (b *bench) recovery(args ...string) (code int, stdout, stderr string) {
+	return b.answer("", args...)
+}
 
 func (b *bench) answer(line string, args ...string) (code int, stdout, stderr string) {
 	b.t.Helper()
