@@ -19,7 +19,7 @@ import (
 )
 
 // readFunctions describes each function that rotates a secret of the region.
-func (r *Region) readFunctions(ctx context.Context, account string, now time.Time) []facts.UsedFunction {
+func (r *Region) readFunctions(ctx context.Context, region, account string, now time.Time) []facts.UsedFunction {
 	var functions []facts.UsedFunction
 	for _, arn := range slices.Sorted(maps.Keys(r.index.functions)) {
 		functions = append(functions, facts.UsedFunction{
@@ -33,6 +33,8 @@ func (r *Region) readFunctions(ctx context.Context, account string, now time.Tim
 		case f.Unknown != "" || f.Value.Missing:
 		case owner != account:
 			f.Value.Errors = facts.Unknown[facts.FunctionErrors]("the metrics of the function are in its account, " + owner)
+		case functions[i].Region != region:
+			f.Value.Errors = facts.Unknown[facts.FunctionErrors]("the metrics of the function are in its region, " + functions[i].Region)
 		default:
 			there = append(there, &f.Value)
 		}
@@ -44,12 +46,15 @@ func (r *Region) readFunctions(ctx context.Context, account string, now time.Tim
 }
 
 // readFunction looks at state and runtime only: the function's variables, which
-// come along, are not kept.
+// come along, are not kept. It asks in the function's region, since Lambda says of
+// functions of other regions that they don't exist. Of another account's function
+// it says so only to those whom the function lets ask.
 func (r *Region) readFunction(ctx context.Context, arn string) facts.Fact[facts.Function] {
 	if err := wait(ctx, r.throttle.functions); err != nil {
 		return facts.Unknown[facts.Function](reason(err))
 	}
-	out, err := r.clients.functions.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &arn})
+	out, err := r.clients.functions.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &arn},
+		func(o *lambda.Options) { o.Region = regionOf(arn) })
 	if err != nil {
 		var gone *lambdatypes.ResourceNotFoundException
 		if errors.As(err, &gone) {

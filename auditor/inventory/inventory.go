@@ -242,7 +242,7 @@ func (inv *Inventory) readShared(ctx context.Context) error {
 		r := inv.Regions[region]
 		group.Go(func() error {
 			keys := r.readKeys(ctx, region)
-			functions := r.readFunctions(ctx, inv.opts.Account, inv.opts.Now)
+			functions := r.readFunctions(ctx, region, inv.opts.Account, inv.opts.Now)
 			trails := r.readTrails(ctx)
 			mu.Lock()
 			defer mu.Unlock()

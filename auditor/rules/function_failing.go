@@ -13,7 +13,7 @@ func functionFailing() Rule {
 		ID:          "function-failing",
 		Title:       "The rotation function fails",
 		Rationale:   "A function whose state or last update is Failed is not invoked, or runs old code; one whose last invocations ended in errors leaves rotations undone or half done.",
-		Remediation: "For a state, look at the reason in aws lambda get-function-configuration; often its key, role or subnets are gone: deploy the stack again. For errors, look at the function's log in that hour, mend the reason and rotate again: go tool mage rotate:now <stack> <secret>.",
+		Remediation: "For a state, look at the reason in aws lambda get-function-configuration; often its key, role or subnets are gone: deploy the stack again. For errors, look at the function's log in that hour, mend the reason and rotate again: go tool mage rotate:now <secret>.",
 		Severity:    finding.High,
 		Controls:    failedRotationControls(),
 		Estate: func(_ Context, e *facts.Estate) []Result {
@@ -35,5 +35,12 @@ func functionFailing() Rule {
 	}
 }
 
-// lastField returns what follows the last colon of an ARN.
-func lastField(arn string) string { return arn[strings.LastIndexByte(arn, ':')+1:] }
+// functionName returns the name in a function's ARN,
+// arn:aws:lambda:region:account:function:name, with its version or alias.
+func functionName(arn string) string {
+	_, name, found := strings.Cut(arn, ":function:")
+	if !found {
+		return arn
+	}
+	return name
+}

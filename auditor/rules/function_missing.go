@@ -34,7 +34,7 @@ func eachFunction(e *facts.Estate, judge func(facts.UsedFunction, facts.Function
 			verdict = judge(used, function)
 		}
 		results = append(results, Result{
-			finding.Resource{ARN: used.ARN, Name: lastField(used.ARN), Type: "AWS::Lambda::Function", Region: used.Region}, verdict,
+			finding.Resource{ARN: used.ARN, Name: functionName(used.ARN), Type: "AWS::Lambda::Function", Region: used.Region}, verdict,
 		})
 	}
 	return results

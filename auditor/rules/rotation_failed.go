@@ -10,7 +10,7 @@ func rotationFailed() Rule {
 		ID:          "rotation-failed",
 		Title:       "The last rotation failed",
 		Rationale:   "A rotation that fails leaves the old value in use, and often a half-changed system.",
-		Remediation: "Look at the rotation function's log at that time, mend the reason, then rotate again: go tool mage rotate:now <stack> <secret>.",
+		Remediation: "Look at the rotation function's log at that time, mend the reason, then rotate again: go tool mage rotate:now <secret>.",
 		Severity:    finding.High,
 		Controls:    failedRotationControls(),
 		Secret: func(_ Context, s *facts.Subject) finding.Verdict {

@@ -13,7 +13,7 @@ func rotationOverdue() Rule {
 		ID:          "rotation-overdue",
 		Title:       "Rotation is overdue by its own schedule",
 		Rationale:   "The schedule promises a new value by a date, and the date has passed: rotation has stopped and nobody noticed.",
-		Remediation: "Look at the rotation function's log for the reason, mend it, then rotate now: go tool mage rotate:now <stack> <secret>, or aws secretsmanager rotate-secret --secret-id <name>.",
+		Remediation: "Look at the rotation function's log for the reason, mend it, then rotate now: go tool mage rotate:now <secret>, or aws secretsmanager rotate-secret --secret-id <name>.",
 		Severity:    finding.High,
 		Controls:    failedRotationControls(),
 		Secret: func(c Context, s *facts.Subject) finding.Verdict {

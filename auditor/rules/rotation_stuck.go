@@ -10,7 +10,7 @@ func rotationStuck() Rule {
 		ID:          "rotation-stuck",
 		Title:       "A pending version is stuck",
 		Rationale:   "While a version that isn't current holds AWSPENDING, Secrets Manager starts no new rotation: \"previous rotation isn't complete\".",
-		Remediation: "Mend what stopped the rotation, then rotate again; or clear the label: go tool mage rotate:clear <stack> <secret>.",
+		Remediation: "Mend what stopped the rotation, then rotate again; or clear the label: go tool mage rotate:unstick <secret>.",
 		Severity:    finding.High,
 		Controls:    failedRotationControls(),
 		Secret: func(c Context, s *facts.Subject) finding.Verdict {

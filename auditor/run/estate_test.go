@@ -132,14 +132,10 @@ func (e *estate) makeFunction(name string, environment map[string]string) string
 		e.code = audittest.Zip(e.t, audittest.Build(e.t, "testdata/rotator"))
 		e.makeRole("rotator", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["secretsmanager:*","kms:*"],"Resource":"*"}]}`)
 	}
-	architecture := lambdatypes.ArchitectureX8664
-	if runtime.GOARCH == "arm64" {
-		architecture = lambdatypes.ArchitectureArm64
-	}
 	client := lambda.NewFromConfig(e.cloud.Config(east))
 	out, err := client.CreateFunction(ctx, &lambda.CreateFunctionInput{
 		FunctionName: &name, Role: aws.String(role("rotator")), Runtime: lambdatypes.RuntimeProvidedal2023, Handler: aws.String("bootstrap"),
-		Architectures: []lambdatypes.Architecture{architecture}, Timeout: aws.Int32(60), Code: &lambdatypes.FunctionCode{ZipFile: e.code},
+		Architectures: []lambdatypes.Architecture{architecture()}, Timeout: aws.Int32(60), Code: &lambdatypes.FunctionCode{ZipFile: e.code},
 		Environment: &lambdatypes.Environment{Variables: environment},
 	})
 	require.NoError(e.t, err)
@@ -148,6 +144,14 @@ func (e *estate) makeFunction(name string, environment map[string]string) string
 		Principal: aws.String("secretsmanager.amazonaws.com"), SourceAccount: aws.String(account),
 	}))
 	return *out.FunctionArn
+}
+
+// architecture is this machine's.
+func architecture() lambdatypes.Architecture {
+	if runtime.GOARCH == "arm64" {
+		return lambdatypes.ArchitectureArm64
+	}
+	return lambdatypes.ArchitectureX8664
 }
 
 // secret is a secret to be made; the zero value is one without any fault.
