@@ -12,7 +12,6 @@ import (
 
 	"github.com/aistudio/secrets/migrator/digest"
 	"github.com/aistudio/secrets/migrator/plan"
-	"github.com/aistudio/secrets/migrator/quota"
 	"github.com/aistudio/secrets/migrator/settings"
 	"github.com/aistudio/secrets/migrator/validate"
 )
@@ -102,7 +101,7 @@ func (m *migration) aws(ctx context.Context, region string) (aws.Config, error) 
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("read the AWS configuration: %w", err)
 	}
-	return quota.Apply(c, quota.AWS()), nil
+	return m.quota(c), nil
 }
 
 // clock is AWS's clock, for what is written down beside what AWS has written

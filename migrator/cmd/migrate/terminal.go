@@ -11,8 +11,11 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
+
+	"github.com/aistudio/secrets/migrator/quota"
 )
 
 // terminal is who the command talks to.
@@ -20,15 +23,17 @@ type terminal struct {
 	in    io.Reader
 	out   io.Writer
 	err   io.Writer
-	human bool                      // somebody can answer
-	bar   bool                      // err shows a bar that moves
-	sleep func(time.Duration) error // nil: in real time
+	human bool                        // somebody can answer
+	bar   bool                        // err shows a bar that moves
+	quota func(aws.Config) aws.Config // how fast AWS is called
+	sleep func(time.Duration) error   // how to wait; nil: in real time
 }
 
 func newTerminal() terminal {
 	return terminal{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
 		human: term.IsTerminal(int(os.Stdin.Fd())), bar: term.IsTerminal(int(os.Stderr.Fd())),
+		quota: func(c aws.Config) aws.Config { return quota.Apply(c, quota.AWS()) },
 	}
 }
 
