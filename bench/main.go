@@ -18,6 +18,7 @@ import (
 	"github.com/aistudio/secrets/bench/audit"
 	"github.com/aistudio/secrets/bench/caches"
 	"github.com/aistudio/secrets/bench/layer"
+	"github.com/aistudio/secrets/bench/migration"
 	"github.com/aistudio/secrets/bench/report"
 	"github.com/aistudio/secrets/bench/rotation"
 	"github.com/aistudio/secrets/bench/simulation"
@@ -37,6 +38,7 @@ func sections(estates []int) []section {
 		{"rotation", rotation.Run},
 		{"simulation", simulation.Run},
 		{"audit", audit.Run(estates)},
+		{"migration", migration.Run(migration.Large)},
 	}
 }
 

@@ -102,7 +102,7 @@ func run(ctx context.Context, url, program, dir string, n int) (measured, error)
 		return measured{}, err
 	}
 	ended, peak := make(chan struct{}), make(chan int64)
-	go func() { peak <- watch(c.Process.Pid, ended) }()
+	go func() { peak <- sandbox.WatchMemory(c.Process.Pid, ended) }()
 	err := c.Wait()
 	m := measured{took: time.Since(began)}
 	close(ended)
@@ -114,20 +114,4 @@ func run(ctx context.Context, url, program, dir string, n int) (measured, error)
 	}
 	m.calls, err = strconv.Atoi(found[2])
 	return m, err
-}
-
-// watch returns the most memory that a process had resident while it ran.
-// What the kernel tells its parent afterwards begins with the parent's own.
-func watch(pid int, ended <-chan struct{}) int64 {
-	var peak int64
-	for {
-		if now, err := sandbox.PeakMemory(pid); err == nil {
-			peak = now
-		}
-		select {
-		case <-ended:
-			return peak
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
 }
