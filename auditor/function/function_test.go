@@ -55,12 +55,7 @@ func newStack(t *testing.T) *stack {
 	s := &stack{T: t, cloud: cloud, secrets: secretsmanager.NewFromConfig(cfg), objects: s3.NewFromConfig(cfg)}
 	ctx := t.Context()
 	s.must(s.objects.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String(store), ObjectLockEnabledForBucket: aws.Bool(true)}))
-	s.must(s.objects.PutObjectLockConfiguration(ctx, &s3.PutObjectLockConfigurationInput{
-		Bucket: aws.String(store), ObjectLockConfiguration: &s3types.ObjectLockConfiguration{
-			ObjectLockEnabled: s3types.ObjectLockEnabledEnabled,
-			Rule:              &s3types.ObjectLockRule{DefaultRetention: &s3types.DefaultRetention{Mode: s3types.ObjectLockRetentionModeGovernance, Days: aws.Int32(365)}},
-		},
-	}))
+	s.lock(s3types.ObjectLockRetentionModeGovernance, 365)
 	s.put(spec.AuditCatalogueKey, spec.AuditCatalogue{Organization: "acme", Environment: "prod", Regions: []string{region}, Secrets: []spec.AuditSecret{}})
 
 	topics, queues := sns.NewFromConfig(cfg), sqs.NewFromConfig(cfg)
@@ -76,6 +71,17 @@ func newStack(t *testing.T) *stack {
 	}}))
 	s.must(topics.Subscribe(ctx, &sns.SubscribeInput{TopicArn: &s.topic, Protocol: aws.String("sqs"), Endpoint: &arn}))
 	return s
+}
+
+// lock keeps new objects for so many days.
+func (s *stack) lock(mode s3types.ObjectLockRetentionMode, days int32) {
+	s.Helper()
+	s.must(s.objects.PutObjectLockConfiguration(s.Context(), &s3.PutObjectLockConfigurationInput{
+		Bucket: aws.String(store), ObjectLockConfiguration: &s3types.ObjectLockConfiguration{
+			ObjectLockEnabled: s3types.ObjectLockEnabledEnabled,
+			Rule:              &s3types.ObjectLockRule{DefaultRetention: &s3types.DefaultRetention{Mode: mode, Days: &days}},
+		},
+	}))
 }
 
 func (s *stack) must(_ any, err error) {
@@ -284,23 +290,7 @@ func TestSecurityHub(t *testing.T) {
 		_, err := f.Handle(t.Context())
 		require.NoError(t, err)
 	}
-	// about returns the record states of the findings about the secret, by rule.
-	about := func() map[string]string {
-		t.Helper()
-		states := map[string]string{}
-		pages := securityhub.NewGetFindingsPaginator(hub, &securityhub.GetFindingsInput{})
-		for pages.HasMorePages() {
-			page, err := pages.NextPage(t.Context())
-			require.NoError(t, err)
-			for _, f := range page.Findings {
-				assert.NotContains(t, *f.Description, "canary")
-				if strings.Contains(*f.Resources[0].Id, ":secret:loose-") {
-					states[strings.TrimPrefix(*f.GeneratorId, "secrets-auditor/")] = string(f.RecordState) + " " + string(f.Compliance.Status)
-				}
-			}
-		}
-		return states
-	}
+	about := func() map[string]string { return s.hubFindings(hub, ":secret:loose-") }
 	audit()
 	require.Equal(t, map[string]string{
 		"tags-missing": "ACTIVE FAILED", "name-outside-scheme": "ACTIVE FAILED", "unmanaged": "ACTIVE FAILED", "key-default": "ACTIVE FAILED",
@@ -311,4 +301,23 @@ func TestSecurityHub(t *testing.T) {
 	require.Equal(t, map[string]string{
 		"tags-missing": "ARCHIVED PASSED", "name-outside-scheme": "ARCHIVED PASSED", "unmanaged": "ARCHIVED PASSED", "key-default": "ARCHIVED PASSED",
 	}, about())
+}
+
+// hubFindings returns record states and statuses of the findings in Security Hub
+// about a resource, a part of its ARN, by rule.
+func (s *stack) hubFindings(hub *securityhub.Client, resource string) map[string]string {
+	s.Helper()
+	states := map[string]string{}
+	pages := securityhub.NewGetFindingsPaginator(hub, &securityhub.GetFindingsInput{})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(s.Context())
+		require.NoError(s, err)
+		for _, f := range page.Findings {
+			assert.NotContains(s, *f.Description, "canary")
+			if strings.Contains(*f.Resources[0].Id, resource) {
+				states[strings.TrimPrefix(*f.GeneratorId, "secrets-auditor/")] = string(f.RecordState) + " " + string(f.Compliance.Status)
+			}
+		}
+	}
+	return states
 }
