@@ -19,6 +19,7 @@ import (
 	"github.com/aistudio/secrets/migrator/digest"
 	"github.com/aistudio/secrets/migrator/journal"
 	"github.com/aistudio/secrets/migrator/plan"
+	"github.com/aistudio/secrets/migrator/rollback/script"
 )
 
 // Options say what of a plan is applied, and how. Folder and Key are needed.
@@ -222,9 +223,14 @@ func (r *run) unhealthyBefore(wave int) string {
 	return ""
 }
 
-// record writes to the journal, without which nothing may go on.
+// record writes to the journal, without which nothing may go on. The rollback
+// script is kept up with it, so that it undoes a switch before that begins.
 func (r *run) record(e journal.Entry) error {
-	return steps.Fatal(r.journal.Record(e))
+	err := r.journal.Record(e)
+	if err == nil && e.Service != nil {
+		err = script.Write(r.Folder, r.journal.State())
+	}
+	return steps.Fatal(err)
 }
 
 // selection is what of a plan is to be applied.

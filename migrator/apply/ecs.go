@@ -20,14 +20,11 @@ func (r *run) runsTask(ctx context.Context, s plan.Service) (string, error) {
 	case plan.ECSService:
 		return r.tasks.Running(ctx, s.Cluster, s.ARN)
 	case plan.RuleTask:
-		return r.tasks.RuleTarget(ctx, s.ARN, TargetID(s.ID))
+		return r.tasks.RuleTarget(ctx, s.ARN, tasks.TargetID(s.ID))
 	default:
 		return r.tasks.ScheduleTarget(ctx, s.ARN)
 	}
 }
-
-// TargetID is the id of a rule's target, which ends a service's ID.
-func TargetID(service string) string { return service[strings.LastIndexByte(service, '/')+1:] }
 
 // taskFits tells whether what isn't switched yet is as the plan has it.
 func (r *run) taskFits(ctx context.Context, s plan.Service) error {
@@ -215,7 +212,7 @@ func (r *run) deploy(ctx context.Context, s journal.Service, from []string) erro
 	case s.Follows:
 		return nil // it started the new one when that was registered
 	case s.Kind == plan.RuleTask:
-		return r.tasks.PointRule(ctx, s.ARN, TargetID(s.ID), from, s.New)
+		return r.tasks.PointRule(ctx, s.ARN, tasks.TargetID(s.ID), from, s.New)
 	case s.Kind == plan.ScheduledTask:
 		return r.tasks.PointSchedule(ctx, s.ARN, from, s.New)
 	}

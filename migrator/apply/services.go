@@ -114,7 +114,7 @@ func (r *run) switched(s plan.Service, known journal.Service) bool {
 // begin is the entry of a switch that is about to be made.
 func (r *run) begin(s plan.Service, known journal.Service, variables []journal.Variable) journal.Service {
 	next := known
-	next.ID, next.Kind, next.ARN, next.Cluster, next.Wave, next.How = s.ID, s.Kind, s.ARN, s.Cluster, s.Wave, s.How
+	next.ID, next.Kind, next.ARN, next.Cluster, next.Role, next.Wave, next.How = s.ID, s.Kind, s.ARN, s.Cluster, s.Role, s.Wave, s.How
 	next.Mode, next.Variables, next.Problem = r.Mode, variables, ""
 	if !known.Live() {
 		next.Attempt++

@@ -105,6 +105,7 @@ type Service struct {
 	Kind    plan.ServiceKind `json:"kind"`
 	ARN     string           `json:"arn"`
 	Cluster string           `json:"cluster,omitempty"` // ARN
+	Role    string           `json:"role"`              // ARN, that reads the secrets
 	Wave    int              `json:"wave"`
 	How     plan.How         `json:"how"`
 	Mode    plan.Mode        `json:"mode"`

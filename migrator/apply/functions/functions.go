@@ -137,8 +137,7 @@ func (f *Functions) Update(ctx context.Context, read Configuration, environment 
 		FunctionName: &read.ARN, RevisionId: &read.Revision,
 		Environment: &lambdatypes.Environment{Variables: environment.reveal()},
 	})
-	lost := code412(err)
-	if err != nil && !lost {
+	if err != nil && !changed(err) {
 		return Configuration{}, fmt.Errorf("update Lambda function %s: %w", read.ARN, reason(err))
 	}
 	after, err := f.Read(ctx, read.ARN, "")
@@ -156,7 +155,7 @@ func (f *Functions) Update(ctx context.Context, read Configuration, environment 
 // returns that one, so publishing twice makes one version.
 func (f *Functions) Publish(ctx context.Context, read Configuration, description string) (string, error) {
 	out, err := f.api.PublishVersion(ctx, &lambda.PublishVersionInput{FunctionName: &read.ARN, RevisionId: &read.Revision, Description: &description})
-	if code412(err) {
+	if changed(err) {
 		return "", fmt.Errorf("publish a version of Lambda function %s: %w", read.ARN, ErrChanged)
 	}
 	if err != nil {
@@ -208,7 +207,7 @@ func (f *Functions) Point(ctx context.Context, function, alias string, from []st
 		return fmt.Errorf("alias %s of Lambda function %s names version %s: %w", alias, function, at, ErrChanged)
 	}
 	_, err = f.api.UpdateAlias(ctx, &lambda.UpdateAliasInput{FunctionName: &function, Name: &alias, FunctionVersion: &to, RevisionId: out.RevisionId})
-	if code412(err) {
+	if changed(err) {
 		// Either somebody else, or this call's own first attempt.
 		now, readErr := f.alias(ctx, function, alias)
 		if readErr != nil {
@@ -235,9 +234,11 @@ func (f *Functions) Value(ctx context.Context, function, variable string) (spec.
 	return value, ok, nil
 }
 
-func code412(err error) bool {
-	var failed *lambdatypes.PreconditionFailedException
-	return errors.As(err, &failed)
+// changed tells of the refusals that another change is the reason for: one that
+// is complete, or one that is under way.
+func changed(err error) bool {
+	failed, conflict := &lambdatypes.PreconditionFailedException{}, &lambdatypes.ResourceConflictException{}
+	return errors.As(err, &failed) || errors.As(err, &conflict)
 }
 
 // reason keeps of AWS's errors the code and the request, since the message may

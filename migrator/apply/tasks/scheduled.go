@@ -23,8 +23,12 @@ func (t *Tasks) RuleTarget(ctx context.Context, ruleARN, id string) (string, err
 	return aws.ToString(target.EcsParameters.TaskDefinitionArn), nil
 }
 
-// rule takes a rule's ARN apart: rule/<name>, or rule/<bus>/<name>.
-func rule(arn string) (name, bus *string) {
+// TargetID is the id of a rule's target, which ends a service's ID in a plan.
+func TargetID(service string) string { return service[strings.LastIndexByte(service, '/')+1:] }
+
+// Rule takes a rule's ARN apart: rule/<name>, or rule/<bus>/<name>. The bus is nil
+// for the default one.
+func Rule(arn string) (name, bus *string) {
 	_, path, _ := strings.Cut(arn, ":rule/")
 	if i := strings.LastIndexByte(path, '/'); i >= 0 {
 		return aws.String(path[i+1:]), aws.String(path[:i])
@@ -33,7 +37,7 @@ func rule(arn string) (name, bus *string) {
 }
 
 func (t *Tasks) target(ctx context.Context, ruleARN, id string) (eventtypes.Target, error) {
-	name, bus := rule(ruleARN)
+	name, bus := Rule(ruleARN)
 	in := &eventbridge.ListTargetsByRuleInput{Rule: name, EventBusName: bus}
 	for {
 		out, err := t.rules.ListTargetsByRule(ctx, in)
@@ -67,7 +71,7 @@ func (t *Tasks) PointRule(ctx context.Context, ruleARN, id string, from []string
 		return fmt.Errorf("target %s of rule %s starts %s: %w", id, ruleARN, at, ErrChanged)
 	}
 	target.EcsParameters.TaskDefinitionArn = &to
-	name, bus := rule(ruleARN)
+	name, bus := Rule(ruleARN)
 	out, err := t.rules.PutTargets(ctx, &eventbridge.PutTargetsInput{Rule: name, EventBusName: bus, Targets: []eventtypes.Target{target}})
 	if err != nil {
 		return fmt.Errorf("change target %s of rule %s: %w", id, ruleARN, reason(err))

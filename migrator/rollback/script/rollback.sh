@@ -1,0 +1,354 @@
+#!/usr/bin/env bash
+# Rolls a migration to AWS Secrets Manager back, service by service, without the
+# migrator. Written by the migrator, and again after each of its steps.
+#
+#   bash rollback.sh                    all services
+#   bash rollback.sh lambda/orders …    these alone
+#   bash rollback.sh -n                 say what would be done, and change nothing
+#
+# It needs bash 3.2 or later and the aws CLI (version 1 or 2) with the rights of the
+# migrator, and no other program. It holds no value. It can be run again at any time,
+# changes nothing that somebody else changed since, and goes on with the other
+# services where one can't be brought back. It exits with 1 if there was one.
+#
+# Run the migrator's own rollback afterwards if you can: it removes the rights that
+# the migration gave, and writes its journal up.
+set -euo pipefail
+
+export AWS_PAGER='' AWS_CLI_AUTO_PROMPT=off AWS_CLI_FILE_ENCODING=UTF-8 AWS_CLI_OUTPUT_ENCODING=UTF-8 PYTHONUTF8=1
+umask 077
+{ set +x; } 2>/dev/null # a trace would show values
+
+dry_run=''
+if [ "${1:-}" = '-n' ]; then
+  dry_run=yes
+  shift
+fi
+only=("$@")
+failed=0
+problem=''
+subject=''
+
+say() { printf '%s\n' "$*"; }
+
+# fail notes the first reason why a service can't be brought back.
+fail() {
+  if [ -z "$problem" ]; then
+    problem=$*
+  fi
+}
+
+# wanted tells whether a service is to be brought back, and begins it.
+wanted() {
+  subject=$1
+  problem=''
+  if [ "${#only[@]}" -eq 0 ]; then
+    return 0
+  fi
+  local id
+  for id in "${only[@]}"; do
+    if [ "$id" = "$1" ]; then
+      return 0
+    fi
+  done
+  subject=''
+  return 1
+}
+
+finish() {
+  if [ -n "$subject" ] && [ -n "$problem" ]; then
+    say "$subject: NOT brought back: $problem"
+    failed=1
+  fi
+  subject=''
+}
+
+# ask runs the aws CLI and takes its answer into $answer.
+ask() {
+  if ! answer=$(aws "$@"); then
+    fail "aws $3 $4 failed, see above"
+    return 1
+  fi
+}
+
+# check_secret <region> <name> <version>: the old value is of no use once the
+# secret was rotated.
+check_secret() {
+  [ -z "$problem" ] || return 0
+  local stages
+  if ! stages=$(aws --region "$1" secretsmanager describe-secret --secret-id "$2" --output json \
+    --query "contains(VersionIdsToStages.\"$3\" || \`[]\`, 'AWSCURRENT')" 2>&1); then
+    case $stages in
+      *ResourceNotFoundException*) return 0 ;; # what is gone wasn't rotated
+    esac
+    fail "secret $2 can't be read: $stages"
+    return 0
+  fi
+  if [ "$stages" != true ]; then
+    fail "secret $2 was rotated or changed since the migration wrote it, so the old value may be of no use: leave the service at the secret, or make version $3 its current one if what it is for still takes that"
+  fi
+}
+
+is_one_of() {
+  local text=$1 other
+  shift
+  for other in "$@"; do
+    if [ "$text" = "$other" ]; then
+      return 0
+    fi
+  done
+  return 1
+}
+
+# --- Lambda ---
+
+# begin_function <region> <ARN>: reads the names of its variables and its revision,
+# which Lambda compares when the change comes.
+begin_function() {
+  region=$1 lambda=$2 names='' revision='' removed=() added='' changes=0 aliases=()
+  [ -z "$problem" ] || return 0
+  aws --region "$region" lambda wait function-updated --function-name "$lambda" || fail 'an update of the function is under way and does not end'
+  ask --region "$region" lambda get-function-configuration --function-name "$lambda" --output text --query RevisionId || return 0
+  revision=$answer
+  ask --region "$region" lambda get-function-configuration --function-name "$lambda" --output text --query 'keys(Environment.Variables || `{}`)' || return 0
+  names=$answer
+}
+
+has() {
+  local name
+  for name in $names; do
+    if [ "$name" = "$1" ]; then
+      return 0
+    fi
+  done
+  return 1
+}
+
+# drop <variable>: it goes.
+drop() {
+  if has "$1"; then
+    removed+=("$1")
+    changes=$((changes + 1))
+  fi
+}
+
+# reference <variable> <text>: the reference goes, if it is the migration's.
+reference() {
+  has "$1_SECRET_ID" || return 0
+  ask --region "$region" lambda get-function-configuration --function-name "$lambda" --output text --query "Environment.Variables.$1_SECRET_ID" || return 0
+  if [ "$answer" != "$2" ]; then
+    fail "variable $1_SECRET_ID names another secret than the migration wrote: correct the function by hand"
+    return 0
+  fi
+  drop "$1_SECRET_ID"
+}
+
+add() {
+  added="$added,\"$1\":$2"
+  changes=$((changes + 1))
+}
+
+# variable_text <variable> <reference> <text>: a variable that is no secret.
+variable_text() {
+  [ -z "$problem" ] || return 0
+  reference "$1" "$2"
+  has "$1" || add "$1" "\"$3\""
+}
+
+# variable_secret <variable> <reference> <secret> <field> <version>: if the variable
+# is gone, it comes back from the secret.
+variable_secret() {
+  [ -z "$problem" ] || return 0
+  reference "$1" "$2"
+  if has "$1" || [ -n "$problem" ]; then
+    return 0
+  fi
+  if [ -n "$dry_run" ]; then
+    add "$1" '""'
+    return 0
+  fi
+  local output=json pattern
+  if [ -n "$4" ]; then
+    output=text
+  fi
+  ask --region "$region" secretsmanager get-secret-value --secret-id "$3" --version-id "$5" --output "$output" --query SecretString || return 0
+  if [ -n "$4" ]; then
+    # A string of JSON stays as it is written; a number becomes one.
+    pattern="[{,][[:space:]]*\"$4\"[[:space:]]*:[[:space:]]*(\"([^\"\\\\]|\\\\.)*\"|[0-9]+)"
+    if ! [[ $answer =~ $pattern ]]; then
+      answer=''
+      fail "secret $3 has no key $4"
+      return 0
+    fi
+    answer=${BASH_REMATCH[1]}
+    case $answer in
+      \"*) ;;
+      *) answer="\"$answer\"" ;;
+    esac
+  fi
+  add "$1" "$answer"
+  answer=''
+}
+
+# alias_back <name> <old version> <versions of the migration…>
+alias_back() { aliases+=("$*"); }
+
+# point_alias <name> <old version> <versions of the migration…>
+point_alias() {
+  local name=$1 old=$2 at its_revision
+  shift 2
+  ask --region "$region" lambda get-alias --function-name "$lambda" --name "$name" --output text --query '[FunctionVersion,RevisionId]' || return 0
+  read -r at its_revision <<<"$answer"
+  if [ "$at" = "$old" ]; then
+    return 0
+  fi
+  if ! is_one_of "$at" "$@"; then
+    fail "its alias $name names version $at, which somebody else deployed since"
+    return 0
+  fi
+  say "$subject: alias $name goes back to version $old"
+  [ -z "$dry_run" ] || return 0
+  ask --region "$region" lambda update-alias --function-name "$lambda" --name "$name" --function-version "$old" --revision-id "$its_revision" --output text --query FunctionVersion || true
+}
+
+end_function() {
+  local entry kept='' name body
+  [ -z "$problem" ] || return 0
+  for entry in ${aliases[@]+"${aliases[@]}"}; do
+    # shellcheck disable=SC2086 # names and numbers
+    point_alias $entry
+  done
+  [ -z "$problem" ] || return 0
+  if [ "$changes" -eq 0 ]; then
+    say "$subject: is at its old values"
+    return 0
+  fi
+  say "$subject: $changes variables go back"
+  [ -z "$dry_run" ] || return 0
+  for name in $names; do
+    if ! is_one_of "$name" ${removed[@]+"${removed[@]}"}; then
+      kept="$kept,\"$name\":Environment.Variables.\"$name\""
+    fi
+  done
+  if [ -n "$kept" ]; then
+    ask --region "$region" lambda get-function-configuration --function-name "$lambda" --output json --query "{${kept#,}}" || return 0
+    body=${answer%\}}$added
+  else
+    body="{${added#,}"
+  fi
+  answer=''
+  if ! answer=$(printf '{"FunctionName":"%s","RevisionId":"%s","Environment":{"Variables":%s}}}' "$lambda" "$revision" "$body" |
+    aws --region "$region" lambda update-function-configuration --cli-input-json file:///dev/stdin --output text --query LastUpdateStatus); then
+    fail 'the function could not be updated, see above: if somebody else changed it at this moment, run again'
+    return 0
+  fi
+  body='' added=''
+  if aws --region "$region" lambda wait function-updated --function-name "$lambda"; then
+    say "$subject: back at its old values"
+  else
+    fail 'its update does not end'
+  fi
+}
+
+# --- ECS ---
+
+# service <region> <cluster> <service> <old revision> <revisions of the migration…>
+service() {
+  [ -z "$problem" ] || return 0
+  local region=$1 cluster=$2 service=$3 old=$4
+  shift 4
+  ask --region "$region" ecs describe-services --cluster "$cluster" --services "$service" --output text \
+    --query "services[0].deployments[?status=='PRIMARY'] | [0].taskDefinition" || return 0
+  if [ "$answer" != "$old" ]; then
+    if ! is_one_of "$answer" "$@"; then
+      fail "it runs $answer, which somebody else deployed since"
+      return 0
+    fi
+    say "$subject: goes back from $answer to $old"
+    [ -z "$dry_run" ] || return 0
+    ask --region "$region" ecs update-service --cluster "$cluster" --service "$service" --task-definition "$old" --output text --query service.status || return 0
+  fi
+  [ -z "$dry_run" ] || return 0
+  if aws --region "$region" ecs wait services-stable --cluster "$cluster" --services "$service"; then
+    say "$subject: runs $old"
+  else
+    fail 'it does not reach a steady state'
+  fi
+}
+
+# deregister <region> <revision>: what starts the newest revision goes back to the
+# one before.
+deregister() {
+  [ -z "$problem" ] || return 0
+  ask --region "$1" ecs describe-task-definition --task-definition "$2" --output text --query taskDefinition.status || return 0
+  if [ "$answer" != ACTIVE ]; then
+    say "$subject: $2 is deregistered"
+    return 0
+  fi
+  say "$subject: $2 is deregistered, so that the revision before is the newest"
+  [ -z "$dry_run" ] || return 0
+  ask --region "$1" ecs deregister-task-definition --task-definition "$2" --output text --query taskDefinition.status || true
+}
+
+# swap <old> <new…>: puts the old revision into $answer in the place of a new one.
+swap() {
+  local old=$1 new before=$answer back="\"TaskDefinitionArn\": \"$1\""
+  shift
+  case $answer in
+    *"\"TaskDefinitionArn\": \"$old\""*) return 2 ;;
+  esac
+  for new in "$@"; do
+    new="\"TaskDefinitionArn\": \"$new\""
+    answer=${answer//"$new"/$back}
+  done
+  if [ "$answer" = "$before" ]; then
+    fail 'it starts a task that somebody else has set since'
+    return 1
+  fi
+}
+
+# rule <region> <rule> <bus> <target> <old revision> <revisions of the migration…>
+rule() {
+  [ -z "$problem" ] || return 0
+  local region=$1 rule=$2 bus=$3 target=$4 result=0
+  shift 4
+  ask --region "$region" events list-targets-by-rule --rule "$rule" --event-bus-name "$bus" --output json --query "Targets[?Id=='$target'] | [0]" || return 0
+  swap "$@" || result=$?
+  if [ "$result" -eq 2 ]; then
+    say "$subject: starts $1"
+    return 0
+  fi
+  [ "$result" -eq 0 ] || return 0
+  say "$subject: goes back to $1"
+  [ -z "$dry_run" ] || return 0
+  if ! answer=$(printf '{"Rule":"%s","EventBusName":"%s","Targets":[%s]}' "$rule" "$bus" "$answer" |
+    aws --region "$region" events put-targets --cli-input-json file:///dev/stdin --output text --query FailedEntryCount) || [ "$answer" != 0 ]; then
+    fail 'the target could not be changed, see above'
+  fi
+}
+
+# schedule <region> <group> <name> <old revision> <revisions of the migration…>
+schedule() {
+  [ -z "$problem" ] || return 0
+  local region=$1 group=$2 name=$3 key kept='' result=0
+  shift 3
+  ask --region "$region" scheduler get-schedule --group-name "$group" --name "$name" --output text --query 'keys(@)' || return 0
+  for key in $answer; do
+    case $key in
+      Arn | CreationDate | LastModificationDate | ResponseMetadata) ;;
+      *) kept="$kept,$key:$key" ;;
+    esac
+  done
+  ask --region "$region" scheduler get-schedule --group-name "$group" --name "$name" --output json --query "{${kept#,}}" || return 0
+  swap "$@" || result=$?
+  if [ "$result" -eq 2 ]; then
+    say "$subject: starts $1"
+    return 0
+  fi
+  [ "$result" -eq 0 ] || return 0
+  say "$subject: goes back to $1"
+  [ -z "$dry_run" ] || return 0
+  if ! answer=$(printf '%s' "$answer" | aws --region "$region" scheduler update-schedule --cli-input-json file:///dev/stdin --output text --query ScheduleArn); then
+    fail 'the schedule could not be changed, see above'
+  fi
+}
