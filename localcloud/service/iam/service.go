@@ -118,7 +118,8 @@ func (s *Service) Handler(operation string) api.Handler {
 		"UntagPolicy":             api.FormXML(s.untagPolicy),
 		"ListPolicyTags":          api.FormXML(s.listPolicyTags),
 
-		"SimulatePrincipalPolicy": api.FormXML(s.simulatePrincipalPolicy),
+		"GetAccountAuthorizationDetails": api.FormXML(s.details),
+		"SimulatePrincipalPolicy":        api.FormXML(s.simulatePrincipalPolicy),
 	}[operation]
 }
 
