@@ -22,6 +22,7 @@ const typeToken = "aistudio:secrets:CacheLayer"
 
 // Args describes a CacheLayer.
 type Args struct {
+	Environment  string            // under which the layers count what they do
 	LayerName    string            // of the layers, followed by a hyphen and the architecture
 	Archives     map[string]string // zips of the layer, by Lambda's name of their architecture: arm64, x86_64
 	Accounts     []string          // IDs of other accounts that may use the layers
@@ -54,6 +55,9 @@ func (a Args) validate() error {
 	var errs []error
 	if a.LayerName == "" {
 		errs = append(errs, errors.New("LayerName is missing"))
+	}
+	if a.Environment == "" {
+		errs = append(errs, errors.New("Environment is missing"))
 	}
 	if len(a.Archives) == 0 {
 		errs = append(errs, errors.New("Archives is missing: there would be no layer"))

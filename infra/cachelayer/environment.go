@@ -35,9 +35,10 @@ func (a Args) environment() map[string]pulumi.StringInput {
 }
 
 // lambdaEnvironment is for functions, with the layer or with the SDK. Only the
-// layer reads ahead by a variable; a program says it in code.
+// layer reads ahead by a variable, and counts; a program says it in code.
 func (a Args) lambdaEnvironment(reader Reader) pulumi.StringMap {
 	variables := pulumi.StringMap(a.environment())
+	variables[spec.EnvMetricsEnvironment] = pulumi.String(a.Environment)
 	if len(reader.Secrets) > 0 {
 		variables[spec.EnvPrefetch] = pulumi.String(strings.Join(reader.Secrets, ","))
 	}

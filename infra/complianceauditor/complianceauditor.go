@@ -1,7 +1,6 @@
 // Package complianceauditor holds the component ComplianceAuditor: the function
-// that audits all secrets once a day, the bucket of its reports, the alarms that
-// tell when it didn't run or found something critical, the dashboard, and AWS
-// Config's own rules for secrets.
+// that audits all secrets once a day, the bucket of its reports, and AWS Config's
+// own rules for secrets.
 package complianceauditor
 
 import (
@@ -43,8 +42,7 @@ type Reports struct {
 	Lock          string // GOVERNANCE or COMPLIANCE: S3 object lock for RetentionDays; "": none
 }
 
-// Topic is who is told. The topic's policy has to let the alarms of AlarmNames
-// publish.
+// Topic is who is told.
 type Topic struct {
 	ARN    pulumi.StringInput
 	KeyARN pulumi.StringInput // of the key that encrypts it
@@ -90,9 +88,8 @@ func (a Args) arn(service, resource string) string {
 type ComplianceAuditor struct {
 	pulumi.ResourceState
 
-	FunctionARN   pulumi.StringOutput
-	BucketName    pulumi.StringOutput
-	DashboardName pulumi.StringOutput
+	FunctionARN pulumi.StringOutput
+	BucketName  pulumi.StringOutput
 
 	bucketARN pulumi.StringOutput
 }
@@ -109,8 +106,6 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 	for _, deploy := range []func(*pulumi.Context, string, Args) error{
 		component.deployBucket,
 		component.deployFunction,
-		component.deployAlarms,
-		component.deployDashboard,
 		component.deployConfigRules,
 	} {
 		if err := deploy(ctx, name, args); err != nil {
@@ -118,8 +113,7 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 		}
 	}
 	return component, ctx.RegisterResourceOutputs(component, pulumi.Map{
-		"functionArn":   component.FunctionARN,
-		"bucketName":    component.BucketName,
-		"dashboardName": component.DashboardName,
+		"functionArn": component.FunctionARN,
+		"bucketName":  component.BucketName,
 	})
 }

@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	timeout           = 900         // seconds, the longest that Lambda takes: what isn't read by then is unknown
+	// TimeoutSeconds is the function's.
+	TimeoutSeconds    = 900         // the longest that Lambda takes: what isn't read by then is unknown
 	invocationAge     = 6 * 3600    // seconds after which the day's audit is given up
 	invocationRetries = 185         // EventBridge Scheduler's default and most
 	deadLetterSeconds = 14 * 86_400 // the longest that SQS takes
@@ -24,7 +25,7 @@ const (
 // queue of invocations that came to nothing.
 func (c *ComplianceAuditor) deployFunction(ctx *pulumi.Context, name string, args Args) error {
 	queue, err := sqs.NewQueue(ctx, name, &sqs.QueueArgs{
-		Name:                    pulumi.String(functionName(args) + "-failures"),
+		Name:                    pulumi.String(QueueName(args.Prefix)),
 		MessageRetentionSeconds: pulumi.Int(deadLetterSeconds),
 		SqsManagedSseEnabled:    pulumi.Bool(true),
 		Tags:                    pulumi.ToStringMap(args.Tags),
@@ -53,7 +54,7 @@ func (c *ComplianceAuditor) deployFunction(ctx *pulumi.Context, name string, arg
 		ArchivePath:      args.ArchivePath,
 		Architecture:     args.Architecture,
 		MemoryMB:         args.MemoryMB,
-		TimeoutSeconds:   timeout,
+		TimeoutSeconds:   TimeoutSeconds,
 		LogRetentionDays: args.LogRetentionDays,
 		Environment:      environment,
 		DeadLetters:      queue.Arn,
@@ -207,4 +208,11 @@ func (c *ComplianceAuditor) schedule(ctx *pulumi.Context, name string, args Args
 	return err
 }
 
-func functionName(args Args) string { return args.Prefix + "-audit" }
+// FunctionName returns the name of the auditor's function, by the prefix of the
+// stack's resources.
+func FunctionName(prefix string) string { return prefix + "-audit" }
+
+// QueueName returns the name of the queue of invocations that came to nothing.
+func QueueName(prefix string) string { return FunctionName(prefix) + "-failures" }
+
+func functionName(args Args) string { return FunctionName(args.Prefix) }

@@ -7,8 +7,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/aistudio/secrets/infra/alarms"
+	"github.com/aistudio/secrets/infra/audittrail"
 	"github.com/aistudio/secrets/infra/cachelayer"
 	"github.com/aistudio/secrets/infra/complianceauditor"
+	"github.com/aistudio/secrets/infra/dashboard"
 	"github.com/aistudio/secrets/infra/encryptionkey"
 	"github.com/aistudio/secrets/infra/function"
 	"github.com/aistudio/secrets/infra/managedsecret"
@@ -92,7 +95,28 @@ func TestComponentsValidate(t *testing.T) {
 				})
 				return err
 			},
-			[]string{"cache layer x: ", "LayerName", `architecture "386"`, `"me"`, `"us"`, "FeedTable", `reader ""`, "twice", "Tags"},
+			[]string{"cache layer x: ", "Environment", "LayerName", `architecture "386"`, `"me"`, `"us"`, "FeedTable", `reader ""`, "twice", "Tags"},
+		},
+		"AuditTrail": {
+			func(ctx *pulumi.Context) error {
+				_, err := audittrail.New(ctx, "x", audittrail.Args{SecretPrefix: "a/b"})
+				return err
+			},
+			[]string{"audit trail x: ", "Prefix", "Partition", "AccountID", "Region", "doesn't end in a slash", "KeyARN", "Administrators", "DeletionWindowDays", "RetentionDays", "Tags"},
+		},
+		"Alarms": {
+			func(ctx *pulumi.Context) error {
+				_, err := alarms.New(ctx, "x", alarms.Args{Prefix: "p", Functions: []alarms.Function{{Name: "other"}}, Queues: []string{"other"}})
+				return err
+			},
+			[]string{"alarms x: ", "Environment", "FailedRule", "TopicARN", "function {Name:other", `queue "other"`, "Tags"},
+		},
+		"Dashboard": {
+			func(ctx *pulumi.Context) error {
+				_, err := dashboard.New(ctx, "x", dashboard.Args{})
+				return err
+			},
+			[]string{"dashboard x: ", "Name", "Environment", "Partition", "AccountID", "Region", "FeedTable", "Auditor", "ReportBucket", "Alarms has 0"},
 		},
 		"ComplianceAuditor": {
 			func(ctx *pulumi.Context) error {

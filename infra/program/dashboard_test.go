@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"flag"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -15,18 +18,8 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 // The dashboard is the one in testdata, and what is on it doesn't overlap.
 func TestDashboard(t *testing.T) {
-	body := deployOnPaper(t, "prod").named("aws:cloudwatch/dashboard:Dashboard")["audit"].Inputs["dashboardBody"].StringValue()
-	var indented bytes.Buffer
-	require.NoError(t, json.Indent(&indented, []byte(body), "", "  "))
-	indented.WriteByte('\n')
-	const golden = "testdata/dashboard.json"
-	if *update {
-		require.NoError(t, os.MkdirAll("testdata", 0o755))
-		require.NoError(t, os.WriteFile(golden, indented.Bytes(), 0o644))
-	}
-	want, err := os.ReadFile(golden)
-	require.NoError(t, err)
-	assert.Equal(t, string(want), indented.String(), "when the change is wanted: go test ./program -run Dashboard -update")
+	body := deployOnPaper(t, "prod").named("aws:cloudwatch/dashboard:Dashboard")["dashboard"].Inputs["dashboardBody"].StringValue()
+	checkGolden(t, "dashboard", []byte(body))
 
 	var dashboard struct {
 		Widgets []struct {
@@ -50,4 +43,38 @@ func TestDashboard(t *testing.T) {
 			assert.NotEmpty(t, widget.Properties["title"])
 		}
 	}
+}
+
+// The alarms of prod are those in testdata: who changes one sees what it was.
+func TestAlarmsTable(t *testing.T) {
+	type row map[string]any
+	var table []row
+	for _, alarm := range deployOnPaper(t, "prod").named("aws:cloudwatch/metricAlarm:MetricAlarm") {
+		inputs := alarm.Inputs.Mappable()
+		assert.Equal(t, []any{"arn:aws:service:region:123456789012:Topic/rotation-alerts"}, inputs["alarmActions"])
+		assert.NotEmpty(t, inputs["alarmDescription"])
+		delete(inputs, "alarmActions")
+		delete(inputs, "tags")
+		table = append(table, inputs)
+	}
+	slices.SortFunc(table, func(a, b row) int { return strings.Compare(a["name"].(string), b["name"].(string)) })
+	text, err := json.Marshal(table)
+	require.NoError(t, err)
+	checkGolden(t, "alarms", text)
+}
+
+// checkGolden compares JSON with a file in testdata.
+func checkGolden(t *testing.T, name string, text []byte) {
+	t.Helper()
+	var indented bytes.Buffer
+	require.NoError(t, json.Indent(&indented, text, "", "  "))
+	indented.WriteByte('\n')
+	golden := filepath.Join("testdata", name+".json")
+	if *update {
+		require.NoError(t, os.MkdirAll("testdata", 0o755))
+		require.NoError(t, os.WriteFile(golden, indented.Bytes(), 0o644))
+	}
+	want, err := os.ReadFile(golden)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), indented.String(), "when the change is wanted: go test ./program -run 'Dashboard|AlarmsTable' -update")
 }

@@ -6,10 +6,12 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/aistudio/secrets/infra/alarms"
 	"github.com/aistudio/secrets/infra/audittrail"
 	"github.com/aistudio/secrets/infra/cachelayer"
 	"github.com/aistudio/secrets/infra/catalogue"
 	"github.com/aistudio/secrets/infra/complianceauditor"
+	"github.com/aistudio/secrets/infra/dashboard"
 	"github.com/aistudio/secrets/infra/encryptionkey"
 	"github.com/aistudio/secrets/infra/function"
 	"github.com/aistudio/secrets/infra/managedsecret"
@@ -31,6 +33,9 @@ type deployed struct {
 	cache    *cachelayer.CacheLayer
 	rotators map[string]*rotationfunction.RotationFunction // by name
 	auditor  *complianceauditor.ComplianceAuditor
+
+	alarms    *alarms.Alarms
+	dashboard *dashboard.Dashboard
 }
 
 type reader struct {
@@ -144,7 +149,7 @@ func (d *deployment) deployEvents() error {
 		LogRetentionDays:   settings.LogRetentionDays,
 		Administrators:     d.administrators(),
 		DeletionWindowDays: settings.RecoveryWindowDays,
-		Alarms:             complianceauditor.AlarmNames(settings.Prefix()),
+		Protect:            settings.Protect,
 		Tags:               settings.Tags(platform),
 	}
 	for _, subscription := range d.stack.Events.Subscriptions {
@@ -159,6 +164,7 @@ func (d *deployment) deployEvents() error {
 func (d *deployment) deployCache() error {
 	settings, cache := d.stack.Settings, d.stack.Cache
 	args := cachelayer.Args{
+		Environment:  settings.Environment,
 		LayerName:    settings.Prefix() + "-secrets-cache",
 		Archives:     d.archives.layers,
 		Accounts:     cache.SharedWith.Accounts,

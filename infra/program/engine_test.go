@@ -105,7 +105,7 @@ func TestEngineDev(t *testing.T) {
 	assert.Equal(t, feedTable, outputs["feedTable"].Value)
 	assert.Equal(t, map[string]any{lambdaArchitecture(): "arn:aws:lambda:us-east-1:123456789012:layer:aistudio-dev-secrets-cache-" + lambdaArchitecture() + ":1"}, outputs["layers"].Value)
 	assert.Equal(t, map[string]any{
-		spec.EnvCacheTTL: "1h0m0s", spec.EnvFeedTable: feedTable, spec.EnvPrefetch: name,
+		spec.EnvCacheTTL: "1h0m0s", spec.EnvFeedTable: feedTable, spec.EnvPrefetch: name, spec.EnvMetricsEnvironment: "dev",
 	}, outputs["lambdaEnvironment"].Value.(map[string]any)["orders"])
 	assert.Equal(t, []any{
 		map[string]any{"name": spec.EnvCacheTTL, "value": "1h0m0s"},

@@ -77,6 +77,8 @@ func (d *deployment) run() error {
 		d.deployRotators,
 		d.deployRotations,
 		d.deployAuditor,
+		d.deployAlarms,
+		d.deployDashboard,
 	} {
 		if err := step(); err != nil {
 			return err
@@ -112,7 +114,7 @@ func (d *deployment) export() {
 	d.ctx.Export("trailBucket", d.trail.BucketName)
 	d.ctx.Export("auditorArn", d.auditor.FunctionARN)
 	d.ctx.Export("auditBucket", d.auditor.BucketName)
-	d.ctx.Export("dashboard", d.auditor.DashboardName)
+	d.ctx.Export("dashboard", d.dashboard.Name)
 	d.ctx.Export("layers", d.cache.LayerARNs)
 	d.ctx.Export("lambdaEnvironment", lambda)
 	d.ctx.Export("ecsEnvironment", ecs)

@@ -44,7 +44,8 @@ type world struct {
 	stack    string
 	record   *recorder
 	monitor  *mocks.Monitor
-	auditAt  time.Time // when the audit begins; zero: as the stack says
+	auditAt  time.Time                      // when the audit begins; zero: as the stack says
+	adapt    func(config map[string]string) // what a test changes of the configuration; nil: nothing
 }
 
 // newWorld starts the server and the emulator and puts what the stack finds
@@ -148,6 +149,9 @@ func (w *world) config(t *testing.T, stack string) map[string]string {
 		events["architecture"] = lambdaArchitecture()
 		events["subscriptions"] = []map[string]string{{"protocol": "sqs", "endpoint": onCallARN}}
 	})
+	if w.adapt != nil {
+		w.adapt(config)
+	}
 	return config
 }
 

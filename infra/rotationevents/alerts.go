@@ -9,9 +9,8 @@ import (
 	"github.com/aistudio/secrets/infra/policy"
 )
 
-// deployAlerts registers the topic, its subscriptions, and what tells it of
-// failed rotations: a rule at once and for each, an alarm for as long as there
-// are any.
+// deployAlerts registers the topic, its subscriptions, and the rule that tells it
+// of each failed rotation.
 func (e *RotationEvents) deployAlerts(ctx *pulumi.Context, name string, args Args) error {
 	topic, err := e.deployTopic(ctx, name+"-alerts", args)
 	if err != nil {
@@ -23,7 +22,7 @@ func (e *RotationEvents) deployAlerts(ctx *pulumi.Context, name string, args Arg
 		return err
 	}
 	rule, err := cloudwatch.NewEventRule(ctx, name+"-failed", &cloudwatch.EventRuleArgs{
-		Name:         pulumi.String(failedRule(args)),
+		Name:         pulumi.String(FailedRule(args.Prefix)),
 		Description:  pulumi.String("A rotation of a secret of " + args.SecretPrefix + "* failed or was given up"),
 		EventPattern: pulumi.String(text),
 		Tags:         pulumi.ToStringMap(args.Tags),
@@ -31,21 +30,12 @@ func (e *RotationEvents) deployAlerts(ctx *pulumi.Context, name string, args Arg
 	if err != nil {
 		return err
 	}
-	if _, err := cloudwatch.NewEventTarget(ctx, name+"-failed", &cloudwatch.EventTargetArgs{
+	_, err = cloudwatch.NewEventTarget(ctx, name+"-failed", &cloudwatch.EventTargetArgs{
 		Rule:     rule.Name,
 		TargetId: pulumi.String("alerts"),
 		Arn:      topic.Arn,
-	}, pulumi.Parent(e), pulumi.DeleteBeforeReplace(true)); err != nil {
-		return err
-	}
-	return e.alarm(ctx, name+"-failed", args, cloudwatch.MetricAlarmArgs{
-		Name:             pulumi.String(failedAlarm(args)),
-		AlarmDescription: pulumi.String("Rotations of secrets failed or were given up. The topic got an event for each; `go tool mage rotate:status <secret>` tells the reason."),
-		Namespace:        pulumi.String("AWS/Events"),
-		MetricName:       pulumi.String("TriggeredRules"),
-		Dimensions:       pulumi.StringMap{"RuleName": rule.Name},
-		Statistic:        pulumi.String("Sum"),
-	})
+	}, pulumi.Parent(e), pulumi.DeleteBeforeReplace(true))
+	return err
 }
 
 // deployTopic registers the topic with a key of its own: EventBridge and
@@ -63,7 +53,7 @@ func (e *RotationEvents) deployTopic(ctx *pulumi.Context, name string, args Args
 		DeletionWindowInDays: pulumi.Int(args.DeletionWindowDays),
 		Policy:               pulumi.String(document),
 		Tags:                 pulumi.ToStringMap(args.Tags),
-	}, pulumi.Parent(e))
+	}, pulumi.Parent(e), pulumi.Protect(args.Protect))
 	if err != nil {
 		return nil, err
 	}
@@ -130,10 +120,6 @@ func keyPolicy(args Args) policy.Document {
 }
 
 func topicPolicy(args Args, topicARN string) policy.Document {
-	alarms := []string{args.arn("cloudwatch", "alarm:"+failedAlarm(args)), args.arn("cloudwatch", "alarm:"+feedAlarm(args))}
-	for _, name := range args.Alarms {
-		alarms = append(alarms, args.arn("cloudwatch", "alarm:"+name))
-	}
 	return policy.Document{
 		{
 			Sid:       "FromTheRule",
@@ -141,7 +127,7 @@ func topicPolicy(args Args, topicARN string) policy.Document {
 			Principal: &policy.Principal{Service: []string{"events.amazonaws.com"}},
 			Action:    []string{"sns:Publish"},
 			Resource:  []string{topicARN},
-			Condition: policy.Condition{"ArnEquals": {"aws:SourceArn": {args.arn("events", "rule/"+failedRule(args))}}},
+			Condition: policy.Condition{"ArnEquals": {"aws:SourceArn": {args.arn("events", "rule/"+FailedRule(args.Prefix))}}},
 		},
 		{
 			Sid:       "FromAlarms",
@@ -149,29 +135,14 @@ func topicPolicy(args Args, topicARN string) policy.Document {
 			Principal: &policy.Principal{Service: []string{"cloudwatch.amazonaws.com"}},
 			Action:    []string{"sns:Publish"},
 			Resource:  []string{topicARN},
-			Condition: policy.Condition{"ArnEquals": {"aws:SourceArn": alarms}},
+			Condition: policy.Condition{"ArnLike": {"aws:SourceArn": {args.arn("cloudwatch", "alarm:"+args.Prefix+"-*")}}},
 		},
 		policy.WithoutTLS("sns:Publish", topicARN),
 	}
 }
 
-// alarm registers an alarm that tells the topic when a metric is above 0, and not
-// when it no longer is: that time has passed doesn't mend what failed. A time
-// without data is one in which nothing failed.
-func (e *RotationEvents) alarm(ctx *pulumi.Context, name string, args Args, alarm cloudwatch.MetricAlarmArgs) error {
-	alarm.ComparisonOperator = pulumi.String("GreaterThanThreshold")
-	alarm.Threshold = pulumi.Float64(0)
-	alarm.Period = pulumi.Int(300)
-	alarm.EvaluationPeriods = pulumi.Int(1)
-	alarm.TreatMissingData = pulumi.String("notBreaching")
-	alarm.AlarmActions = pulumi.Array{e.TopicARN}
-	alarm.Tags = pulumi.ToStringMap(args.Tags)
-	_, err := cloudwatch.NewMetricAlarm(ctx, name, &alarm, pulumi.Parent(e), pulumi.DeleteBeforeReplace(true))
-	return err
-}
-
 func topicName(args Args) string { return args.Prefix + "-secrets-alerts" }
 
-func failedRule(args Args) string { return args.Prefix + "-rotation-failed" }
-
-func failedAlarm(args Args) string { return args.Prefix + "-rotation-failed" }
+// FailedRule returns the name of the rule that matches failed rotations, by the
+// prefix of the stack's resources.
+func FailedRule(prefix string) string { return prefix + "-rotation-failed" }

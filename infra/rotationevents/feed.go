@@ -13,8 +13,10 @@ import (
 )
 
 const (
+	// TimeoutSeconds is that of the function that writes the feed.
+	TimeoutSeconds = 30
+
 	feedMemoryMB      = 128
-	feedTimeout       = 30          // seconds
 	eventAge          = 3600        // seconds after which an event is no news: caches have a TTL of an hour
 	eventAttempts     = 185         // EventBridge's default and most
 	deadLetterSeconds = 14 * 86_400 // the longest that SQS takes
@@ -24,7 +26,7 @@ const (
 // invokes the function, and the queue of what it couldn't write.
 func (e *RotationEvents) deployFeed(ctx *pulumi.Context, name string, args Args) error {
 	table, err := dynamodb.NewTable(ctx, name, &dynamodb.TableArgs{
-		Name:        pulumi.String(args.Prefix + "-rotation-feed"),
+		Name:        pulumi.String(FunctionName(args.Prefix)),
 		BillingMode: pulumi.String("PAY_PER_REQUEST"),
 		HashKey:     pulumi.String(spec.FeedKey),
 		RangeKey:    pulumi.String(spec.FeedTime),
@@ -49,12 +51,12 @@ func (e *RotationEvents) deployFeed(ctx *pulumi.Context, name string, args Args)
 		return err
 	}
 	writer, err := function.New(ctx, name, function.Args{
-		Name:             args.Prefix + "-rotation-feed",
+		Name:             FunctionName(args.Prefix),
 		Description:      "Writes the rotation feed of " + args.SecretPrefix + "*",
 		ArchivePath:      args.ArchivePath,
 		Architecture:     args.Architecture,
 		MemoryMB:         feedMemoryMB,
-		TimeoutSeconds:   feedTimeout,
+		TimeoutSeconds:   TimeoutSeconds,
 		LogRetentionDays: args.LogRetentionDays,
 		Environment:      pulumi.StringMap{spec.EnvFeedTable: table.Name},
 		DeadLetters:      queue.Arn,
@@ -75,10 +77,10 @@ func (e *RotationEvents) deployFeed(ctx *pulumi.Context, name string, args Args)
 }
 
 // deployDeadLetters registers the queue of changes that didn't get into the
-// feed, and an alarm that tells when there is one.
+// feed.
 func (e *RotationEvents) deployDeadLetters(ctx *pulumi.Context, name string, args Args) (*sqs.Queue, error) {
 	queue, err := sqs.NewQueue(ctx, name, &sqs.QueueArgs{
-		Name:                    pulumi.String(args.Prefix + "-rotation-feed-failures"),
+		Name:                    pulumi.String(QueueName(args.Prefix)),
 		MessageRetentionSeconds: pulumi.Int(deadLetterSeconds),
 		SqsManagedSseEnabled:    pulumi.Bool(true),
 		Tags:                    pulumi.ToStringMap(args.Tags),
@@ -102,14 +104,7 @@ func (e *RotationEvents) deployDeadLetters(ctx *pulumi.Context, name string, arg
 	if _, err := sqs.NewQueuePolicy(ctx, name, &sqs.QueuePolicyArgs{QueueUrl: queue.Url, Policy: document}, pulumi.Parent(e)); err != nil {
 		return nil, err
 	}
-	return queue, e.alarm(ctx, name+"-failures", args, cloudwatch.MetricAlarmArgs{
-		Name:             pulumi.String(feedAlarm(args)),
-		AlarmDescription: pulumi.String("A changed secret didn't get into the rotation feed: caches notice it when their time is over. The queue holds the events, the function's log the reason."),
-		Namespace:        pulumi.String("AWS/SQS"),
-		MetricName:       pulumi.String("ApproximateNumberOfMessagesVisible"),
-		Dimensions:       pulumi.StringMap{"QueueName": queue.Name},
-		Statistic:        pulumi.String("Maximum"),
-	})
+	return queue, nil
 }
 
 // invoke registers the rule and lets it invoke the function.
@@ -152,4 +147,10 @@ func (e *RotationEvents) invoke(ctx *pulumi.Context, name string, args Args, wri
 
 func changedRule(args Args) string { return args.Prefix + "-secret-changed" }
 
-func feedAlarm(args Args) string { return args.Prefix + "-rotation-feed-failures" }
+// FunctionName returns the name of the function that writes the feed, by the
+// prefix of the stack's resources. It is the table's too.
+func FunctionName(prefix string) string { return prefix + "-rotation-feed" }
+
+// QueueName returns the name of the queue of changes that didn't get into the
+// feed.
+func QueueName(prefix string) string { return FunctionName(prefix) + "-failures" }

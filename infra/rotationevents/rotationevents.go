@@ -29,8 +29,8 @@ type Args struct {
 	LogRetentionDays   int
 	Administrators     []string // ARNs of those who may manage the topic's key; the deployer among them
 	DeletionWindowDays int      // of the topic's key, 7 to 30
+	Protect            bool     // refuse to delete the topic's key
 	Subscriptions      []Subscription
-	Alarms             []string // names of further alarms that may tell the topic
 	Tags               map[string]string
 }
 

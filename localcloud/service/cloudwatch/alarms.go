@@ -137,6 +137,9 @@ func (in *settings) resolve() ([]query, int, error) {
 	} else if in.MetricName != "" || in.Namespace != "" || in.Statistic != "" || in.ExtendedStatistic != "" || in.Period != 0 || in.Unit != "" || len(in.Dimensions) > 0 {
 		return nil, 0, combination("Metrics and the parameters of one metric can't be used together.")
 	}
+	// Expressions may stand before the metrics that they are about.
+	queries = slices.Clone(queries)
+	slices.SortStableFunc(queries, func(a, b query) int { return strings.Compare(a.Expression, "") - strings.Compare(b.Expression, "") })
 	p, err := checkQueries(queries)
 	if err != nil {
 		return nil, 0, err

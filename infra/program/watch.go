@@ -1,0 +1,77 @@
+package program
+
+import (
+	"github.com/aistudio/secrets/infra/alarms"
+	"github.com/aistudio/secrets/infra/audittrail"
+	"github.com/aistudio/secrets/infra/complianceauditor"
+	"github.com/aistudio/secrets/infra/dashboard"
+	"github.com/aistudio/secrets/infra/rotationevents"
+)
+
+// rotationRetries are errors of a rotation's steps that Secrets Manager mends by
+// trying again; when it gives up, there is an alarm for that.
+const rotationRetries = 2
+
+// functions are all functions of the stack.
+func (d *deployment) functions() []alarms.Function {
+	prefix := d.stack.Settings.Prefix()
+	functions := []alarms.Function{
+		{Name: complianceauditor.FunctionName(prefix), TimeoutSeconds: complianceauditor.TimeoutSeconds},
+		{Name: rotationevents.FunctionName(prefix), TimeoutSeconds: rotationevents.TimeoutSeconds},
+	}
+	for _, name := range sorted(d.archives.rotators) {
+		functions = append(functions, alarms.Function{
+			Name: d.functionName(name), TimeoutSeconds: d.stack.Rotators[name].TimeoutSeconds, ErrorsAllowed: rotationRetries,
+		})
+	}
+	return functions
+}
+
+// deployAlarms makes everything that tells the topic.
+func (d *deployment) deployAlarms() error {
+	settings := d.stack.Settings
+	var err error
+	d.alarms, err = alarms.New(d.ctx, "alarms", alarms.Args{
+		Prefix:      settings.Prefix(),
+		Environment: settings.Environment,
+		TopicARN:    d.events.TopicARN,
+		FailedRule:  rotationevents.FailedRule(settings.Prefix()),
+		Trail:       d.trailMetrics(),
+		Functions:   d.functions(),
+		Queues:      []string{rotationevents.QueueName(settings.Prefix()), complianceauditor.QueueName(settings.Prefix())},
+		Tags:        settings.Tags(platform),
+	})
+	return err
+}
+
+// trailMetrics is the namespace of what the audit trail counts; "" for nothing.
+func (d *deployment) trailMetrics() string {
+	if !d.trail.Counts {
+		return ""
+	}
+	return audittrail.Namespace(d.stack.Settings.Prefix())
+}
+
+// deployDashboard makes the page that shows it all.
+func (d *deployment) deployDashboard() error {
+	settings := d.stack.Settings
+	args := dashboard.Args{
+		Name:          settings.Prefix() + "-secrets",
+		Environment:   settings.Environment,
+		Partition:     d.account.partition,
+		AccountID:     d.account.id,
+		Region:        d.stack.Region,
+		ReplicaRegion: settings.ReplicaRegion,
+		Alarms:        d.alarms.Names,
+		Trail:         d.trailMetrics(),
+		FeedTable:     rotationevents.FunctionName(settings.Prefix()),
+		Auditor:       complianceauditor.FunctionName(settings.Prefix()),
+		ReportBucket:  complianceauditor.BucketName(settings.Prefix(), d.account.id),
+	}
+	for _, function := range d.functions() {
+		args.Functions = append(args.Functions, function.Name)
+	}
+	var err error
+	d.dashboard, err = dashboard.New(d.ctx, "dashboard", args)
+	return err
+}
