@@ -199,9 +199,11 @@ func TestTheStacksPassTheChecks(t *testing.T) {
 	deployer := w.role(t, "secrets-deployer")
 	for stack, as := range map[string]aws.Config{"dev": root, "staging": root, "prod": deployer} {
 		t.Run(stack, func(t *testing.T) {
-			w.describe(t, stack, func(map[string]any) {})
+			w.describe(t, stack, func(config map[string]any) {
+				delete(config[catalogue.KeyAudit].(map[string]any), "configRules") // the emulator has no AWS Config
+			})
 			report := w.run(t, as, "preview", stack)
-			assert.Equal(t, pipeline.Pending, report.Outcome)
+			assert.Equal(t, pipeline.Pending, report.Outcome, "%v", report.Failures)
 			assert.Empty(t, report.Violations)
 			assert.Empty(t, report.Refusals)
 			assert.Greater(t, len(report.Changes), 60)

@@ -9,7 +9,7 @@ import (
 )
 
 func newPromote(s *setting) *cobra.Command {
-	var u update
+	u := update{staged: true}
 	command := &cobra.Command{
 		Use:   "promote <stack>",
 		Short: "Deploy to a stack what ran with success in the stage before it",

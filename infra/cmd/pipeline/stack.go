@@ -29,6 +29,7 @@ type update struct {
 	allowDelete     []string
 	approvals       string
 	unpromoted      string
+	staged          bool // it matters what the stage before has run
 	refresh         bool
 	lockTimeout     time.Duration
 	cancelStaleLock bool
@@ -99,7 +100,7 @@ func (s *setting) open(ctx context.Context, name string, u update) (*pipeline.Pi
 		return nil, &failedError{fmt.Errorf("read Pulumi.yaml: %w", err)}
 	}
 	options.Project = string(settings.Name)
-	if at := slices.Index(stages, name); at > 0 {
+	if at := slices.Index(stages, name); at > 0 && u.staged {
 		if options.Before, err = selectStack(ctx, cli, project, artifacts, stages[at-1]); err != nil {
 			return nil, err
 		}

@@ -9,7 +9,7 @@ import (
 )
 
 func newUp(s *setting) *cobra.Command {
-	var u update
+	u := update{staged: true}
 	command := &cobra.Command{
 		Use:   "up <stack>",
 		Short: "Deploy to a stack what a preview showed, if all gates are open",
