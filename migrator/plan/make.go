@@ -240,11 +240,11 @@ func (c *collector) single(candidate *candidate, service, owner string, sc scope
 		return // it follows a secret already
 	case !s.verdict.Secret:
 		if reason, tell := worthTelling(s); tell {
-			c.skip(sc, s, reason)
+			c.skip(s, reason)
 		}
 		return
 	case c.isSkipped(candidate, s):
-		c.skip(sc, s, c.skipReason(candidate, s))
+		c.skip(s, c.skipReason(candidate, s))
 		return
 	case isCiphertext(s.value) && s.verdict.Confidence < listed:
 		return // see blockCiphertext
@@ -298,7 +298,7 @@ func (c *collector) parameters() {
 		service, ok := c.settings.Services.Of(id)
 		if !ok {
 			if s.verdict.Secret && !c.isSkipped(nil, s) {
-				c.skip(scope{}, s, "no function, service or schedule names it, so who reads it isn't known: say whose it is under services, as "+id)
+				c.skip(s, "no function, service or schedule names it, so who reads it isn't known: say whose it is under services, as "+id)
 				continue
 			}
 			service = ""
@@ -347,7 +347,7 @@ func (m *maker) skipReason(candidate *candidate, s *setting) string {
 	return ""
 }
 
-func (m *maker) skip(sc scope, s *setting, reason string) {
+func (m *maker) skip(s *setting, reason string) {
 	place := s.place
 	if s.parameter != nil && s.name != s.parameter.Name {
 		reason += " (named by variable " + s.name + ")"

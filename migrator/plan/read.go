@@ -28,6 +28,10 @@ const (
 	atOnce    = 8  // calls to a service under way; the quotas decide how fast
 	batchSize = 20 // the most that BatchGetSecretValue takes
 	pageSize  = 100
+
+	detailsPageSize = 1000 // the most that GetAccountAuthorizationDetails gives
+
+	readAction = "secretsmanager:GetSecretValue"
 )
 
 type secretReader interface {
@@ -41,6 +45,7 @@ type keyReader interface {
 
 type roleReader interface {
 	GetRole(context.Context, *iam.GetRoleInput, ...func(*iam.Options)) (*iam.GetRoleOutput, error)
+	iam.GetAccountAuthorizationDetailsAPIClient
 	iam.SimulatePrincipalPolicyAPIClient
 }
 
@@ -221,6 +226,8 @@ func fieldDigests(value spec.Value, key digest.Key) map[string]string {
 	return digests
 }
 
+// readRoles finds out what the roles of the draft may read. One listing gives all
+// roles with their policies, so that most needn't be asked about one by one.
 func (r *factReader) readRoles(ctx context.Context) error {
 	wants := map[string][]Secret{}
 	byName := map[string]Secret{}
@@ -237,12 +244,22 @@ func (r *factReader) readRoles(ctx context.Context) error {
 			}
 		}
 	}
+	if len(wants) == 0 {
+		return nil
+	}
+	known, err := r.listRoles(ctx)
+	switch {
+	case isDenied(err):
+		known = nil // they are read one by one
+	case err != nil:
+		return fmt.Errorf("list the roles with their policies: %w", err)
+	}
 	done := 0
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	for _, arn := range sortedKeys(wants) {
 		group.Go(func() error {
-			role, err := r.readRole(ctx, arn, wants[arn])
+			role, err := r.readRole(ctx, arn, wants[arn], known)
 			if err != nil {
 				return err
 			}
@@ -257,22 +274,81 @@ func (r *factReader) readRoles(ctx context.Context) error {
 	return group.Wait()
 }
 
-func (r *factReader) readRole(ctx context.Context, arn string, secrets []Secret) (Role, error) {
-	name := lastSegment(arn)
-	out, err := r.roles.GetRole(ctx, &iam.GetRoleInput{RoleName: &name})
-	switch {
-	case codeOf(err) == "NoSuchEntity":
-		return Role{Missing: true}, nil
-	case isDenied(err):
-		return Role{Unread: "the role can't be read: " + codeOf(err)}, nil
-	case err != nil:
-		return Role{}, fmt.Errorf("read role %s: %w", name, err)
+// listedRole is what a listing tells of a role.
+type listedRole struct {
+	tags    map[string]string
+	mayRead bool // one of its policies allows reading some secret, or isn't known
+}
+
+func (r *factReader) listRoles(ctx context.Context) (map[string]listedRole, error) {
+	var details []iamtypes.RoleDetail
+	allows := map[string]bool{} // managed policies, by ARN
+	pages := iam.NewGetAccountAuthorizationDetailsPaginator(r.roles, &iam.GetAccountAuthorizationDetailsInput{
+		MaxItems: aws.Int32(detailsPageSize),
+		Filter:   []iamtypes.EntityType{iamtypes.EntityTypeRole, iamtypes.EntityTypeLocalManagedPolicy, iamtypes.EntityTypeAWSManagedPolicy},
+	})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		details = append(details, page.RoleDetailList...)
+		for _, p := range page.Policies {
+			for _, v := range p.PolicyVersionList {
+				if v.IsDefaultVersion {
+					allows[aws.ToString(p.Arn)] = allowsReading(aws.ToString(v.Document))
+				}
+			}
+		}
+		r.progress("roles with their policies", len(details), 0)
 	}
+	roles := map[string]listedRole{}
+	for _, d := range details {
+		role := listedRole{tags: roleTags(d.Tags)}
+		for _, p := range d.RolePolicyList {
+			role.mayRead = role.mayRead || allowsReading(aws.ToString(p.PolicyDocument))
+		}
+		for _, p := range d.AttachedManagedPolicies {
+			allowed, known := allows[aws.ToString(p.PolicyArn)]
+			role.mayRead = role.mayRead || allowed || !known
+		}
+		roles[aws.ToString(d.Arn)] = role
+	}
+	return roles, nil
+}
+
+func roleTags(list []iamtypes.Tag) map[string]string {
 	tags := map[string]string{}
-	for _, tag := range out.Role.Tags {
+	for _, tag := range list {
 		tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
 	}
-	role := Role{ManagedBy: discover.Function{Tags: tags}.ManagedBy()}
+	return tags
+}
+
+// readRole looks at one role. known is the listing, or nil.
+func (r *factReader) readRole(ctx context.Context, arn string, secrets []Secret, known map[string]listedRole) (Role, error) {
+	name := lastSegment(arn)
+	listed, ok := known[arn]
+	switch {
+	case known != nil && !ok:
+		return Role{Missing: true}, nil
+	case known == nil:
+		out, err := r.roles.GetRole(ctx, &iam.GetRoleInput{RoleName: &name})
+		switch {
+		case codeOf(err) == "NoSuchEntity":
+			return Role{Missing: true}, nil
+		case isDenied(err):
+			return Role{Unread: "the role can't be read: " + codeOf(err)}, nil
+		case err != nil:
+			return Role{}, fmt.Errorf("read role %s: %w", name, err)
+		}
+		listed = listedRole{tags: roleTags(out.Role.Tags), mayRead: true}
+	}
+	role := Role{ManagedBy: discover.Function{Tags: listed.tags}.ManagedBy()}
+	if !listed.mayRead {
+		return role, nil
+	}
+	var err error
 	if role.Readable, err = r.readable(ctx, arn, secrets); isDenied(err) {
 		role.Unread = "IAM can't be asked: " + codeOf(err)
 	} else if err != nil {
@@ -290,18 +366,15 @@ func (r *factReader) readable(ctx context.Context, role string, secrets []Secret
 		byARN[arn] = s
 		arns = append(arns, arn)
 	}
-	results, err := r.simulate(ctx, role, "secretsmanager:GetSecretValue", arns, nil)
+	results, err := r.simulate(ctx, role, readAction, arns, nil)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
-	for arn, result := range results {
-		s := byARN[arn]
-		if s.Name == "" {
-			continue
-		}
+	for _, arn := range arns {
+		result := results[arn]
 		if !result.allowed && result.wantsTags {
-			again, err := r.simulate(ctx, role, "secretsmanager:GetSecretValue", []string{arn}, tagContext(s.Tags))
+			again, err := r.simulate(ctx, role, readAction, []string{arn}, tagContext(byARN[arn].Tags))
 			if err != nil {
 				return nil, err
 			}
@@ -315,7 +388,7 @@ func (r *factReader) readable(ctx context.Context, role string, secrets []Secret
 			return nil, err
 		}
 		if decrypts {
-			names = append(names, s.Name)
+			names = append(names, byARN[arn].Name)
 		}
 	}
 	slices.Sort(names)

@@ -1,7 +1,9 @@
 package plan_test
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
@@ -11,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/middleware"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -75,7 +79,7 @@ func (c *cloud) role(name string, tags map[string]string, statements ...map[stri
 	c.Helper()
 	in := &iam.CreateRoleInput{
 		RoleName:                 &name,
-		AssumeRolePolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}`),
+		AssumeRolePolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com","AWS":"` + c.Account() + `"},"Action":"sts:AssumeRole"}]}`),
 	}
 	for key, value := range tags {
 		in.Tags = append(in.Tags, iamtypes.Tag{Key: &key, Value: &value})
@@ -191,4 +195,64 @@ func TestFactsAboutRoles(t *testing.T) {
 	facts, err := plan.ReadFacts(t.Context(), c.Config(region), draft(c, map[string]string{"acme/dev/x/new": missing}), discover.Estate{}, digest.New(), nil)
 	require.NoError(t, err)
 	assert.Equal(t, map[string]plan.Role{missing: {Missing: true}}, facts.Roles)
+}
+
+// Whoever may not list the roles asks about each; whoever may not ask IAM at all
+// knows nothing, which isn't the same as that a role may not read.
+func TestFactsWithFewRights(t *testing.T) {
+	c := newCloud(t)
+	key := c.alias("alias/acme/dev/secrets")
+	service := c.role("service", map[string]string{"ManagedBy": "terraform"}, statement("secretsmanager:GetSecretValue", "*", nil), statement("kms:Decrypt", key, nil))
+	p := draft(c, map[string]string{"acme/dev/x/new": service})
+	common := []map[string]any{statement("secretsmanager:ListSecrets", "*", nil), statement("kms:DescribeKey", "*", nil)}
+	for name, test := range map[string]struct {
+		allowed []string
+		want    plan.Role
+	}{
+		"each":     {[]string{"iam:GetRole", "iam:SimulatePrincipalPolicy"}, plan.Role{ManagedBy: "Terraform", Readable: []string{"acme/dev/x/new"}}},
+		"read":     {[]string{"iam:GetRole"}, plan.Role{ManagedBy: "Terraform", Unread: "IAM can't be asked: AccessDenied"}},
+		"listonly": {[]string{"iam:GetAccountAuthorizationDetails"}, plan.Role{ManagedBy: "Terraform", Unread: "IAM can't be asked: AccessDenied"}},
+		"nothing":  {nil, plan.Role{Unread: "the role can't be read: AccessDenied"}},
+	} {
+		statements := common
+		for _, action := range test.allowed {
+			statements = append(statements, statement(action, "*", nil))
+		}
+		arn := c.role("migrator-"+name, nil, statements...)
+		facts, err := plan.ReadFacts(t.Context(), c.as(arn), p, discover.Estate{}, digest.New(), nil)
+		require.NoError(t, err, name)
+		assert.Equal(t, map[string]plan.Role{service: test.want}, facts.Roles, name)
+	}
+}
+
+// as is the configuration of somebody who took on the role.
+func (c *cloud) as(role string) aws.Config {
+	c.Helper()
+	out, err := sts.NewFromConfig(c.Config(region)).AssumeRole(c.Context(), &sts.AssumeRoleInput{RoleArn: &role, RoleSessionName: aws.String("plan")})
+	require.NoError(c, err)
+	return c.ConfigFor(region, *out.Credentials.AccessKeyId, *out.Credentials.SecretAccessKey, *out.Credentials.SessionToken)
+}
+
+// Many roles take few calls: those whose policies allow no reading needn't be
+// asked about.
+func TestManyRolesTakeFewCalls(t *testing.T) {
+	c := newCloud(t)
+	c.alias("alias/acme/dev/secrets")
+	roles := map[string]string{}
+	for i := range 60 {
+		name := fmt.Sprint("role-", i)
+		roles["acme/dev/x/"+name] = c.role(name, nil, statement("s3:GetObject", "*", nil))
+	}
+	calls := 0
+	config := c.Config(region)
+	config.APIOptions = append(config.APIOptions, func(stack *middleware.Stack) error {
+		return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("Count", func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+			calls++
+			return next.HandleInitialize(ctx, in)
+		}), middleware.Before)
+	})
+	facts, err := plan.ReadFacts(t.Context(), config, draft(c, roles), discover.Estate{}, digest.New(), nil)
+	require.NoError(t, err)
+	assert.Len(t, facts.Roles, 60)
+	assert.Equal(t, 3, calls, "the key, the secrets, the roles")
 }

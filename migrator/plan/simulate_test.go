@@ -41,3 +41,25 @@ func TestRightsByTag(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{"a/b/orders/c"}, names)
 }
+
+func TestAllowsReading(t *testing.T) {
+	for _, c := range []struct {
+		document string
+		want     bool
+	}{
+		{`{"Statement":{"Effect":"Allow","Action":"secretsmanager:GetSecretValue","Resource":"*"}}`, true},
+		{`{"Statement":[{"Effect":"Allow","Action":["s3:*","SecretsManager:get*"],"Resource":"*"}]}`, true},
+		{`{"Statement":[{"Effect":"Allow","Action":"*"}]}`, true},
+		{`{"Statement":[{"Effect":"Allow","Action":"secretsmanager:GetSecretValu?"}]}`, true},
+		{`{"Statement":[{"Effect":"Allow","NotAction":"s3:*"}]}`, true},
+		{`{"Statement":[{"Effect":"Allow","Action":["s3:*","secretsmanager:List*","secretsmanager:GetResourcePolicy"]}]}`, false},
+		{`{"Statement":[{"Effect":"Deny","Action":"secretsmanager:*"}]}`, false},
+		{`{"Statement":[]}`, false},
+		{`not JSON`, true},
+		{`%7B%22Statement%22%3A%7B%22Effect%22%3A%22Allow%22%2C%22Action%22%3A%22secretsmanager%3A%2A%22%7D%7D`, true},
+		{`%7B%22Statement%22%3A%7B%22Effect%22%3A%22Allow%22%2C%22Action%22%3A%22sqs%3A%2A%22%7D%7D`, false},
+		{`%zz`, true},
+	} {
+		assert.Equal(t, c.want, allowsReading(c.document), c.document)
+	}
+}
