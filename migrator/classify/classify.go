@@ -21,6 +21,7 @@ type Verdict struct {
 	Secret     bool
 	Unknown    bool      // nobody can tell without a key: the value is encrypted
 	Kind       spec.Kind // of a secret; "" otherwise
+	Form       bool      // the value has the form of a known credential, so it is one under any name
 	Confidence float64   // of the verdict, from 0 to 1; below 0.5 nothing was found either way
 	Reasons    []string  // for people, without anything of the value
 }
@@ -89,7 +90,9 @@ func judge(name name, value string) Verdict {
 		if kind == "" {
 			kind = kindOf(name, value)
 		}
-		return secret(form.confidence, kind, form.reason)
+		v := secret(form.confidence, kind, form.reason)
+		v.Form = true
+		return v
 	}
 	if isCiphertext(value) {
 		return Verdict{Unknown: true, Confidence: 0.95, Reasons: []string{"the value is encrypted by KMS"}}

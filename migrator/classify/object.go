@@ -66,7 +66,8 @@ func judgeMembers(n name, members map[string]string, what string) Verdict {
 	for _, key := range slices.Sorted(maps.Keys(members)) {
 		v := judge(parseName(key), members[key])
 		if v.Secret && v.Confidence > found.Confidence {
-			found = secret(v.Confidence, v.Kind, append([]string{"its " + what + " " + quoted(key) + " is a secret"}, v.Reasons...)...)
+			found = v
+			found.Reasons = append([]string{"its " + what + " " + quoted(key) + " is a secret"}, v.Reasons...)
 		}
 	}
 	if !found.Secret {
