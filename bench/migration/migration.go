@@ -22,14 +22,15 @@ import (
 const about = `
 The command ` + "`migrate plan`" + ` as a process of its own: it reads the estate, classifies every variable and parameter, asks
 what there is of secrets and rights already, and writes the plan. The emulator throttles calls as AWS's default quotas do,
-and the command keeps itself to half of them, so most of the time is waiting for its turn. Nobody else uses the quotas here.
+and the command keeps itself to half of them, so most of the time is waiting for its turn: the aliases of each function
+that has published versions, here every third, are a call, of which Lambda takes 15 a second. Nobody else uses the quotas.
 `
 
 const longest = 60 * time.Second // of a plan
 
 // Size is how large an estate is.
 type Size struct {
-	Functions  int // each with a published version, an alias and eight variables, of which one is a secret
+	Functions  int // each with eight variables, of which one is a secret; every third with a published version and an alias
 	Services   int // each with two active revisions of its task definition
 	Parameters int // half are encrypted; every tenth holds a secret
 }
