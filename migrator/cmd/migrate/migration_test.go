@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"os"
 	"path/filepath"
@@ -110,15 +111,14 @@ func TestTheWholeMigration(t *testing.T) {
 
 	// Validation finds the two services whose programs still read the variable.
 	w.soak(e)
-	var report validate.Report
-	w.want(exitFindings, &report, "validate", stack, "--soak", "1h")
-	assert.Equal(t, []string{"soaked lambda/worker-01", "soaked lambda/worker-03"}, w.open(report))
+	assert.Equal(t, []string{"soaked lambda/worker-01", "soaked lambda/worker-03"}, w.validate(exitFindings, "1h"))
 	for name := range e.plain {
 		w.release(name)
 	}
 	w.soak(e)
-	w.want(exitDone, &report, "validate", stack, "--soak", "1h")
-	assert.True(t, report.Valid())
+	// Programs count once a minute of their own time, which doesn't fly: the first
+	// hour's counts are in these two.
+	assert.Empty(t, w.validate(exitDone, "2h"))
 	stop()
 	w.noCanaries()
 	assert.Empty(t, w.cloud.Unsupported())
@@ -132,15 +132,21 @@ func (w *world) file(name string) string {
 	return string(text)
 }
 
-// open lists the checks that didn't pass.
-func (w *world) open(r validate.Report) []string {
-	var open []string
-	for _, c := range r.Checks {
+// validate validates, and lists the checks that didn't pass.
+func (w *world) validate(code int, soak string) []string {
+	w.Helper()
+	got, stdout, stderr := w.migrate("validate", stack, "--soak", soak, "--json")
+	var report validate.Report
+	require.NoError(w, json.Unmarshal([]byte(stdout), &report), stderr)
+	open := []string{}
+	for _, c := range report.Checks {
 		if c.Result != validate.Pass {
 			open = append(open, string(c.Question)+" "+c.Subject)
 			w.Logf("%+v", c)
 		}
 	}
+	assert.Equal(w, code, got)
+	assert.Equal(w, code == exitDone, report.Valid())
 	return open
 }
 
