@@ -53,6 +53,9 @@ type Result struct {
 	opts     Options
 }
 
+// Policy is what was demanded.
+func (r *Result) Policy() *policy.Policy { return r.opts.Policy }
+
 // Region is how far a region was read.
 type Region struct {
 	Name       string `json:"name"`

@@ -52,6 +52,7 @@ type htmlReport struct {
 	Accepted                 []htmlAccepted
 	Resolved                 []htmlResolved
 	MoreResolved             int
+	Demands                  []demand
 }
 
 type htmlRule struct {
@@ -122,7 +123,7 @@ func writeHTML(w io.Writer, r *audit.Result, frameworks []controls.Framework) er
 	}
 	h := htmlReport{
 		page: base, Regions: r.Regions, Secrets: r.Secrets, RuleCount: len(r.Rules),
-		Severities: finding.Severities(), Trend: newTrend(r.Trend),
+		Severities: finding.Severities(), Trend: newTrend(r.Trend), Demands: demands(r.Policy()),
 	}
 	h.verdict(r)
 	h.cards(r)

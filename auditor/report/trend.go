@@ -44,6 +44,7 @@ const (
 	chartLeft   = 38
 	chartTop    = 12
 	chartBottom = 164
+	halfDate    = 28 // of a date's width, on a phone
 	maxShown    = 30 // runs
 )
 
@@ -122,11 +123,11 @@ func (t *trend) draw(points []state.Point, most int) {
 		line = append(line, at.X+","+at.Y)
 	}
 	t.Line = strings.Join(line, " ")
-	date := func(i int, anchor string, x float64) {
-		t.Dates = append(t.Dates, dot{number(x), number(chartBottom + 20), anchor, points[i].Time.Format("2 Jan")})
+	for _, i := range []int{0, len(points) - 1} {
+		center := chartLeft + step*(float64(i)+.5)
+		center = min(max(center, chartLeft), chartWidth-halfDate)
+		t.Dates = append(t.Dates, dot{number(center), number(chartBottom + 20), "middle", points[i].Time.Format("2 Jan")})
 	}
-	date(0, "start", chartLeft)
-	date(len(points)-1, "end", chartWidth)
 }
 
 // number writes a coordinate shortly.

@@ -70,7 +70,11 @@ func strangersOf(counts map[string]int, reads []facts.Access) []string {
 		if read.Error != "" {
 			how = "refused: " + read.Error
 		}
-		pairs = append(pairs, principal, fmt.Sprintf("%d times, last %s from %s, %s", counts[principal], when(read.Time), read.Source, how))
+		times := "once"
+		if n := counts[principal]; n > 1 {
+			times = fmt.Sprintf("%d times, last", n)
+		}
+		pairs = append(pairs, principal, fmt.Sprintf("%s %s from %s, %s", times, when(read.Time), read.Source, how))
 	}
 	return pairs
 }
