@@ -3,6 +3,7 @@ package handlers_test
 import (
 	"archive/zip"
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -190,4 +191,27 @@ func layerCode(t *testing.T) resource.PropertyValue {
 	code, err := archive.FromPath(file.Name())
 	require.NoError(t, err)
 	return resource.NewProperty(code)
+}
+
+func TestReplicasOfTables(t *testing.T) {
+	w := newWorld(t)
+	inputs := resource.PropertyMap{
+		"attributes": list(object("name", "id", "type", "S")), "hashKey": str("id"), "billingMode": str("PAY_PER_REQUEST"),
+		"streamEnabled": boolean(true), "streamViewType": str("NEW_AND_OLD_IMAGES"), "tags": object("Owner", "platform"),
+		"replicas": list(object("regionName", there, "pointInTimeRecovery", true, "propagateTags", true)),
+	}
+	w.live(life{token: "aws:dynamodb/table:Table", inputs: inputs, change: resource.PropertyMap{"tags": object("Owner", "security")}})
+	w.live(life{token: "aws:dynamodb/table:Table", inputs: inputs, change: resource.PropertyMap{"replicas": list(object("regionName", there, "pointInTimeRecovery", false))}})
+
+	table := w.create(w.home, "aws:dynamodb/table:Table", inputs)
+	replica := &thing{w.there, table.token, table.id, table.inputs, table.state}
+	assert.True(t, w.exists(replica))
+	alone := maps.Clone(inputs)
+	delete(alone, "replicas")
+	w.update(table, alone)
+	assert.False(t, w.exists(replica), "it is taken away")
+	w.update(table, inputs)
+	assert.True(t, w.exists(replica))
+	w.remove(table)
+	assert.False(t, w.exists(replica), "it goes with its table")
 }

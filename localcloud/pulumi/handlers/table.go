@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -8,7 +9,7 @@ import (
 	dynamotypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// table is a DynamoDB table without indexes and streams; its ID is its name.
+// table is a DynamoDB table without indexes; its ID is its name.
 type table struct {
 	ARN                       string           `json:"arn" prop:"out"`
 	Attributes                []tableAttribute `json:"attributes,omitempty" prop:"in,set,replace"`
@@ -19,7 +20,12 @@ type table struct {
 	PointInTimeRecovery       *pointInTime     `json:"pointInTimeRecovery,omitempty" prop:"in,out"`
 	RangeKey                  string           `json:"rangeKey,omitempty" prop:"in,replace"`
 	ReadCapacity              int              `json:"readCapacity" prop:"in,out"`
+	Replicas                  []tableReplica   `json:"replicas,omitempty" prop:"in,set"`
 	ServerSideEncryption      *tableEncryption `json:"serverSideEncryption,omitempty" prop:"in,out"`
+	StreamARN                 string           `json:"streamArn" prop:"out"`
+	StreamEnabled             bool             `json:"streamEnabled" prop:"in,out"`
+	StreamLabel               string           `json:"streamLabel" prop:"out"`
+	StreamViewType            string           `json:"streamViewType" prop:"in,out"`
 	TTL                       *tableTTL        `json:"ttl,omitempty" prop:"in,out"`
 	WriteCapacity             int              `json:"writeCapacity" prop:"in,out"`
 	tagged
@@ -51,7 +57,10 @@ func tableKind() resourceType {
 		create: createTable,
 		read:   readTable,
 		update: updateTable,
-		remove: func(ctx context.Context, c *clients, id string, _ *table) error {
+		remove: func(ctx context.Context, c *clients, id string, t *table) error {
+			if err := setReplicas(ctx, c, t, &table{Name: id}); err != nil {
+				return unlessGone[*dynamotypes.ResourceNotFoundException](err)
+			}
 			_, err := c.dynamodb.DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &id})
 			return unlessGone[*dynamotypes.ResourceNotFoundException](err)
 		},
@@ -65,6 +74,7 @@ func createTable(ctx context.Context, c *clients, t *table) (string, error) {
 		KeySchema:                 []dynamotypes.KeySchemaElement{{AttributeName: &t.HashKey, KeyType: dynamotypes.KeyTypeHash}},
 		ProvisionedThroughput:     t.throughput(),
 		SSESpecification:          t.ServerSideEncryption.specification(),
+		StreamSpecification:       t.streams(),
 		TableName:                 &t.Name,
 		Tags:                      tagList(t.Tags, dynamoTag),
 	}
@@ -79,7 +89,10 @@ func createTable(ctx context.Context, c *clients, t *table) (string, error) {
 	if _, err := c.dynamodb.CreateTable(ctx, in); err != nil {
 		return "", err
 	}
-	return t.Name, setTable(ctx, c, &table{Name: t.Name}, t)
+	if err := setTable(ctx, c, &table{Name: t.Name}, t); err != nil {
+		return t.Name, err
+	}
+	return t.Name, setReplicas(ctx, c, &table{Name: t.Name}, t)
 }
 
 func (t *table) throughput() *dynamotypes.ProvisionedThroughput {
@@ -160,6 +173,9 @@ func readTable(ctx context.Context, c *clients, id string, t *table) error {
 	if got.SSEDescription != nil && got.SSEDescription.Status == dynamotypes.SSEStatusEnabled {
 		t.ServerSideEncryption = &tableEncryption{Enabled: true, KMSKeyARN: aws.ToString(got.SSEDescription.KMSMasterKeyArn)}
 	}
+	if err := t.readReplicas(ctx, c, got); err != nil {
+		return err
+	}
 	return t.readSettings(ctx, c)
 }
 
@@ -211,12 +227,18 @@ func updateTable(ctx context.Context, c *clients, id string, old, t *table) erro
 			in.SSESpecification = &dynamotypes.SSESpecification{Enabled: aws.Bool(false)}
 		}
 	}
-	if in.BillingMode != "" || in.DeletionProtectionEnabled != nil || in.SSESpecification != nil {
+	if old.StreamEnabled != t.StreamEnabled {
+		in.StreamSpecification = cmp.Or(t.streams(), &dynamotypes.StreamSpecification{StreamEnabled: aws.Bool(false)})
+	}
+	if in.BillingMode != "" || in.DeletionProtectionEnabled != nil || in.SSESpecification != nil || in.StreamSpecification != nil {
 		if _, err := c.dynamodb.UpdateTable(ctx, in); err != nil {
 			return err
 		}
 	}
 	if err := setTable(ctx, c, old, t); err != nil {
+		return err
+	}
+	if err := setReplicas(ctx, c, old, t); err != nil {
 		return err
 	}
 	put, remove := tagChanges(old.Tags, t.Tags)

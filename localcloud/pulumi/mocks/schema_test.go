@@ -41,8 +41,8 @@ func schema() map[string]schemaType {
 		}},
 		"aws:cloudwatch/metricAlarm:MetricAlarm": {cloudwatch.MetricAlarm{}, cloudwatch.MetricAlarmArgs{}, []string{"metricQueries.accountId", "thresholdMetricId"}},
 		"aws:dynamodb/table:Table": {dynamodb.Table{}, dynamodb.TableArgs{}, []string{
-			"globalSecondaryIndexes", "importTable", "localSecondaryIndexes", "onDemandThroughput", "replicas", "restoreDateTime",
-			"restoreSourceName", "restoreSourceTableArn", "restoreToLatestTime", "tableClass", "streamArn", "streamEnabled", "streamLabel", "streamViewType",
+			"globalSecondaryIndexes", "importTable", "localSecondaryIndexes", "onDemandThroughput", "replicas.kmsKeyArn", "restoreDateTime",
+			"restoreSourceName", "restoreSourceTableArn", "restoreToLatestTime", "tableClass",
 		}},
 		"aws:lambda/layerVersion:LayerVersion":                     {lambda.LayerVersion{}, lambda.LayerVersionArgs{}, []string{"s3Bucket", "s3Key", "s3ObjectVersion"}},
 		"aws:lambda/layerVersionPermission:LayerVersionPermission": {lambda.LayerVersionPermission{}, lambda.LayerVersionPermissionArgs{}, nil},

@@ -1,7 +1,7 @@
 // Package dynamodb is the local cloud's Amazon DynamoDB: tables with a partition
 // key and perhaps a sort key, items, queries, scans, conditions, updates, batch
-// and transactional writes, time to live. Indexes, streams, PartiQL and global
-// tables are refused.
+// and transactional writes, time to live, and replicas in other regions. Streams have
+// a setting and no records; indexes and PartiQL are refused.
 package dynamodb
 
 import (
@@ -39,6 +39,8 @@ type table struct {
 	ttl           string
 	recovery      bool
 	tags          map[string]string
+	stream        streamSpecification
+	replicas      others
 	items         []item // in the order of the keys
 }
 
@@ -86,6 +88,8 @@ func (s *Service) Handler(operation string) api.Handler {
 }
 
 func at(r *api.Request) place { return place{r.Account, r.Region} }
+
+var arnRegion = regexp.MustCompile(`^arn:aws:dynamodb:([a-z0-9-]+):`)
 
 var arnSyntax = regexp.MustCompile(`^arn:aws:dynamodb:[a-z0-9-]+:\d{12}:table/([A-Za-z0-9_.-]+)$`)
 
@@ -155,6 +159,7 @@ type createTableInput struct {
 	SSESpecification          *sseSpecification
 	DeletionProtectionEnabled bool
 	TableClass                string
+	StreamSpecification       *streamSpecification
 	Tags                      []tag
 }
 
@@ -171,6 +176,11 @@ type description struct {
 	ProvisionedThroughput     throughput
 	SSEDescription            map[string]string `json:",omitempty"`
 	DeletionProtectionEnabled bool
+	StreamSpecification       *streamSpecification `json:",omitempty"`
+	LatestStreamArn           string               `json:",omitempty"`
+	LatestStreamLabel         string               `json:",omitempty"`
+	GlobalTableVersion        string               `json:",omitempty"`
+	Replicas                  []replicaDescription `json:",omitempty"`
 }
 
 type tableOutput struct {
@@ -195,6 +205,7 @@ func (t *table) describe() *description {
 	if t.encryption != nil && t.encryption.Enabled {
 		d.SSEDescription = map[string]string{"Status": "ENABLED", "SSEType": "KMS", "KMSMasterKeyArn": t.encryption.KMSMasterKeyID}
 	}
+	t.showReplicas(d)
 	return d
 }
 
@@ -203,7 +214,10 @@ var tableSyntax = regexp.MustCompile(`^[a-zA-Z0-9_.-]{3,255}$`)
 func (in *createTableInput) parse() (*table, error) {
 	t := &table{
 		name: in.TableName, types: map[string]string{}, billing: in.BillingMode, encryption: in.SSESpecification,
-		protected: in.DeletionProtectionEnabled, tags: map[string]string{},
+		protected: in.DeletionProtectionEnabled, tags: map[string]string{}, replicas: others{},
+	}
+	if in.StreamSpecification != nil {
+		t.stream = *in.StreamSpecification
 	}
 	if !tableSyntax.MatchString(in.TableName) {
 		return nil, api.Errorf("ValidationException", "TableName must be 3 to 255 letters, digits, _, - and .")
@@ -279,6 +293,8 @@ type updateTableInput struct {
 	ProvisionedThroughput     *throughput
 	SSESpecification          *sseSpecification
 	DeletionProtectionEnabled *bool
+	StreamSpecification       *streamSpecification
+	ReplicaUpdates            []replicaUpdate
 }
 
 func (s *Service) updateTable(ctx context.Context, r *api.Request, in *updateTableInput) (*tableOutput, error) {
@@ -300,6 +316,17 @@ func (s *Service) updateTable(ctx context.Context, r *api.Request, in *updateTab
 	if in.DeletionProtectionEnabled != nil {
 		t.protected = *in.DeletionProtectionEnabled
 	}
+	if in.StreamSpecification != nil {
+		t.stream = *in.StreamSpecification
+	}
+	if len(in.ReplicaUpdates) > 1 {
+		return nil, api.Errorf("ValidationException", "Only one replica update is allowed in a request.")
+	}
+	for _, update := range in.ReplicaUpdates {
+		if err := s.replicate(ctx, r, t, update); err != nil {
+			return nil, err
+		}
+	}
 	return &tableOutput{TableDescription: t.describe()}, nil
 }
 
@@ -313,7 +340,7 @@ func (s *Service) deleteTable(ctx context.Context, r *api.Request, in *tableInpu
 	if t.protected {
 		return nil, api.Errorf("ValidationException", "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first.")
 	}
-	delete(s.tables[at(r)], t.name)
+	s.drop(at(r), t)
 	d := t.describe()
 	d.TableStatus = "DELETING"
 	return &tableOutput{TableDescription: d}, nil
@@ -378,9 +405,12 @@ func (s *Service) updateTimeToLive(ctx context.Context, r *api.Request, in *ttlI
 	if in.TimeToLiveSpecification.Enabled == (t.ttl != "") {
 		return nil, api.Errorf("ValidationException", "TimeToLive is already enabled or disabled as asked")
 	}
-	t.ttl = ""
+	attribute := ""
 	if in.TimeToLiveSpecification.Enabled {
-		t.ttl = in.TimeToLiveSpecification.AttributeName
+		attribute = in.TimeToLiveSpecification.AttributeName
+	}
+	for _, each := range t.every() {
+		each.ttl = attribute
 	}
 	return &ttlOutput{TimeToLiveSpecification: &in.TimeToLiveSpecification}, nil
 }

@@ -47,7 +47,14 @@ func (t *table) get(key item) item {
 	return nil
 }
 
+// put puts an item into the table and its replicas.
 func (t *table) put(i item) {
+	for _, each := range t.every() {
+		each.putHere(i)
+	}
+}
+
+func (t *table) putHere(i item) {
 	if at, ok := t.find(i); ok {
 		t.items[at] = i
 	} else {
@@ -56,8 +63,10 @@ func (t *table) put(i item) {
 }
 
 func (t *table) remove(key item) {
-	if at, ok := t.find(key); ok {
-		t.items = slices.Delete(t.items, at, at+1)
+	for _, each := range t.every() {
+		if at, ok := each.find(key); ok {
+			each.items = slices.Delete(each.items, at, at+1)
+		}
 	}
 }
 
