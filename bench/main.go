@@ -29,15 +29,14 @@ type section struct {
 	run  func(ctx context.Context, root string, progress func(string)) (report.Section, error)
 }
 
-// sections are all benchmarks, in the order in which they run. estates are
-// numbers of secrets to audit.
-func sections(estates []int) []section {
+// sections are all benchmarks, in the order in which they run.
+func sections() []section {
 	return []section{
 		{"caches", caches.Run},
 		{"layer", layer.Run},
 		{"rotation", rotation.Run},
 		{"simulation", simulation.Run},
-		{"audit", audit.Run(estates)},
+		{"audit", audit.Run([]int{1_000, 10_000, 100_000})},
 		{"migration", migration.Run(migration.Large)},
 	}
 }
@@ -49,15 +48,10 @@ func main() {
 	}
 	root := flag.String("root", ".", "folder that holds bench and dist")
 	json := flag.Bool("json", false, "write bench/results.json too")
-	large := flag.Bool("large", false, "audit 100,000 secrets too, which takes minutes and 1 GB of memory")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	estates := []int{1_000, 10_000}
-	if *large {
-		estates = append(estates, 100_000)
-	}
-	if err := run(ctx, sections(estates), *root, *json, flag.Args()); err != nil {
+	if err := run(ctx, sections(), *root, *json, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}

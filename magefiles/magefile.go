@@ -190,7 +190,7 @@ func Cost(ctx context.Context, stack string,
 // All runs on this machine, side by side with what else could be used: the
 // client of the SDK, the program of the Lambda layer over HTTP, whole rotations
 // with the real Lambda program, and the API calls of a simulated day. The end is
-// a table with the goals and whether they were reached. It takes about five
+// a table with the goals and whether they were reached. It takes about six
 // minutes on two cores, which should have nothing else to do.
 func Bench(ctx context.Context,
 	json *bool, // write bench/results.json too
