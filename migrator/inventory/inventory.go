@@ -25,6 +25,7 @@ type Inventory struct {
 	Region  string   `json:"region"`
 	Counts  Counts   `json:"counts"`
 	Items   []Item   `json:"items"`  // never null
+	Source  []InFile `json:"source"` // credentials in source code; never null
 	Shared  []Shared `json:"shared"` // values that are in several places, by their digest; never null
 	Unread  []Unread `json:"unread"` // never null
 }
@@ -41,6 +42,7 @@ type Counts struct {
 	Plaintext       int `json:"plaintext"` // secrets that anybody who may read the setting can read
 	Values          int `json:"values"`    // different ones among the secrets
 	Unknown         int `json:"unknown"`   // settings whose value is encrypted by their program
+	Source          int `json:"source"`    // credentials in source code
 	Unread          int `json:"unread"`
 }
 
@@ -64,17 +66,28 @@ type Item struct {
 	ManagedBy  string         `json:"managedBy,omitempty"` // the tool that would undo a change
 }
 
+// InFile is a credential in source code.
+type InFile struct {
+	File       string    `json:"file"` // from the tree's root
+	Line       int       `json:"line"` // from 1
+	Name       string    `json:"name,omitempty"`
+	Kind       spec.Kind `json:"kind"`
+	Confidence float64   `json:"confidence"` // from 0 to 1
+	Reasons    []string  `json:"reasons"`
+	Digest     string    `json:"digest"`
+}
+
 // Shared is a value that is in several places.
 type Shared struct {
 	Digest string   `json:"digest"`
-	Places []string `json:"places"` // ARN, and a container and a variable behind spaces
+	Places []string `json:"places"` // ARN, and a container and a variable behind spaces; or file:line
 }
 
 // Unread is something that nobody could look into. It is not clean: it is
 // unknown.
 type Unread struct {
-	Place  spec.ScanPlace `json:"place"`
-	ARN    string         `json:"arn,omitempty"` // "": all of the place
+	Place  spec.ScanPlace `json:"place"`         // or "source"
+	ARN    string         `json:"arn,omitempty"` // or the file; "": all of the place
 	Reason string         `json:"reason"`
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/assert"
@@ -13,6 +14,7 @@ import (
 	"github.com/aistudio/secrets/migrator/classify"
 	"github.com/aistudio/secrets/migrator/digest"
 	"github.com/aistudio/secrets/migrator/discover"
+	"github.com/aistudio/secrets/migrator/discover/source"
 	"github.com/aistudio/secrets/migrator/inventory"
 	"github.com/aistudio/secrets/sdk/spec"
 )
@@ -59,6 +61,9 @@ func makeInventory(t *testing.T, options inventory.Options) inventory.Inventory 
 	t.Helper()
 	classifier, err := classify.New(classify.Config{})
 	require.NoError(t, err)
+	options.Source, err = source.Scan(t.Context(), fstest.MapFS{"deploy/prod.env": {Data: []byte("\nDB_PASSWORD=" + canary + "\n")}}, classifier, source.Options{})
+	require.NoError(t, err)
+	options.Source.Unread = append(options.Source.Unread, source.Unread{File: "big.sql", Reason: "it has more than 1 MB"})
 	return inventory.Make(estate(), classifier, digest.New(), options)
 }
 
@@ -77,7 +82,7 @@ func TestWhatAnEstateHas(t *testing.T) {
 	i := makeInventory(t, inventory.Options{})
 	assert.Equal(t, inventory.Counts{
 		Functions: 1, TaskDefinitions: 1, ScheduledTasks: 1, Parameters: 4,
-		Settings: 12, Secrets: 6, Plaintext: 5, Values: 4, Unknown: 1, Unread: 1,
+		Settings: 12, Secrets: 6, Plaintext: 5, Values: 4, Unknown: 1, Source: 1, Unread: 2,
 	}, i.Counts)
 
 	password := item(t, i, "orders", "DB_PASSWORD")
@@ -103,6 +108,7 @@ func TestWhatAnEstateHas(t *testing.T) {
 		"arn:aws:lambda:us-east-1:123456789012:function:orders DB_PASSWORD",
 		"arn:aws:lambda:us-east-1:123456789012:function:orders:1 DB_PASSWORD",
 		"arn:aws:ssm:us-east-1:123456789012:parameter/shop/db/password",
+		"deploy/prod.env:2",
 	}, i.Shared[0].Places)
 	assert.Len(t, makeInventory(t, inventory.Options{Plain: true}).Items, 12)
 }
@@ -117,8 +123,8 @@ func TestNoValueIsShown(t *testing.T) {
 			assert.NotContains(t, out, value)
 		}
 	}
-	assert.Contains(t, table.String(), "in 3 places")
-	assert.Contains(t, table.String(), "12 settings: 6 secrets with 4 different values, 5 of them in plaintext; 1 encrypted by their programs; 1 things couldn't be read.")
+	assert.Contains(t, table.String(), "in 4 places")
+	assert.Contains(t, table.String(), "12 settings: 6 secrets, 5 of them in plaintext; 1 in source code; 1 encrypted by their programs; 4 different values; 2 things couldn't be read.")
 }
 
 func TestTheJSONKeepsToItsSchema(t *testing.T) {

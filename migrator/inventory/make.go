@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/aistudio/secrets/migrator/classify"
 	"github.com/aistudio/secrets/migrator/digest"
 	"github.com/aistudio/secrets/migrator/discover"
+	"github.com/aistudio/secrets/migrator/discover/source"
 	"github.com/aistudio/secrets/sdk/spec"
 )
 
@@ -24,7 +26,12 @@ type Options struct {
 	// OwnerTags are the tags that name an owner, the first that is set. Empty:
 	// spec.TagOwner.
 	OwnerTags []string
+	// Source is what a tree of source code holds.
+	Source source.Result
 }
+
+// PlaceSource is where files that couldn't be read are.
+const PlaceSource spec.ScanPlace = "source"
 
 // Make makes the inventory of an estate. It calls nothing.
 func Make(estate discover.Estate, classifier Classifier, key digest.Key, options Options) Inventory {
@@ -37,7 +44,7 @@ func Make(estate discover.Estate, classifier Classifier, key digest.Key, options
 			Functions: len(estate.Functions), Services: len(estate.Services), TaskDefinitions: len(estate.TaskDefinitions),
 			ScheduledTasks: len(estate.ScheduledTasks), Parameters: len(estate.Parameters),
 		},
-		Items: []Item{}, Shared: []Shared{}, Unread: []Unread{},
+		Items: []Item{}, Source: []InFile{}, Shared: []Shared{}, Unread: []Unread{},
 	}}
 	for _, f := range estate.Functions {
 		at := Item{Place: spec.ScanLambda, ARN: f.ARN, Name: f.Name, Owner: m.owner(f.Tags), ManagedBy: f.ManagedBy()}
@@ -60,6 +67,7 @@ func Make(estate discover.Estate, classifier Classifier, key digest.Key, options
 	for _, u := range estate.Unread {
 		m.inventory.Unread = append(m.inventory.Unread, Unread{u.Place, u.ARN, u.Reason})
 	}
+	m.addSource(options.Source)
 	m.share()
 	m.inventory.Counts.Unread = len(m.inventory.Unread)
 	return m.inventory
@@ -149,6 +157,18 @@ func (m *maker) judge(item Item, value spec.Value, v classify.Verdict) {
 	m.inventory.Items = append(m.inventory.Items, item)
 }
 
+func (m *maker) addSource(found source.Result) {
+	for _, f := range found.Findings {
+		m.inventory.Source = append(m.inventory.Source, InFile{
+			File: f.File, Line: f.Line, Name: f.Name, Kind: f.Verdict.Kind, Confidence: f.Verdict.Confidence, Reasons: f.Verdict.Reasons, Digest: m.key.Of(f.Value),
+		})
+	}
+	for _, u := range found.Unread {
+		m.inventory.Unread = append(m.inventory.Unread, Unread{PlaceSource, u.File, u.Reason})
+	}
+	m.inventory.Counts.Source = len(m.inventory.Source)
+}
+
 // share finds the values that are in several places.
 func (m *maker) share() {
 	places := map[string][]string{}
@@ -156,6 +176,9 @@ func (m *maker) share() {
 		if item.Secret {
 			places[item.Digest] = append(places[item.Digest], item.where())
 		}
+	}
+	for _, f := range m.inventory.Source {
+		places[f.Digest] = append(places[f.Digest], fmt.Sprintf("%s:%d", f.File, f.Line))
 	}
 	m.inventory.Counts.Values = len(places)
 	for _, d := range slices.Sorted(maps.Keys(places)) {

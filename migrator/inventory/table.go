@@ -18,7 +18,11 @@ func (i Inventory) WriteTable(w io.Writer) error {
 	fmt.Fprintln(table, "PLACE\tNAME\tVARIABLE\tKIND\tSURE\tVALUE\tGROUP\tOWNER\tWHY")
 	for _, item := range i.Items {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", item.Place, item.Name, variable(item), kind(item),
-			fmt.Sprintf("%.0f %%", 100*item.Confidence), value(item, shared), group(item), or(item.Owner), strings.Join(item.Reasons, "; "))
+			fmt.Sprintf("%.0f %%", 100*item.Confidence), value(item.Digest, shared), group(item), or(item.Owner), strings.Join(item.Reasons, "; "))
+	}
+	for _, f := range i.Source {
+		fmt.Fprintf(table, "%s\t%s:%d\t%s\t%s\t%.0f %%\t%s\t-\t-\t%s\n", PlaceSource, f.File, f.Line, or(f.Name), f.Kind,
+			100*f.Confidence, value(f.Digest, shared), strings.Join(f.Reasons, "; "))
 	}
 	for _, u := range i.Unread {
 		arn := u.ARN
@@ -32,9 +36,9 @@ func (i Inventory) WriteTable(w io.Writer) error {
 	}
 	c := i.Counts
 	_, err := fmt.Fprintf(w, "\n%d functions, %d services, %d task definitions, %d scheduled tasks, %d parameters in account %s, %s.\n"+
-		"%d settings: %d secrets with %d different values, %d of them in plaintext; %d encrypted by their programs; %d things couldn't be read.\n",
+		"%d settings: %d secrets, %d of them in plaintext; %d in source code; %d encrypted by their programs; %d different values; %d things couldn't be read.\n",
 		c.Functions, c.Services, c.TaskDefinitions, c.ScheduledTasks, c.Parameters, i.Account, i.Region,
-		c.Settings, c.Secrets, c.Values, c.Plaintext, c.Unknown, c.Unread)
+		c.Settings, c.Secrets, c.Plaintext, c.Source, c.Unknown, c.Values, c.Unread)
 	if err != nil {
 		return fmt.Errorf("write the inventory: %w", err)
 	}
@@ -63,14 +67,14 @@ func kind(item Item) string {
 
 // value is the beginning of the digest, which is enough to see that two are the
 // same, and in how many places the value is.
-func value(item Item, shared map[string]int) string {
-	switch n := shared[item.Digest]; {
-	case item.Digest == "":
+func value(digest string, shared map[string]int) string {
+	switch n := shared[digest]; {
+	case digest == "":
 		return "-"
 	case n > 1:
-		return fmt.Sprintf("%s in %d places", item.Digest[:8], n)
+		return fmt.Sprintf("%s in %d places", digest[:8], n)
 	default:
-		return item.Digest[:8]
+		return digest[:8]
 	}
 }
 

@@ -111,7 +111,7 @@ func believable(f format, p pair, v classify.Verdict) bool {
 	case !p.quoted && strings.ContainsAny(value[:1], "!*&"): // YAML's tags, aliases and anchors
 		return false
 	case f == program && v.Confidence < 0.9: // the name says that it may be one
-		return p.quoted && key.MatchString(value)
+		return p.quoted && len(value) >= shortest && key.MatchString(value) && !identifier.MatchString(value)
 	case f == program:
 		return p.quoted && chosen.MatchString(value) && !identifier.MatchString(value)
 	default:

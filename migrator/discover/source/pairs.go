@@ -46,6 +46,12 @@ var (
 // by its form.
 const shortest = 16
 
+// mayHaveForm spares most words of a program the look at all forms. All of them
+// have digits, or what separates the parts of a URL or a list of parameters.
+func mayHaveForm(value string) bool {
+	return len(value) >= shortest && strings.ContainsAny(value, "0123456789@=")
+}
+
 // pairsOf returns the pairs of a line. pending is the name that a line before
 // has announced; the second result is that for the line that follows.
 func pairsOf(f format, line, pending string) ([]pair, string) {
@@ -93,12 +99,12 @@ func pairsOf(f format, line, pending string) ([]pair, string) {
 	}
 	// Known forms are found wherever they stand.
 	for _, match := range literal.FindAllStringSubmatch(line, -1) {
-		if value := match[1] + match[2] + match[3]; len(value) >= shortest {
+		if value := match[1] + match[2] + match[3]; mayHaveForm(value) {
 			add("", value, true)
 		}
 	}
 	for _, word := range strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t\"'`,;()[]<>|", r) }) {
-		if word = word[len(assignment.FindString(word)):]; len(word) >= shortest {
+		if word = word[len(assignment.FindString(word)):]; mayHaveForm(word) {
 			add("", word, false)
 		}
 	}
