@@ -185,6 +185,22 @@ func Cost(ctx context.Context, stack string,
 	})
 }
 
+// Scorecard measures ADR-006's seven success metrics for a stack, with their trend.
+//
+// It uses the AWS credentials and endpoint of the environment, and what the audit,
+// the migration's scan and drills left in the audit's bucket or in dist. The pages
+// are in dist/scorecard/<stack>. It exits with 0 if all metrics are met, with 1 if
+// one is missed, and with 2 if one is unknown. "bin/scorecard --help" has more.
+func Scorecard(ctx context.Context, stack string,
+	bucket *string, // the stack's audit bucket (default $SECRETS_AUDIT_BUCKET)
+	code *string, // result of a scan of the source code, SARIF
+	json *bool, // as JSON
+) error {
+	return run(ctx, func(w *tasks.Workspace, ctx context.Context) error {
+		return w.Scorecard(ctx, stack, or(bucket, ""), or(code, ""), flag("json", json))
+	})
+}
+
 // Bench measures the caches, the layer and the rotations, and writes bench/README.md.
 //
 // All runs on this machine, side by side with what else could be used: the

@@ -32,6 +32,6 @@ func TestTheTargetsReadLikeAManual(t *testing.T) {
 		"audit:access", "audit:report", "audit:rules", "audit:run",
 		"bench", "build", "cost", "demo", "dr:drill", "dr:failback", "dr:failover", "dr:status", "fmt", "lint", "lint:vuln", "local:start",
 		"rotate:cancel", "rotate:history", "rotate:now", "rotate:rollback", "rotate:status", "rotate:unstick",
-		"test", "test:engine", "test:race", "test:unit", "tools:install",
+		"scorecard", "test", "test:engine", "test:race", "test:unit", "tools:install",
 	}, names)
 }

@@ -27,7 +27,7 @@ type darkness interface {
 // newDarkness returns the local cloud's fault control where the endpoint is a
 // local cloud, and else a server that nobody hears anything from.
 func newDarkness(ctx context.Context, endpoint, region string) (darkness, error) {
-	if endpoint != "" && isLocalCloud(ctx, endpoint) {
+	if IsLocalCloud(ctx, endpoint) {
 		return localFault{endpoint, region}, nil
 	}
 	return newSilence(ctx)
@@ -67,8 +67,11 @@ func (f localFault) fall(ctx context.Context) (func(context.Context) error, erro
 	return func(ctx context.Context) error { return control(ctx, http.MethodDelete, f.endpoint, nil, nil) }, nil
 }
 
-// isLocalCloud asks the endpoint. AWS has no such path.
-func isLocalCloud(ctx context.Context, endpoint string) bool {
+// IsLocalCloud asks an endpoint whether it is a local cloud. No endpoint is AWS.
+func IsLocalCloud(ctx context.Context, endpoint string) bool {
+	if endpoint == "" {
+		return false
+	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(endpoint, "/")+"/_localcloud/health", nil)
