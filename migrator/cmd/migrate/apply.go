@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/aistudio/secrets/migrator/apply"
+	"github.com/aistudio/secrets/migrator/apply/steps"
 	"github.com/aistudio/secrets/migrator/plan"
 )
 
@@ -74,24 +75,19 @@ func (c *change) apply(ctx context.Context, o apply.Options) error {
 		return err
 	}
 	if c.sleep != nil {
-		o.Sleep = func(_ context.Context, d time.Duration) error { return c.sleep(d) }
+		o.Sleep = func(ctx context.Context, d time.Duration) error { return errors.Join(ctx.Err(), c.sleep(d)) }
 	}
 	o.Folder = c.folder
 	run := func(dryRun bool) (apply.Result, error) {
 		o.DryRun = dryRun
 		bar := &progress{terminal: c.terminal}
 		defer bar.end()
-		o.Progress = func(done, total int, s apply.Step) {
-			bar.end()
-			c.say("%s\n", stepLine(s))
-			bar.show("apply", done, total)
-		}
+		o.Progress = c.tell("apply", bar)
 		return apply.Run(ctx, config, p, o)
 	}
 	err = c.dryThenReal("Apply this?", func(dryRun bool) (done, toDo bool, result any, err error) {
 		r, err := run(dryRun)
-		toDo = slices.ContainsFunc(r.Steps, func(s apply.Step) bool { return s.Outcome == apply.Would })
-		return r.Complete, toDo, r, err
+		return r.Complete, wouldDo(r.Steps), r, err
 	})
 	var changed *apply.ChangedError
 	if errors.As(err, &changed) && !c.dryRun {
@@ -111,7 +107,21 @@ func (c *change) replan(ctx context.Context) error {
 	return nil
 }
 
-func stepLine(s apply.Step) string {
+// tell shows each step on a line, and how far it is.
+func (c *change) tell(what string, bar *progress) steps.Progress {
+	return func(done, total int, s steps.Step) {
+		bar.end()
+		c.say("%s\n", stepLine(s))
+		bar.show(what, done, total)
+	}
+}
+
+// wouldDo tells whether a dry run has found something to do.
+func wouldDo(all []steps.Step) bool {
+	return slices.ContainsFunc(all, func(s steps.Step) bool { return s.Outcome == steps.Would })
+}
+
+func stepLine(s steps.Step) string {
 	line := fmt.Sprintf("  %-13s %-8s %s", s.Outcome, s.Action, s.Subject)
 	if s.Wave > 0 {
 		line += fmt.Sprintf(" (wave %d)", s.Wave)

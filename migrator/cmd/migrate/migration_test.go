@@ -21,6 +21,7 @@ import (
 
 	"github.com/aistudio/secrets/migrator/apply"
 	"github.com/aistudio/secrets/migrator/plan"
+	"github.com/aistudio/secrets/migrator/rollback"
 	"github.com/aistudio/secrets/migrator/validate"
 	"github.com/aistudio/secrets/sdk/spec"
 )
@@ -119,6 +120,20 @@ func TestTheWholeMigration(t *testing.T) {
 	// Programs count once a minute of their own time, which doesn't fly: the first
 	// hour's counts are in these two.
 	assert.Empty(t, w.validate(exitDone, "2h"))
+	// Back, by the tool. What was there before is there again.
+	var back rollback.Result
+	w.want(exitDone, &back, "rollback", stack, "--dry-run")
+	migrated := w.look(e)
+	w.want(exitDone, &back, "rollback", stack, "--yes")
+	assert.True(t, back.Complete)
+	assert.NotEqual(t, migrated, w.look(e))
+	assert.Equal(t, before, w.look(e))
+
+	// And there again.
+	w.want(exitDone, &p, "plan", stack)
+	w.want(exitDone, &done, "apply", stack, "--yes")
+	w.soak(e)
+	assert.Empty(t, w.validate(exitDone, "1h"))
 	stop()
 	w.noCanaries()
 	assert.Empty(t, w.cloud.Unsupported())
