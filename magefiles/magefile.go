@@ -452,6 +452,8 @@ func (Migrate) Apply(ctx context.Context, stack string,
 }
 
 // Validate proves that the migration of a stack has worked, or tells what is missing.
+//
+// The report goes to migration/<stack>/validation.md and validation.json.
 func (Migrate) Validate(ctx context.Context, stack string,
 	soak *string, // how long services must have done without their old values (default 24h)
 	json *bool, // as JSON
@@ -459,7 +461,32 @@ func (Migrate) Validate(ctx context.Context, stack string,
 	return migrate(ctx, "validate", stack, "--soak="+or(soak, "24h"), flag("json", json))
 }
 
+// Rollback restores services as they were before the migration, by its journal.
+//
+// It is possible at any time before the cleanup. migration/<stack>/rollback.sh does
+// the same with the aws CLI alone.
+func (Migrate) Rollback(ctx context.Context, stack string,
+	only *string, // IDs of services, comma separated
+	yes *bool, // agree beforehand
+	dryRun *bool, // change nothing
+	json *bool, // as JSON
+) error {
+	return migrate(ctx, "rollback", stack, "--only="+or(only, ""), flag("yes", yes), flag("dry-run", dryRun), flag("json", json))
+}
+
+// Source looks for credentials in a tree of files, for builds.
+//
+// What version control ignores and what others wrote is left out. "bin/migrate
+// source --help" tells how to allow made-up credentials of tests.
+func (Migrate) Source(ctx context.Context, folder string,
+	json *bool, // as JSON
+) error {
+	return migrate(ctx, "source", folder, flag("json", json))
+}
+
 // Status shows how the migration of a stack stands, by its folder.
+//
+// It asks nobody: what the journal knows of each service, secret and parameter.
 func (Migrate) Status(ctx context.Context, stack string,
 	json *bool, // as JSON
 ) error {
@@ -481,6 +508,9 @@ func (Phase) Foundation(ctx context.Context,
 }
 
 // Prepare: the cache and the rotation are proved, and the migration's plan is agreed on.
+//
+// The layer and the rotation functions are deployed, in dev they have rotated, the
+// plan is made, nothing blocks in it, and somebody has reviewed it.
 func (Phase) Prepare(ctx context.Context,
 	stack *string, // dev (default), staging or prod
 	yes *bool, // agree beforehand
@@ -491,6 +521,8 @@ func (Phase) Prepare(ctx context.Context,
 }
 
 // Dev migrates the services of dev.
+//
+// The plan is applied, validated after an hour, secrets rotate, the audit is clean.
 func (Phase) Dev(ctx context.Context,
 	yes *bool, // agree beforehand
 	dryRun *bool, // only show the checklist
@@ -500,6 +532,8 @@ func (Phase) Dev(ctx context.Context,
 }
 
 // Staging migrates the services of staging, once dev is complete.
+//
+// The plan is applied, validated after a day, and services are as fast as before.
 func (Phase) Staging(ctx context.Context,
 	yes *bool, // agree beforehand
 	dryRun *bool, // only show the checklist
@@ -509,6 +543,9 @@ func (Phase) Staging(ctx context.Context,
 }
 
 // Prod migrates the services of prod, once staging is complete.
+//
+// It asks for an agreed window and a checklist, keeps the old values beside the
+// new, and is complete when a day has gone by without a fallback.
 func (Phase) Prod(ctx context.Context,
 	yes *bool, // agree beforehand
 	dryRun *bool, // only show the checklist
@@ -518,6 +555,9 @@ func (Phase) Prod(ctx context.Context,
 }
 
 // Cleanup removes what is left of the old, once a stack has been migrated.
+//
+// Old variables, parameters and revisions go, all secrets rotate, and the daily
+// scan finds nothing.
 func (Phase) Cleanup(ctx context.Context,
 	stack *string, // dev (default), staging or prod
 	yes *bool, // agree beforehand
@@ -542,6 +582,9 @@ func (Phase) Status(ctx context.Context,
 }
 
 // Confirm records a person's word that a check of a phase passes.
+//
+// Such as "prepare plan-reviewed" or "prod window". The checklist of a phase names
+// the checks that need it.
 func (Phase) Confirm(ctx context.Context, name, check, by string,
 	stack *string, // dev (default), staging or prod
 	note *string, // what there is to say about it
