@@ -193,7 +193,7 @@ func Cost(ctx context.Context, stack string,
 // one is missed, and with 2 if one is unknown. "bin/scorecard --help" has more.
 func Scorecard(ctx context.Context, stack string,
 	bucket *string, // the stack's audit bucket (default $SECRETS_AUDIT_BUCKET)
-	code *string, // result of a scan of the source code, SARIF
+	code *string, // result of a scan of the source code: SARIF, or the JSON of migrate:source
 	json *bool, // as JSON
 ) error {
 	return run(ctx, func(w *tasks.Workspace, ctx context.Context) error {

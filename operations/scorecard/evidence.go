@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -31,31 +32,55 @@ type Found[T any] struct {
 type Code struct {
 	Findings int       // hard-coded secrets that nobody has accepted
 	Unread   int       // places that couldn't be read
-	Time     time.Time // zero: it doesn't say
+	Time     time.Time
 	Tool     string
 }
 
 // ReadCode reads the result of a scan of source code: SARIF 2.1.0, the format of
-// code scanners (OASIS), or the migration's own (spec.Scan).
+// code scanners (OASIS), or the JSON of "migrate source".
 func ReadCode(r io.Reader) (Code, error) {
 	text, err := io.ReadAll(r)
 	if err != nil {
 		return Code{}, fmt.Errorf("read the code scan: %w", err)
 	}
 	var which struct {
-		Runs *json.RawMessage `json:"runs"`
+		Runs  *json.RawMessage `json:"runs"`
+		Files *int             `json:"files"`
+		source
 	}
 	if err := json.Unmarshal(text, &which); err != nil {
 		return Code{}, fmt.Errorf("read the code scan: %w", err)
 	}
-	if which.Runs != nil {
+	switch {
+	case which.Runs != nil:
 		return readSARIF(text)
+	case which.Files == nil || which.Findings == nil || which.Unread == nil:
+		return Code{}, errors.New("the code scan is neither SARIF nor the JSON of \"migrate source\"")
+	case *which.Files == 0 && len(*which.Unread) == 0:
+		return Code{}, errors.New("the code scan saw no file: was it given the right folder?")
 	}
-	scan, err := spec.ReadScan(strings.NewReader(string(text)))
+	return Code{Findings: len(*which.Findings), Unread: len(*which.Unread), Tool: "migrate source"}, nil
+}
+
+// source is the part of the JSON of "migrate source" that counts here.
+type source struct {
+	Findings *[]struct{} `json:"findings"`
+	Unread   *[]struct{} `json:"unread"`
+}
+
+// CodeFile reads the result of a code scan from a file, which is as old as the
+// file where it doesn't say.
+func CodeFile(path string) (Found[Code], error) {
+	found, err := File(path, false, ReadCode, "code scan (--code)")
+	if err != nil || found.From == "" || !found.Value.Time.IsZero() {
+		return found, err
+	}
+	info, err := os.Stat(path)
 	if err != nil {
-		return Code{}, fmt.Errorf("the code scan is neither SARIF nor of the migration's form: %w", err)
+		return found, fmt.Errorf("read the code scan: %w", err)
 	}
-	return Code{Findings: len(scan.Findings), Unread: len(scan.Unread), Time: scan.Finished, Tool: "the migration's scan"}, nil
+	found.Value.Time = info.ModTime()
+	return found, nil
 }
 
 // sarif is the part of SARIF 2.1.0 that counts here.

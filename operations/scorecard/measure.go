@@ -61,9 +61,7 @@ func (m meter) hardcoded() Metric {
 	code := found.Value
 	x = x.from(found.From, code.Time)
 	x.Detail = "found by " + code.Tool
-	if code.Time.IsZero() {
-		x.Detail += ", which doesn't say when"
-	} else if reason := m.stale(code.Time, scanAge); reason != "" {
+	if reason := m.stale(code.Time, scanAge); reason != "" {
 		x = x.known(float64(code.Findings), false, "")
 		return x.unknown(reason)
 	}

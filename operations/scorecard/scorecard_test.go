@@ -343,10 +343,10 @@ func TestReadCode(t *testing.T) {
 	code, err = read(`{"runs":[{"tool":{"driver":{"name":"x"}},"invocations":[{"executionSuccessful":false}],"results":[]}]}`)
 	require.NoError(t, err)
 	assert.Equal(t, 1, code.Unread, "a scan that failed has found nothing")
-	code, err = read(`{"version":1,"started":"2026-11-28T06:00:00Z","finished":"2026-11-28T06:00:00Z","findings":[],"unread":[{"place":"lambda"}]}`)
+	code, err = read(`{"files":12,"findings":[{"file":"a.go","line":3}],"unread":[{"file":"b.bin"},{"file":"c.bin"}]}`)
 	require.NoError(t, err)
-	assert.Equal(t, 1, code.Unread)
-	for _, text := range []string{``, `[]`, `{}`, `{"runs":[]}`, `{"runs":1}`} {
+	assert.Equal(t, scorecard.Code{Findings: 1, Unread: 2, Tool: "migrate source"}, code)
+	for _, text := range []string{``, `[]`, `{}`, `{"runs":[]}`, `{"runs":1}`, `{"files":0,"findings":[],"unread":[]}`, `{"files":3,"findings":[]}`} {
 		_, err := read(text)
 		require.Error(t, err, text)
 	}

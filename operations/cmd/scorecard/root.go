@@ -44,7 +44,7 @@ func newRoot() *cobra.Command {
 
 The stack is that of a Pulumi.<stack>.yaml. The audit's bucket has most evidence:
 reports of the audit, the migration's scan, drills, and earlier scorecards; files
-come before it. A code scan is a file, SARIF or the migration's form. Credentials
+come before it. A code scan is a file: SARIF, or what "migrate source" writes. Credentials
 are those of AWS's usual environment. To measure the retrieval latency where there
 are no traces, secrets are read; --no-reads leaves that out.
 
@@ -58,7 +58,7 @@ What can't be measured is unknown, and not met. Exit status: 0 all metrics are m
 	p := c.Flags()
 	p.StringVar(&f.stack, "stack", "", "the stack's file, such as Pulumi.prod.yaml (required)")
 	p.StringVar(&f.bucket, "bucket", os.Getenv(spec.EnvAuditBucket), "the stack's audit bucket (default $"+spec.EnvAuditBucket+")")
-	p.StringVar(&f.code, "code", "", "result of a scan of the source code: SARIF, or the migration's form")
+	p.StringVar(&f.code, "code", "", "result of a scan of the source code: SARIF, or the JSON of migrate source")
 	p.StringVar(&f.scan, "scan", "", "result of the migration's scan, in place of the bucket's")
 	p.StringVar(&f.audit, "audit", "", "report.json of the audit, in place of the bucket's (without a bucket default dist/audit/<environment>/report.json)")
 	p.StringVar(&f.drill, "drill", "", "recovery.json of a drill, in place of the bucket's (without a bucket default dist/recovery/<environment>/recovery.json)")
@@ -128,7 +128,7 @@ func (f flags) evidence(ctx context.Context, environment string, config aws.Conf
 		}
 	}
 	var errs [4]error
-	e.Code, errs[0] = scorecard.File(f.code, false, scorecard.ReadCode, "code scan (--code)")
+	e.Code, errs[0] = scorecard.CodeFile(f.code)
 	if f.scan != "" || f.bucket == "" {
 		e.Scan, errs[1] = scorecard.File(f.scan, false, spec.ReadScan, "migration's scan (--scan, or --bucket)")
 	}
