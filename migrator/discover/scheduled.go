@@ -247,11 +247,8 @@ func (d *discovery) readSchedule(ctx context.Context, arn, group, name string) (
 	case out.Target.EcsParameters != nil:
 		task.TaskDefinition = aws.ToString(out.Target.EcsParameters.TaskDefinitionArn)
 	case strings.HasSuffix(task.Cluster, runTask):
-		var call struct {
-			Cluster, TaskDefinition string
-			Overrides               json.RawMessage
-		}
-		if json.Unmarshal([]byte(input), &call) != nil {
+		call, ok := parseRunTask(input)
+		if !ok {
 			d.unread(spec.ScanECS, arn, "the input of its RunTask is no JSON")
 			return nil, nil
 		}
@@ -261,6 +258,17 @@ func (d *discovery) readSchedule(ctx context.Context, arn, group, name string) (
 	}
 	task.Overrides = d.overrides(arn, input)
 	return task, nil
+}
+
+// runTaskInput is what a universal target tells RunTask.
+type runTaskInput struct {
+	Cluster, TaskDefinition string
+	Overrides               json.RawMessage
+}
+
+func parseRunTask(input string) (call runTaskInput, ok bool) {
+	err := json.Unmarshal([]byte(input), &call)
+	return call, err == nil
 }
 
 // groupTags are those of a schedule's group: a schedule has none of its own.
