@@ -91,7 +91,7 @@ func (s *Stack) readRotators(rotators map[string]Rotator, mistakes *MistakesErro
 			mistakes.add(path+".kind", "%s; only a rotator that is named like its kind can leave it out", err)
 			continue
 		}
-		if function := s.Settings.Prefix() + "-rotate-" + name; !wordPattern.MatchString(name) || len(function) > maxFunctionName {
+		if function := spec.RotationFunction(s.Settings.Organization, s.Settings.Environment, name); !wordPattern.MatchString(name) || len(function) > maxFunctionName {
 			mistakes.add(path, "is no name of a rotator: write up to 20 lower-case letters, digits and hyphens, so that %s has at most %d characters", function, maxFunctionName)
 		}
 		if rotator.Program == "" {

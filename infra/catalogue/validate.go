@@ -76,7 +76,7 @@ func (s *Stack) validateServices(mistakes *MistakesError) {
 		if !servicePattern.MatchString(name) {
 			mistakes.add(path, "is no name of a service: write up to 30 letters, digits, - and _")
 		}
-		if role := s.Settings.Prefix() + "-" + name + "-reader"; len(role) > maxRoleName {
+		if role := spec.ReaderRole(s.Settings.Organization, s.Settings.Environment, name); len(role) > maxRoleName {
 			mistakes.add(path, "is too long: the name of its role, %s, has %d characters and IAM takes %d", role, len(role), maxRoleName)
 		}
 		if (len(service.AssumedBy) == 0) == (service.Role == "") {
