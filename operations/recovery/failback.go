@@ -22,7 +22,7 @@ func (e *Estate) PlanFailback(ctx context.Context) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{Action: "failback", Status: status, Warnings: []string{}, Blocked: []string{}}
+	p := &Plan{Action: "failback", Status: status, Warnings: []string{}, Blocked: []string{}, again: e.PlanFailback}
 	p.do = func(ctx context.Context) (*Outcome, error) { return e.failback(ctx, status) }
 	if !status.Answers {
 		return nil, refuse("nothing was changed: %s doesn't answer, so nothing can be brought back to it", e.home.region)
@@ -37,6 +37,7 @@ func (e *Estate) PlanFailback(ctx context.Context) (*Plan, error) {
 	if record == nil {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("there is no record %s: settings of rotations are taken from the old primaries and the catalogue, and no Lambda function is repointed", e.record))
 	}
+	p.Blocked = append(p.Blocked, e.lossy(away, record)...)
 	conflicts, err := e.conflicts(ctx, away, record)
 	if err != nil {
 		return nil, err
@@ -53,6 +54,37 @@ func (e *Estate) PlanFailback(ctx context.Context) (*Plan, error) {
 		"let the Lambda functions of the services read as before",
 	}
 	return p, nil
+}
+
+// lossy says what overwriting the old primaries would lose beside versions: their
+// replicas in further regions, and keys that nobody remembers.
+func (e *Estate) lossy(away []*Secret, record *Record) []string {
+	var further, keyless []*Secret
+	for _, s := range away {
+		if s.State != Promoted {
+			continue
+		}
+		if slices.ContainsFunc(s.Home.Replicas, func(r ReplicaStatus) bool { return r.Region != e.standby.region }) {
+			further = append(further, s)
+		}
+		before := e.before(s)
+		if record != nil {
+			if kept, known := record.Secrets[s.Name]; known {
+				before = kept
+			}
+		}
+		if s.Standby.KeyID != "" && before.HomeKey == "" && !s.Home.Exists {
+			keyless = append(keyless, s)
+		}
+	}
+	var reasons []string
+	if len(further) > 0 {
+		reasons = append(reasons, fmt.Sprintf("%d secrets have replicas in further regions, which their primary would lose: remove or promote those first: %s", len(further), some(further)))
+	}
+	if len(keyless) > 0 {
+		reasons = append(reasons, fmt.Sprintf("the key of %d secrets in %s is unknown, so they would get Secrets Manager's own: %s", len(keyless), e.home.region, some(keyless)))
+	}
+	return reasons
 }
 
 // conflicts returns the secrets whose old primary has a current version that

@@ -20,7 +20,7 @@ func (e *Estate) PlanFailover(ctx context.Context) (*Plan, error) {
 	if _, err := e.readRecord(); err != nil {
 		return nil, err
 	}
-	p := &Plan{Action: "failover", Status: status, Warnings: []string{}, Blocked: []string{}}
+	p := &Plan{Action: "failover", Status: status, Warnings: []string{}, Blocked: []string{}, again: e.PlanFailover}
 	for _, state := range []State{InProgress, Differs, Failed, Missing, Unknown} {
 		if bad := pick(status.Secrets, state); len(bad) > 0 {
 			p.Blocked = append(p.Blocked, fmt.Sprintf("%d of %d secrets are %s: %s", len(bad), len(status.Secrets), state, some(bad)))

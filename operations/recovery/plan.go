@@ -15,17 +15,22 @@ type Plan struct {
 	Warnings []string `json:"warnings"` // what the operator must know
 	Blocked  []string `json:"blocked"`  // why it isn't done unless forced
 
-	do func(context.Context) (*Outcome, error)
+	again func(context.Context) (*Plan, error) // makes the plan anew
+	do    func(context.Context) (*Outcome, error)
 }
 
-// Do does it. The error is for what stops the whole; what failed for single
-// secrets is in the Outcome. Both can be followed by a further plan, which goes
-// on where this one ended.
+// Do does it, after another look: time passes while people think. The error is
+// for what stops the whole; what failed for single secrets is in the Outcome. Both
+// can be followed by a further plan, which goes on where this one ended.
 func (p *Plan) Do(ctx context.Context, force bool) (*Outcome, error) {
-	if len(p.Blocked) > 0 && !force {
-		return nil, refuse("nothing was changed: %s", p.Blocked[0])
+	now, err := p.again(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return p.do(ctx)
+	if len(now.Blocked) > 0 && !force {
+		return nil, refuse("nothing was changed: %s", now.Blocked[0])
+	}
+	return now.do(ctx)
 }
 
 // Outcome is what was done.

@@ -112,10 +112,33 @@ func (r *run) point(ctx context.Context, step string, functions []function, chan
 			continue
 		}
 		done++
+		r.noteAliases(ctx, f)
 	}
 	r.tell(Progress{step, len(functions), len(functions)})
 	r.outcome.Steps = append(r.outcome.Steps, Step{step, done, len(functions) - done, time.Since(began).Seconds()})
 	return nil
+}
+
+// noteAliases notes the aliases of a function that are on published versions:
+// these keep their variables for ever, and the alias has to be moved to a version
+// that is published now.
+func (r *run) noteAliases(ctx context.Context, f function) {
+	out, err := f.at.lambda.ListAliases(ctx, &lambda.ListAliasesInput{FunctionName: &f.arn})
+	if err != nil {
+		if !has(err, "ResourceNotFoundException") {
+			r.note("%s: whether its aliases are on published versions isn't known: %s", f.arn, short(err))
+		}
+		return
+	}
+	var names []string
+	for _, alias := range out.Aliases {
+		if aws.ToString(alias.FunctionVersion) != "$LATEST" {
+			names = append(names, aws.ToString(alias.Name))
+		}
+	}
+	if len(names) > 0 {
+		r.note("%s: what runs behind its aliases %s is a published version, which keeps its variables: publish a new one and move them", f.arn, few(names))
+	}
 }
 
 // functions returns those whose role is one of the services' in the stack.

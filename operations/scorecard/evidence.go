@@ -30,8 +30,8 @@ type Found[T any] struct {
 
 // Code is what a scan of source code found.
 type Code struct {
-	Findings int       // hard-coded secrets that nobody has accepted
-	Unread   int       // places that couldn't be read
+	Findings int // hard-coded secrets that nobody has accepted
+	Unread   int // places that couldn't be read
 	Time     time.Time
 	Tool     string
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -257,4 +258,41 @@ func TestDrillWritesItsReport(t *testing.T) {
 		assert.NotContains(t, b.printed.String(), value.Key)
 	}
 	b.noValues()
+}
+
+// What can't be seen from the plan of a moment ago, and what would be lost.
+func TestAliasesAndFurtherReplicas(t *testing.T) {
+	b := newBench(t, 10)
+	ctx := t.Context()
+	published, err := b.Lambda(recoverytest.Standby).PublishVersion(ctx, &lambda.PublishVersionInput{FunctionName: aws.String("orders-" + recoverytest.Standby)})
+	require.NoError(t, err)
+	_, err = b.Lambda(recoverytest.Standby).CreateAlias(ctx, &lambda.CreateAliasInput{FunctionName: aws.String("orders-" + recoverytest.Standby), Name: aws.String("live"), FunctionVersion: published.Version})
+	require.NoError(t, err)
+	_, err = b.Secrets(recoverytest.Home).ReplicateSecretToRegions(ctx, &secretsmanager.ReplicateSecretToRegionsInput{SecretId: &b.Names[4], AddReplicaRegions: []types.ReplicaRegionType{{Region: aws.String("eu-west-1")}}})
+	require.NoError(t, err)
+	code, stdout, stderr := b.recovery("failover", "--yes")
+	require.Equal(t, exitDone, code, stderr)
+	assert.Contains(t, stdout, "aliases live is a published version")
+
+	code, stdout, _ = b.recovery("failback", "--yes")
+	require.Equal(t, exitRefused, code)
+	assert.Contains(t, stdout, "x 1 secrets have replicas in further regions, which their primary would lose: remove or promote those first: "+b.Names[4])
+	_, err = b.Secrets(recoverytest.Home).RemoveRegionsFromReplication(ctx, &secretsmanager.RemoveRegionsFromReplicationInput{SecretId: &b.Names[4], RemoveReplicaRegions: []string{"eu-west-1"}})
+	require.NoError(t, err)
+
+	// The old primary is gone, and with it the record.
+	require.NoError(t, os.Remove(b.record()))
+	_, err = b.Secrets(recoverytest.Home).DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: &b.Names[5], ForceDeleteWithoutRecovery: aws.Bool(true)})
+	require.NoError(t, err)
+	code, _, stderr = b.recovery("failback", "--yes")
+	require.Equal(t, exitDone, code, stderr, "its key is that of the DR region, which is a multi-region key")
+	require.Equal(t, map[recovery.State]int{recovery.InSync: 10}, b.states())
+	b.noValues()
+}
+
+// TestTheDocumentedRights: the tests run with the rights that the runbook names.
+func TestTheDocumentedRights(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "disaster-recovery.md"))
+	require.NoError(t, err)
+	assert.Contains(t, string(page), recoverytest.OperatorPolicy)
 }

@@ -173,7 +173,7 @@ const OperatorPolicy = `{"Version":"2012-10-17","Statement":[
 		"secretsmanager:ListSecretVersionIds","secretsmanager:ReplicateSecretToRegions","secretsmanager:RotateSecret",
 		"secretsmanager:StopReplicationToReplica"],"Resource":"arn:aws:secretsmanager:*:*:secret:acme/prod/*"},
 	{"Effect":"Allow","Action":["kms:Decrypt","kms:Encrypt","kms:GenerateDataKey"],"Resource":"*"},
-	{"Effect":"Allow","Action":["lambda:GetFunction","lambda:GetFunctionConfiguration","lambda:InvokeFunction","lambda:UpdateFunctionConfiguration"],"Resource":"*"},
+	{"Effect":"Allow","Action":["lambda:GetFunction","lambda:GetFunctionConfiguration","lambda:InvokeFunction","lambda:ListAliases","lambda:UpdateFunctionConfiguration"],"Resource":"*"},
 	{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"arn:aws:iam::*:role/acme-prod-*-reader"}]}`
 
 // Config is the operator's.
