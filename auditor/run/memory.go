@@ -10,7 +10,7 @@ import (
 // grow to as much again, and a long run meets its worst moment more surely than a
 // short one. Half of what is resident then is the program itself.
 //
-// The limit is a soft one: an estate with hundreds of thousands of findings goes
+// The limit is a soft one: an estate with hundreds of thousands of findings may go
 // beyond it, and pays with the processor's time, of which the runtime spends no
 // more than half on it. Whoever sets GOMEMLIMIT knows better.
 func LimitMemory() {
