@@ -102,16 +102,30 @@ is_one_of() {
 
 # --- Lambda ---
 
-# begin_function <region> <ARN>: reads the names of its variables and its revision,
-# which Lambda compares when the change comes.
+# read_function: its revision, which Lambda compares when the change comes, with the
+# names of its variables and the texts of the references, all from one look.
+read_function() {
+  local query name
+  query='[RevisionId, LastUpdateStatus, join(`""`, [`"="`, join(`" "`, keys(Environment.Variables || `{}`))])'
+  for name in "${moved[@]}"; do
+    query="$query, Environment.Variables.\"${name}_SECRET_ID\""
+  done
+  ask --region "$region" lambda get-function-configuration --function-name "$lambda" --output text --query "$query]" || return 1
+  IFS=$'\t' read -r -a seen <<<"$answer"
+  names=${seen[2]#=}
+}
+
+# begin_function <region> <ARN> <variables that moved…>
 begin_function() {
-  region=$1 lambda=$2 names='' revision='' removed=() added='' changes=0 aliases=()
+  region=$1 lambda=$2 names='' removed=() added='' changes=0 aliases=() seen=()
+  shift 2
+  moved=("$@")
   [ -z "$problem" ] || return 0
-  aws --region "$region" lambda wait function-updated --function-name "$lambda" || fail 'an update of the function is under way and does not end'
-  ask --region "$region" lambda get-function-configuration --function-name "$lambda" --output text --query RevisionId || return 0
-  revision=$answer
-  ask --region "$region" lambda get-function-configuration --function-name "$lambda" --output text --query 'keys(Environment.Variables || `{}`)' || return 0
-  names=$answer
+  read_function || return 0
+  if [ "${seen[1]}" = InProgress ]; then
+    aws --region "$region" lambda wait function-updated --function-name "$lambda" || fail 'an update of the function is under way and does not end'
+    read_function || return 0
+  fi
 }
 
 has() {
@@ -134,12 +148,14 @@ drop() {
 
 # reference <variable> <text>: the reference goes, if it is the migration's.
 reference() {
+  local i
   has "$1_SECRET_ID" || return 0
-  ask --region "$region" lambda get-function-configuration --function-name "$lambda" --output text --query "Environment.Variables.$1_SECRET_ID" || return 0
-  if [ "$answer" != "$2" ]; then
-    fail "variable $1_SECRET_ID names another secret than the migration wrote: correct the function by hand"
-    return 0
-  fi
+  for ((i = 0; i < ${#moved[@]}; i++)); do
+    if [ "${moved[i]}" = "$1" ] && [ "${seen[i + 3]}" != "$2" ]; then
+      fail "variable $1_SECRET_ID names another secret than the migration wrote: correct the function by hand"
+      return 0
+    fi
+  done
   drop "$1_SECRET_ID"
 }
 
@@ -237,8 +253,8 @@ end_function() {
     body="{${added#,}"
   fi
   answer=''
-  if ! answer=$(printf '{"FunctionName":"%s","RevisionId":"%s","Environment":{"Variables":%s}}}' "$lambda" "$revision" "$body" |
-    aws --region "$region" lambda update-function-configuration --cli-input-json file:///dev/stdin --output text --query LastUpdateStatus); then
+  if ! answer=$(printf '{"Variables":%s}}' "$body" |
+    aws --region "$region" lambda update-function-configuration --function-name "$lambda" --revision-id "${seen[0]}" --environment file:///dev/stdin --output text --query LastUpdateStatus); then
     fail 'the function could not be updated, see above: if somebody else changed it at this moment, run again'
     return 0
   fi
@@ -321,8 +337,8 @@ rule() {
   [ "$result" -eq 0 ] || return 0
   say "$subject: goes back to $1"
   [ -z "$dry_run" ] || return 0
-  if ! answer=$(printf '{"Rule":"%s","EventBusName":"%s","Targets":[%s]}' "$rule" "$bus" "$answer" |
-    aws --region "$region" events put-targets --cli-input-json file:///dev/stdin --output text --query FailedEntryCount) || [ "$answer" != 0 ]; then
+  if ! answer=$(printf '[%s]' "$answer" |
+    aws --region "$region" events put-targets --rule "$rule" --event-bus-name "$bus" --targets file:///dev/stdin --output text --query FailedEntryCount) || [ "$answer" != 0 ]; then
     fail 'the target could not be changed, see above'
   fi
 }
@@ -330,16 +346,18 @@ rule() {
 # schedule <region> <group> <name> <old revision> <revisions of the migration…>
 schedule() {
   [ -z "$problem" ] || return 0
-  local region=$1 group=$2 name=$3 key kept='' result=0
+  local region=$1 group=$2 name=$3 key kept='' rest result=0
   shift 3
   ask --region "$region" scheduler get-schedule --group-name "$group" --name "$name" --output text --query 'keys(@)' || return 0
   for key in $answer; do
     case $key in
-      Arn | CreationDate | LastModificationDate | ResponseMetadata) ;;
+      Arn | CreationDate | LastModificationDate | ResponseMetadata | Target) ;;
       *) kept="$kept,$key:$key" ;;
     esac
   done
   ask --region "$region" scheduler get-schedule --group-name "$group" --name "$name" --output json --query "{${kept#,}}" || return 0
+  rest=$answer # all but the target, whose input may be a secret
+  ask --region "$region" scheduler get-schedule --group-name "$group" --name "$name" --output json --query Target || return 0
   swap "$@" || result=$?
   if [ "$result" -eq 2 ]; then
     say "$subject: starts $1"
@@ -348,7 +366,8 @@ schedule() {
   [ "$result" -eq 0 ] || return 0
   say "$subject: goes back to $1"
   [ -z "$dry_run" ] || return 0
-  if ! answer=$(printf '%s' "$answer" | aws --region "$region" scheduler update-schedule --cli-input-json file:///dev/stdin --output text --query ScheduleArn); then
+  if ! answer=$(printf '%s' "$answer" |
+    aws --region "$region" scheduler update-schedule --cli-input-json "$rest" --target file:///dev/stdin --output text --query ScheduleArn); then
     fail 'the schedule could not be changed, see above'
   fi
 }

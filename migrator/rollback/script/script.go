@@ -111,7 +111,11 @@ func restore(out *bytes.Buffer, x journal.Service, s journal.State) {
 	at := region(x.ARN)
 	switch {
 	case x.Kind == plan.LambdaFunction:
-		fmt.Fprintf(out, "  begin_function %s\n", words(at, x.ARN))
+		all := []string{at, x.ARN}
+		for _, v := range x.Variables {
+			all = append(all, v.Name)
+		}
+		fmt.Fprintf(out, "  begin_function %s\n", words(all...))
 		for _, v := range x.Variables {
 			if v.Parameter != "" {
 				fmt.Fprintf(out, "  variable_text %s\n", words(v.Name, v.Reference, v.Old))
