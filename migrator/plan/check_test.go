@@ -124,6 +124,16 @@ func TestCheck(t *testing.T) {
 		"switched by ARN": {change: func(e *discover.Estate) {
 			put(&e.Functions[1], "STRIPE_API_KEY_SECRET_ID", "arn:aws:secretsmanager:us-east-1:123456789012:secret:acme/dev/shared/stripe-api-key-Ab1Cd2")
 		}},
+		"switched to another key of the secret": {
+			change: func(e *discover.Estate) {
+				switchAll(e, false)
+				put(&e.Functions[0], "PG_USER_SECRET_ID", "acme/dev/orders/pg-database#user")
+			},
+			want: []string{
+				"lambda/orders: its configuration has changed: other variables, its role or its aliases",
+				"lambda/orders: variable PG_USER_SECRET_ID is there already and holds something else: rename it in the service, or skip the variable in the migration's file",
+			},
+		},
 		"switched to another secret": {
 			change: func(e *discover.Estate) { put(&e.Functions[1], "STRIPE_API_KEY_SECRET_ID", "acme/dev/other/key") },
 			want:   []string{"lambda/reports: its configuration has changed: other variables, its role or its aliases", "lambda/reports: variable STRIPE_API_KEY_SECRET_ID is there already and holds something else: rename it in the service, or skip the variable in the migration's file"},
@@ -278,6 +288,8 @@ func TestRenewKeepsWhatIsSwitched(t *testing.T) {
 		renewed = p.renew(old, now)
 		assert.Equal(t, []string{"orders/mail-token", "orders/pg-database", "reports/late-token", "shared/stripe-api-key", "web/web-token"}, secretNames(renewed))
 		assert.Len(t, of(&renewed, "lambda/reports").Variables, 2)
+		i := slices.IndexFunc(renewed.Secrets, func(s plan.Secret) bool { return s.Name == "acme/dev/shared/stripe-api-key" })
+		assert.Len(t, renewed.Secrets[i].Values[0].Places, 2, "the old value is still in both")
 		assert.Empty(t, p.check(renewed, now))
 	}
 }
