@@ -252,7 +252,9 @@ func (d *discovery) readSchedule(ctx context.Context, arn, group, name string) (
 			d.unread(spec.ScanECS, arn, "the input of its RunTask is no JSON")
 			return nil, nil
 		}
-		task.Cluster, task.TaskDefinition, input = call.Cluster, call.TaskDefinition, string(call.Overrides)
+		task.Cluster = fullARN(arn, "cluster", cmp.Or(call.Cluster, "default"))
+		task.TaskDefinition = fullARN(arn, "task-definition", call.TaskDefinition)
+		input = string(call.Overrides)
 	default:
 		return nil, nil // another call to ECS
 	}
@@ -269,6 +271,16 @@ type runTaskInput struct {
 func parseRunTask(input string) (call runTaskInput, ok bool) {
 	err := json.Unmarshal([]byte(input), &call)
 	return call, err == nil
+}
+
+// fullARN makes an ARN of a name that RunTask takes, in the partition, region and
+// account of the schedule.
+func fullARN(schedule, kind, name string) string {
+	parts := strings.SplitN(schedule, ":", 6)
+	if strings.HasPrefix(name, "arn:") || len(parts) < 6 {
+		return name
+	}
+	return strings.Join([]string{parts[0], parts[1], "ecs", parts[3], parts[4], kind + "/" + name}, ":")
 }
 
 // groupTags are those of a schedule's group: a schedule has none of its own.

@@ -1,13 +1,9 @@
 package discover_test
 
 import (
-	"net/http"
-	"net/http/httptest"
-	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
@@ -73,35 +69,4 @@ func TestLabels(t *testing.T) {
 	err = discover.ReadLabels(t.Context(), w.asRole(), &estate, func(p discover.Parameter) bool { return p.Name == "/shop/key" }, nil)
 	require.NoError(t, err)
 	assert.Equal(t, []discover.Unread{{Place: spec.ScanSSM, ARN: estate.Parameters[0].ARN, Reason: "its labels can't be read: AccessDeniedException"}}, estate.Unread)
-}
-
-// Lambda answers with an error in the place of an environment under a key that
-// the caller may not use:
-// https://docs.aws.amazon.com/lambda/latest/api/API_EnvironmentResponse.html
-func TestAnEnvironmentThatCannotBeDecryptedIsUnread(t *testing.T) {
-	const function = `"FunctionName":"orders","FunctionArn":"arn:aws:lambda:us-east-1:123456789012:function:orders:$LATEST","Version":"$LATEST"`
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case strings.HasSuffix(r.URL.Path, "/functions"), strings.HasSuffix(r.URL.Path, "/functions/"):
-			_, _ = w.Write([]byte(`{"Functions":[{` + function + `,"Environment":{"Error":{"ErrorCode":"AccessDeniedException","Message":"no"}}}]}`))
-		case strings.Contains(r.URL.Path, "/functions/"):
-			_, _ = w.Write([]byte(`{"Configuration":{` + function + `},"TagsError":{"ErrorCode":"AccessDeniedException","Message":"no"}}`))
-		case strings.Contains(r.Header.Get("Content-Type"), "form"):
-			_, _ = w.Write([]byte(`<GetCallerIdentityResponse><GetCallerIdentityResult><Account>123456789012</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`))
-		default:
-			_, _ = w.Write([]byte(`{}`))
-		}
-	}))
-	t.Cleanup(server.Close)
-	estate, err := discover.Read(t.Context(), aws.Config{
-		Region: region, BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider("a", "b", ""),
-	}, nil)
-	require.NoError(t, err)
-	require.Len(t, estate.Functions, 1)
-	assert.Contains(t, estate.Unread, discover.Unread{
-		Place: spec.ScanLambda, ARN: "arn:aws:lambda:us-east-1:123456789012:function:orders:$LATEST", Reason: "its environment can't be decrypted: AccessDeniedException",
-	})
-	assert.Contains(t, estate.Unread, discover.Unread{
-		Place: spec.ScanLambda, ARN: "arn:aws:lambda:us-east-1:123456789012:function:orders", Reason: "its tags can't be read, so whoever owns it isn't known: AccessDeniedException",
-	})
 }
