@@ -166,9 +166,13 @@ func TestMoreServicesThanAPage(t *testing.T) {
 	w.cluster("shop")
 	for i := range 105 {
 		name := fmt.Sprintf("many-%03d", i)
-		w.service("shop", name, w.register(name, map[string]string{"AB": "c"}))
+		definition := w.register(name, map[string]string{"AB": "c"})
+		w.service("shop", name, definition)
+		w.rule(name, "shop", definition, "", nil)
+		w.schedule(name, "shop", definition, "")
 	}
 	estate := w.read()
+	assert.Len(t, estate.ScheduledTasks, 210)
 	assert.Len(t, estate.Services, 105)
 	assert.Len(t, estate.TaskDefinitions, 105)
 	assert.Empty(t, estate.Unread)

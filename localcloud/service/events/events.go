@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -366,7 +367,10 @@ type listRulesInput struct {
 	Limit                               *int
 }
 
-type listRulesOutput struct{ Rules []*ruleOutput }
+type listRulesOutput struct {
+	Rules     []*ruleOutput
+	NextToken string `json:",omitempty"`
+}
 
 func (s *Service) listRules(ctx context.Context, r *api.Request, in *listRulesInput) (*listRulesOutput, error) {
 	if err := r.Authorize(ctx, api.Check{Action: "events:ListRules", Resource: "*"}); err != nil {
@@ -380,7 +384,31 @@ func (s *Service) listRules(ctx context.Context, r *api.Request, in *listRulesIn
 			out.Rules = append(out.Rules, s.rules[at(r)][name].output())
 		}
 	}
-	return out, nil
+	var err error
+	out.Rules, out.NextToken, err = page(out.Rules, in.Limit, in.NextToken)
+	return out, err
+}
+
+// page cuts a list at a token. A page has 100 entries unless a limit says less.
+func page[T any](all []T, limit *int, token string) (part []T, next string, _ error) {
+	size, start := 100, 0
+	if limit != nil {
+		size = *limit
+	}
+	if size < 1 || size > 100 {
+		return nil, "", api.Errorf("ValidationException", "Limit must be between 1 and 100.")
+	}
+	if token != "" {
+		var err error
+		if start, err = strconv.Atoi(token); err != nil || start < 0 || start > len(all) {
+			return nil, "", api.Errorf("ValidationException", "NextToken is not valid.")
+		}
+	}
+	end := min(len(all), start+size)
+	if end < len(all) {
+		next = strconv.Itoa(end)
+	}
+	return all[start:end], next, nil
 }
 
 type listBusesInput struct {

@@ -144,6 +144,17 @@ func TestARuleThatStartsATask(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, targets.Targets, 1)
 	assert.Equal(t, task, targets.Targets[0].EcsParameters)
+
+	_, err = b.events.PutRule(t.Context(), &eventbridge.PutRuleInput{Name: aws.String("other"), ScheduleExpression: aws.String("rate(1 day)")})
+	require.NoError(t, err)
+	first, err := b.events.ListRules(t.Context(), &eventbridge.ListRulesInput{Limit: aws.Int32(1)})
+	require.NoError(t, err)
+	require.Len(t, first.Rules, 1)
+	second, err := b.events.ListRules(t.Context(), &eventbridge.ListRulesInput{Limit: aws.Int32(1), NextToken: first.NextToken})
+	require.NoError(t, err)
+	require.Len(t, second.Rules, 1)
+	assert.Equal(t, "other", *second.Rules[0].Name)
+	assert.Nil(t, second.NextToken)
 	assert.Empty(t, b.cloud.Unsupported())
 }
 

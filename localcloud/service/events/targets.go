@@ -192,7 +192,10 @@ type listTargetsInput struct {
 	Limit                         *int
 }
 
-type listTargetsOutput struct{ Targets []target }
+type listTargetsOutput struct {
+	Targets   []target
+	NextToken string `json:",omitempty"`
+}
 
 func (s *Service) listTargetsByRule(ctx context.Context, r *api.Request, in *listTargetsInput) (*listTargetsOutput, error) {
 	s.mu.Lock()
@@ -201,7 +204,8 @@ func (s *Service) listTargetsByRule(ctx context.Context, r *api.Request, in *lis
 	if err != nil {
 		return nil, err
 	}
-	return &listTargetsOutput{slices.Clone(found.targets)}, nil
+	targets, next, err := page(slices.Clone(found.targets), in.Limit, in.NextToken)
+	return &listTargetsOutput{targets, next}, err
 }
 
 type listRuleNamesInput struct {
@@ -209,7 +213,10 @@ type listRuleNamesInput struct {
 	Limit                              *int
 }
 
-type listRuleNamesOutput struct{ RuleNames []string }
+type listRuleNamesOutput struct {
+	RuleNames []string
+	NextToken string `json:",omitempty"`
+}
 
 func (s *Service) listRuleNamesByTarget(ctx context.Context, r *api.Request, in *listRuleNamesInput) (*listRuleNamesOutput, error) {
 	if err := r.Authorize(ctx, api.Check{Action: "events:ListRuleNamesByTarget", Resource: "*"}); err != nil {
@@ -223,5 +230,7 @@ func (s *Service) listRuleNamesByTarget(ctx context.Context, r *api.Request, in 
 			out.RuleNames = append(out.RuleNames, name)
 		}
 	}
-	return out, nil
+	var err error
+	out.RuleNames, out.NextToken, err = page(out.RuleNames, in.Limit, in.NextToken)
+	return out, err
 }
