@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -287,8 +288,37 @@ func takeContainer(c ecstypes.ContainerDefinition) Container {
 		container.Injected = append(container.Injected, Injected{Name: aws.ToString(s.Name), ValueFrom: aws.ToString(s.ValueFrom)})
 	}
 	slices.SortFunc(container.Injected, func(a, b Injected) int { return cmp.Compare(a.Name, b.Name) })
+	container.Arguments = arguments(c)
 	for _, file := range c.EnvironmentFiles {
 		container.EnvironmentFiles = append(container.EnvironmentFiles, aws.ToString(file.Value))
 	}
 	return container
+}
+
+// arguments finds values in a container's definition outside its environment:
+// what isn't a variable can't be migrated, but it is in plaintext all the same.
+func arguments(c ecstypes.ContainerDefinition) []classify.Setting {
+	var settings []classify.Setting
+	add := func(name, value string) {
+		settings = append(settings, classify.Setting{Name: name, Value: spec.ValueString(value)})
+	}
+	// A shell's command is one argument of many words.
+	words := strings.Fields(strings.Join(slices.Concat(c.EntryPoint, c.Command), " "))
+	for i, word := range words {
+		flag, value, joined := strings.Cut(word, "=")
+		switch {
+		case !strings.HasPrefix(flag, "-"):
+		case joined:
+			add("command "+flag, value)
+		case i+1 < len(words) && !strings.HasPrefix(words[i+1], "-"):
+			add("command "+flag, words[i+1])
+		}
+	}
+	if c.LogConfiguration != nil {
+		for name, value := range c.LogConfiguration.Options {
+			add("log "+name, value)
+		}
+	}
+	sortSettings(settings)
+	return settings
 }

@@ -108,7 +108,10 @@ func TestContainersAreReadWhole(t *testing.T) {
 	sidecar := container("sidecar", nil)
 	sidecar.Secrets = []ecstypes.Secret{{Name: aws.String("TOKEN"), ValueFrom: aws.String("/shop/token")}}
 	first := w.register("orders", map[string]string{"DB_PASSWORD": "hunter2", "DB_HOST": "db"}, sidecar)
-	second := w.register("orders", map[string]string{"DB_PASSWORD": "hunter3"})
+	flags := container("flags", nil)
+	flags.EntryPoint, flags.Command = []string{"sh", "-c", "serve --token=hunter5"}, []string{"--db-password", "hunter6", "--verbose", "-x"}
+	flags.LogConfiguration = &ecstypes.LogConfiguration{LogDriver: ecstypes.LogDriverSplunk, Options: map[string]string{"splunk-token": "hunter7"}}
+	second := w.register("orders", map[string]string{"DB_PASSWORD": "hunter3"}, flags)
 	report := w.register("report", nil)
 	gone := w.register("gone", map[string]string{"A": "b"})
 	w.service("shop", "orders", first)
@@ -145,6 +148,12 @@ func TestContainersAreReadWhole(t *testing.T) {
 	assert.Equal(t, "DB_HOST", d.Containers[0].Settings[0].Name)
 	assert.Equal(t, "hunter2", d.Containers[0].Settings[1].Value.RevealString())
 	assert.Equal(t, []discover.Injected{{Name: "TOKEN", ValueFrom: "/shop/token"}}, d.Containers[1].Injected)
+
+	var arguments []string
+	for _, a := range estate.TaskDefinitions[2].Containers[1].Arguments {
+		arguments = append(arguments, a.Name+" "+a.Value.RevealString())
+	}
+	assert.Equal(t, []string{"command --db-password hunter6", "command --token hunter5", "command -c serve", "log splunk-token hunter7"}, arguments)
 
 	require.Len(t, estate.ScheduledTasks, 2)
 	nightly, weekly := estate.ScheduledTasks[0], estate.ScheduledTasks[1]

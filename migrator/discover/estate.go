@@ -86,6 +86,7 @@ type Container struct {
 	Name             string
 	Settings         []classify.Setting // its environment, by name
 	Injected         []Injected         // its secrets, by name
+	Arguments        []classify.Setting // flags of its command and options of its log driver: "command --token", "log splunk-token"
 	EnvironmentFiles []string           // ARNs of the S3 objects with more variables, which aren't read
 }
 

@@ -41,7 +41,7 @@ func estate() discover.Estate {
 		}},
 		TaskDefinitions: []discover.TaskDefinition{{
 			ARN: "arn:aws:ecs:us-east-1:123456789012:task-definition/web:3", Family: "web", Revision: 3, Active: true,
-			Containers: []discover.Container{{Name: "app", Settings: settings("API_TOKEN", canary+"2")}},
+			Containers: []discover.Container{{Name: "app", Settings: settings("API_TOKEN", canary+"2"), Arguments: settings("command --db-password", canary+"3", "log awslogs-group", "web")}},
 		}},
 		ScheduledTasks: []discover.ScheduledTask{{
 			ARN: "arn:aws:events:us-east-1:123456789012:rule/nightly", Name: "nightly", Target: "task",
@@ -82,7 +82,7 @@ func TestWhatAnEstateHas(t *testing.T) {
 	i := makeInventory(t, inventory.Options{})
 	assert.Equal(t, inventory.Counts{
 		Functions: 1, TaskDefinitions: 1, ScheduledTasks: 1, Parameters: 4,
-		Settings: 12, Secrets: 6, Plaintext: 5, Values: 4, Unknown: 1, Source: 1, Unread: 2,
+		Settings: 14, Secrets: 7, Plaintext: 6, Values: 5, Unknown: 1, Source: 1, Unread: 2,
 	}, i.Counts)
 
 	password := item(t, i, "orders", "DB_PASSWORD")
@@ -110,7 +110,7 @@ func TestWhatAnEstateHas(t *testing.T) {
 		"arn:aws:ssm:us-east-1:123456789012:parameter/shop/db/password",
 		"deploy/prod.env:2",
 	}, i.Shared[0].Places)
-	assert.Len(t, makeInventory(t, inventory.Options{Plain: true}).Items, 12)
+	assert.Len(t, makeInventory(t, inventory.Options{Plain: true}).Items, 14)
 }
 
 func TestNoValueIsShown(t *testing.T) {
@@ -124,7 +124,7 @@ func TestNoValueIsShown(t *testing.T) {
 		}
 	}
 	assert.Contains(t, table.String(), "in 4 places")
-	assert.Contains(t, table.String(), "12 settings: 6 secrets, 5 of them in plaintext; 1 in source code; 1 encrypted by their programs; 4 different values; 2 things couldn't be read.")
+	assert.Contains(t, table.String(), "14 settings: 7 secrets, 6 of them in plaintext; 1 in source code; 1 encrypted by their programs; 5 different values; 2 things couldn't be read.")
 }
 
 func TestTheJSONKeepsToItsSchema(t *testing.T) {

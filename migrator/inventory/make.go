@@ -93,6 +93,7 @@ func (m *maker) addContainers(at Item, containers []discover.Container) {
 	for _, c := range containers {
 		at.Container = c.Name
 		m.add(at, c.Settings)
+		m.add(at, c.Arguments)
 	}
 }
 
