@@ -29,6 +29,7 @@ type Args struct {
 	Organization string            // ID of the AWS organization whose accounts may; "": none
 	Cache        Cache
 	FeedTable    Table
+	Replica      pulumi.ProviderResource // of the region where the layers are published too; nil: nowhere
 	Readers      []Reader
 	Tags         map[string]string
 }
@@ -36,7 +37,7 @@ type Args struct {
 // Table is the table of the rotation feed.
 type Table struct {
 	Name pulumi.StringInput
-	ARN  pulumi.StringInput
+	ARNs pulumi.StringArray // the table's, and its replicas'
 }
 
 // Reader is a service that reads secrets, with its role.
@@ -75,8 +76,8 @@ func (a Args) validate() error {
 	if a.Organization != "" && !organizationPattern.MatchString(a.Organization) {
 		errs = append(errs, fmt.Errorf("Organization is %q, which is no organization's ID", a.Organization))
 	}
-	if a.FeedTable.Name == nil || a.FeedTable.ARN == nil {
-		errs = append(errs, errors.New("FeedTable needs Name and ARN"))
+	if a.FeedTable.Name == nil || len(a.FeedTable.ARNs) == 0 {
+		errs = append(errs, errors.New("FeedTable needs Name and ARNs"))
 	}
 	services := map[string]bool{}
 	for _, reader := range a.Readers {
@@ -99,7 +100,8 @@ func (a Args) validate() error {
 type CacheLayer struct {
 	pulumi.ResourceState
 
-	LayerARNs pulumi.StringMap // of the newest versions, by architecture
+	LayerARNs   pulumi.StringMap // of the newest versions, by architecture
+	ReplicaARNs pulumi.StringMap // likewise, of those in the replica's region
 
 	// The environments of the services, by the service's name.
 	Lambda map[string]pulumi.StringMap // variables of a function
@@ -111,12 +113,20 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 	if err := args.validate(); err != nil {
 		return nil, fmt.Errorf("cache layer %s: %w", name, err)
 	}
-	component := &CacheLayer{LayerARNs: pulumi.StringMap{}, Lambda: map[string]pulumi.StringMap{}, ECS: map[string]pulumi.Array{}}
+	component := &CacheLayer{LayerARNs: pulumi.StringMap{}, ReplicaARNs: pulumi.StringMap{}, Lambda: map[string]pulumi.StringMap{}, ECS: map[string]pulumi.Array{}}
 	if err := ctx.RegisterComponentResource(typeToken, name, component, opts...); err != nil {
 		return nil, err
 	}
 	for _, architecture := range slices.Sorted(maps.Keys(args.Archives)) {
-		if err := component.publish(ctx, name+"-"+architecture, args, architecture); err != nil {
+		arn, err := component.publish(ctx, name+"-"+architecture, args, architecture)
+		if err != nil {
+			return nil, err
+		}
+		component.LayerARNs[architecture] = arn
+		if args.Replica == nil {
+			continue
+		}
+		if component.ReplicaARNs[architecture], err = component.publish(ctx, name+"-replica-"+architecture, args, architecture, pulumi.Provider(args.Replica)); err != nil {
 			return nil, err
 		}
 	}
@@ -127,11 +137,12 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 		component.Lambda[reader.Service] = args.lambdaEnvironment(reader)
 		component.ECS[reader.Service] = args.ecsEnvironment()
 	}
-	return component, ctx.RegisterResourceOutputs(component, pulumi.Map{"layerArns": component.LayerARNs})
+	return component, ctx.RegisterResourceOutputs(component, pulumi.Map{"layerArns": component.LayerARNs, "replicaArns": component.ReplicaARNs})
 }
 
 // publish registers a version of an architecture's layer and lets others use it.
-func (l *CacheLayer) publish(ctx *pulumi.Context, name string, args Args, architecture string) error {
+func (l *CacheLayer) publish(ctx *pulumi.Context, name string, args Args, architecture string, opts ...pulumi.ResourceOption) (pulumi.StringInput, error) {
+	opts = append(opts, pulumi.Parent(l))
 	layer, err := lambda.NewLayerVersion(ctx, name, &lambda.LayerVersionArgs{
 		LayerName:               pulumi.String(args.LayerName + "-" + architecture),
 		Description:             pulumi.String("Caches secrets for functions in any language; takes the place of the AWS Parameters and Secrets Lambda Extension"),
@@ -140,11 +151,10 @@ func (l *CacheLayer) publish(ctx *pulumi.Context, name string, args Args, archit
 		// A change publishes a new version. The old one would be deleted, and
 		// functions that use it could be updated no more.
 		SkipDestroy: pulumi.Bool(true),
-	}, pulumi.Parent(l))
+	}, opts...)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	l.LayerARNs[architecture] = layer.Arn
 	version := layer.Version.ApplyT(versionNumber).(pulumi.IntOutput)
 	share := func(who string, permission lambda.LayerVersionPermissionArgs) error {
 		permission.LayerName = layer.LayerArn
@@ -152,21 +162,23 @@ func (l *CacheLayer) publish(ctx *pulumi.Context, name string, args Args, archit
 		permission.StatementId = pulumi.String("Use-" + who)
 		permission.Action = pulumi.String("lambda:GetLayerVersion")
 		permission.SkipDestroy = pulumi.Bool(true) // it belongs to the version, which stays
-		_, err := lambda.NewLayerVersionPermission(ctx, name+"-"+who, &permission, pulumi.Parent(l))
+		_, err := lambda.NewLayerVersionPermission(ctx, name+"-"+who, &permission, opts...)
 		return err
 	}
 	for _, account := range args.Accounts {
 		if err := share(account, lambda.LayerVersionPermissionArgs{Principal: pulumi.String(account)}); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if args.Organization != "" {
-		return share(args.Organization, lambda.LayerVersionPermissionArgs{
+		if err := share(args.Organization, lambda.LayerVersionPermissionArgs{
 			Principal:      pulumi.String(policy.Everyone), // of the organization
 			OrganizationId: pulumi.String(args.Organization),
-		})
+		}); err != nil {
+			return nil, err
+		}
 	}
-	return nil
+	return layer.Arn, nil
 }
 
 // versionNumber reads a layer's version, which Pulumi has as text and wants as a
@@ -182,13 +194,13 @@ func versionNumber(version string) (int, error) {
 // allow lets a service's role do what its cache does beside reading the
 // service's secrets, for which each secret has a policy.
 func (l *CacheLayer) allow(ctx *pulumi.Context, name string, args Args, reader Reader) error {
-	document := args.FeedTable.ARN.ToStringOutput().ApplyT(func(arn string) (string, error) {
+	document := args.FeedTable.ARNs.ToStringArrayOutput().ApplyT(func(tables []string) (string, error) {
 		return policy.Document{
 			{
 				Sid:      "AskFeed",
 				Effect:   policy.Allow,
 				Action:   []string{"dynamodb:Query"},
-				Resource: []string{arn},
+				Resource: tables,
 			},
 			{
 				// It knows no resources, and returns only secrets that the role

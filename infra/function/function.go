@@ -1,6 +1,7 @@
 // Package function holds the component Function: a Lambda function with its log
-// group and its role. The role writes logs and traces, and does what the
-// function's user allows.
+// group and its role, and perhaps the same function in a second region, where it
+// stands by. The role writes logs and traces, and does what the function's user
+// allows.
 package function
 
 import (
@@ -30,6 +31,7 @@ type Args struct {
 	Environment         pulumi.StringMap
 	Layers              pulumi.StringArray // ARNs of layer versions
 	VPC                 *VPC               // nil: outside of any
+	Standby             *Standby           // nil: in one region only
 	DeadLetters         pulumi.StringInput // ARN of the queue of events that the function failed on; nil: none
 	Allow               pulumi.Output      // of a policy.Document: what the role may do beside logging and tracing
 	Tags                map[string]string
@@ -73,6 +75,12 @@ func (a Args) Validate() error {
 	if a.VPC != nil && (len(a.VPC.SubnetIDs) == 0 || len(a.VPC.SecurityGroupIDs) == 0) {
 		errs = append(errs, errors.New("VPC needs both SubnetIDs and SecurityGroupIDs"))
 	}
+	if a.Standby != nil {
+		errs = append(errs, a.Standby.validate())
+		if a.VPC != nil || a.DeadLetters != nil {
+			errs = append(errs, errors.New("Standby can't be of a function with a VPC or DeadLetters, which are of one region"))
+		}
+	}
 	if len(a.Tags) == 0 {
 		errs = append(errs, errors.New("Tags is missing"))
 	}
@@ -84,8 +92,9 @@ func (a Args) Validate() error {
 type Function struct {
 	pulumi.ResourceState
 
-	ARN  pulumi.StringOutput
-	Name pulumi.StringOutput
+	ARN        pulumi.StringOutput
+	Name       pulumi.StringOutput
+	StandbyARN pulumi.StringOutput // empty text without a standby
 }
 
 // New registers a Function.
@@ -93,18 +102,14 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 	if err := args.Validate(); err != nil {
 		return nil, fmt.Errorf("function %s: %w", name, err)
 	}
-	component := &Function{}
+	component := &Function{StandbyARN: pulumi.String("").ToStringOutput()}
 	if err := ctx.RegisterComponentResource(typeToken, name, component, opts...); err != nil {
 		return nil, err
 	}
 	// Names are fixed, so a replacement has to wait until the old one is gone.
 	child := []pulumi.ResourceOption{pulumi.Parent(component), pulumi.DeleteBeforeReplace(true)}
 
-	logs, err := cloudwatch.NewLogGroup(ctx, name, &cloudwatch.LogGroupArgs{
-		Name:            pulumi.String("/aws/lambda/" + args.Name),
-		RetentionInDays: pulumi.Int(args.LogRetentionDays),
-		Tags:            pulumi.ToStringMap(args.Tags),
-	}, child...)
+	logs, err := newLogGroup(ctx, name, args, child)
 	if err != nil {
 		return nil, err
 	}
@@ -112,16 +117,30 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 	if err != nil {
 		return nil, err
 	}
-	function, err := lambda.NewFunction(ctx, name, functionArgs(args, role, logs),
+	function, err := lambda.NewFunction(ctx, name, functionArgs(args, role, logs, args.Layers),
 		append(child, pulumi.DependsOn([]pulumi.Resource{access}))...)
 	if err != nil {
 		return nil, err
 	}
 	component.ARN, component.Name = function.Arn, function.Name
+	if args.Standby != nil {
+		if err := component.standBy(ctx, name+"-standby", args, role, access, child); err != nil {
+			return nil, err
+		}
+	}
 	return component, ctx.RegisterResourceOutputs(component, pulumi.Map{
-		"arn":  component.ARN,
-		"name": component.Name,
+		"arn":        component.ARN,
+		"name":       component.Name,
+		"standbyArn": component.StandbyARN,
 	})
+}
+
+func newLogGroup(ctx *pulumi.Context, name string, args Args, opts []pulumi.ResourceOption) (*cloudwatch.LogGroup, error) {
+	return cloudwatch.NewLogGroup(ctx, name, &cloudwatch.LogGroupArgs{
+		Name:            pulumi.String("/aws/lambda/" + args.Name),
+		RetentionInDays: pulumi.Int(args.LogRetentionDays),
+		Tags:            pulumi.ToStringMap(args.Tags),
+	}, opts...)
 }
 
 func newRole(ctx *pulumi.Context, name string, args Args, logsARN pulumi.StringOutput, opts []pulumi.ResourceOption) (*iam.Role, *iam.RolePolicy, error) {
@@ -161,15 +180,7 @@ func rolePolicy(args Args, logsARN pulumi.StringOutput) pulumi.StringOutput {
 			return "", fmt.Errorf("function %s: Allow holds a %T, no policy.Document", args.Name, all[0])
 		}
 		document = append(document[:len(document):len(document)],
-			policy.Statement{
-				// The streams of the function's own group: a stream's name isn't
-				// known beforehand (Service Authorization Reference, CloudWatch
-				// Logs, resource type log-stream).
-				Sid:      "Log",
-				Effect:   policy.Allow,
-				Action:   []string{"logs:CreateLogStream", "logs:PutLogEvents"},
-				Resource: []string{all[1].(string) + ":*"},
-			},
+			logging(all[1].(string)),
 			policy.Statement{
 				// X-Ray has no resources for these (Service Authorization
 				// Reference, AWS X-Ray).
@@ -195,6 +206,18 @@ func rolePolicy(args Args, logsARN pulumi.StringOutput) pulumi.StringOutput {
 	}).(pulumi.StringOutput)
 }
 
+// logging lets write the streams of a log group: a stream's name isn't known
+// beforehand (Service Authorization Reference, CloudWatch Logs, resource type
+// log-stream).
+func logging(groupARN string) policy.Statement {
+	return policy.Statement{
+		Sid:      "Log",
+		Effect:   policy.Allow,
+		Action:   []string{"logs:CreateLogStream", "logs:PutLogEvents"},
+		Resource: []string{groupARN + ":*"},
+	}
+}
+
 // networkInterfaces is what Lambda does in a VPC with the function's role. It
 // refuses a role that has less, and two of the actions know no resources
 // (Lambda developer guide, "Giving Lambda functions access to resources in an
@@ -209,7 +232,7 @@ var networkInterfaces = policy.Statement{
 	Resource: []string{"*"},
 }
 
-func functionArgs(args Args, role *iam.Role, logs *cloudwatch.LogGroup) *lambda.FunctionArgs {
+func functionArgs(args Args, role *iam.Role, logs *cloudwatch.LogGroup, layers pulumi.StringArray) *lambda.FunctionArgs {
 	function := &lambda.FunctionArgs{
 		Name:          pulumi.String(args.Name),
 		Description:   pulumi.String(args.Description),
@@ -220,7 +243,7 @@ func functionArgs(args Args, role *iam.Role, logs *cloudwatch.LogGroup) *lambda.
 		MemorySize:    pulumi.Int(args.MemoryMB),
 		Timeout:       pulumi.Int(args.TimeoutSeconds),
 		Role:          role.Arn,
-		Layers:        args.Layers,
+		Layers:        layers,
 		LoggingConfig: lambda.FunctionLoggingConfigArgs{
 			LogFormat: pulumi.String("JSON"),
 			LogGroup:  logs.Name,

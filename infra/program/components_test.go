@@ -60,12 +60,12 @@ func TestComponentsValidate(t *testing.T) {
 		"RotationFunction": {
 			func(ctx *pulumi.Context) error {
 				_, err := rotationfunction.New(ctx, "x", rotationfunction.Args{
-					Function: function.Args{Architecture: "386", MemoryMB: 1, TimeoutSeconds: 901, VPC: &function.VPC{SubnetIDs: []string{"s"}}},
+					Function: function.Args{Architecture: "386", MemoryMB: 1, TimeoutSeconds: 901, VPC: &function.VPC{SubnetIDs: []string{"s"}}, Standby: &function.Standby{}},
 					Access:   rotationfunction.Access{ReplicaRegion: "us-west-2", Credentials: []rotationfunction.Credential{{}}},
 				})
 				return err
 			},
-			[]string{"rotation function x: ", `Name ""`, "ArchivePath", "AccountID", "Region", "Architecture", "MemoryMB", "TimeoutSeconds", "LogRetentionDays", "VPC", "Tags", "Access.Secrets", "Access.KeyARN", "Access.ReplicaKeyARN", "ARN is missing"},
+			[]string{"rotation function x: ", `Name ""`, "ArchivePath", "AccountID", "Region", "Architecture", "MemoryMB", "TimeoutSeconds", "LogRetentionDays", "VPC", "Standby.Provider", "Standby.Allow", "Standby can't be", "Tags", "Access.Secrets", "Access.KeyARN", "Access.ReplicaKeyARN", "ARN is missing"},
 		},
 		"Function": {
 			func(ctx *pulumi.Context) error {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/aistudio/secrets/infra/alarms"
@@ -25,6 +26,7 @@ const platform = "secrets"
 
 // deployed is what the steps of a deployment hand on.
 type deployed struct {
+	replica  *aws.Provider // of the replica's region; nil: there is none
 	key      *encryptionkey.EncryptionKey
 	trail    *audittrail.AuditTrail
 	readers  map[string]reader                       // by service
@@ -56,11 +58,11 @@ func (d *deployment) deployKey() error {
 		Tags:               settings.Tags(platform),
 	}
 	if settings.ReplicaRegion != "" {
-		provider, err := newReplicaProvider(d.ctx, settings.ReplicaRegion)
-		if err != nil {
+		var err error
+		if d.replica, err = newReplicaProvider(d.ctx, settings.ReplicaRegion); err != nil {
 			return err
 		}
-		args.Replica = &encryptionkey.Replica{Region: settings.ReplicaRegion, Provider: provider}
+		args.Replica = &encryptionkey.Replica{Region: settings.ReplicaRegion, Provider: d.replica}
 	}
 	var err error
 	d.key, err = encryptionkey.New(d.ctx, "secrets", args)
@@ -144,6 +146,7 @@ func (d *deployment) deployEvents() error {
 		Partition:          d.account.partition,
 		AccountID:          d.account.id,
 		Region:             d.stack.Region,
+		ReplicaRegion:      settings.ReplicaRegion,
 		ArchivePath:        d.archives.feed,
 		Architecture:       d.stack.Events.Architecture,
 		LogRetentionDays:   settings.LogRetentionDays,
@@ -170,11 +173,13 @@ func (d *deployment) deployCache() error {
 		Accounts:     cache.SharedWith.Accounts,
 		Organization: cache.SharedWith.Organization,
 		Cache:        cachelayer.Cache{TTL: cache.TTL, MaxStale: cache.MaxStale},
-		FeedTable:    cachelayer.Table{Name: d.events.FeedTableName, ARN: d.events.FeedTableARN},
+		FeedTable:    cachelayer.Table{Name: d.events.FeedTableName, ARNs: pulumi.StringArray{d.events.FeedTableARN}},
 		Tags:         settings.Tags(platform),
 	}
 	if settings.ReplicaRegion != "" {
 		args.Cache.FailoverRegions = []string{settings.ReplicaRegion}
+		args.Replica = d.replica
+		args.FeedTable.ARNs = append(args.FeedTable.ARNs, d.events.FeedReplica)
 	}
 	for _, service := range sorted(d.stack.Services) {
 		reader := cachelayer.Reader{Service: service, RoleName: d.readers[service].name}

@@ -237,5 +237,7 @@ func TestProd(t *testing.T) {
 	_, err = read(t, in(w.session(t, "intruder"), replicaRegion), name)
 	requireDenied(t, err)
 
+	t.Run("standby", w.checkStandby)
+
 	assert.ErrorContains(t, w.monitor.Destroy(t.Context()), "protected")
 }

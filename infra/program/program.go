@@ -25,7 +25,8 @@ type Options struct {
 // The stack's outputs are keyArn, replicaKeyArn, feedTable (a name),
 // alertsTopicArn, trailArn, trailBucket, auditorArn, auditBucket and dashboard
 // (names); secrets, readerRoles, rotators and layers are maps to ARNs by the
-// secret's path, the service, the rotator's name and the architecture;
+// secret's path, the service, the rotator's name and the architecture, and
+// standbyRotators and replicaLayers what of them is in the replica's region;
 // lambdaEnvironment and ecsEnvironment are what a service needs for its cache,
 // by service.
 func New(options Options) pulumi.RunFunc {
@@ -89,7 +90,7 @@ func (d *deployment) run() error {
 }
 
 func (d *deployment) export() {
-	secrets, readers, rotators := pulumi.StringMap{}, pulumi.StringMap{}, pulumi.StringMap{}
+	secrets, readers, rotators, standby := pulumi.StringMap{}, pulumi.StringMap{}, pulumi.StringMap{}, pulumi.StringMap{}
 	for path, secret := range d.secrets {
 		secrets[path] = secret.ARN
 	}
@@ -98,6 +99,9 @@ func (d *deployment) export() {
 	}
 	for name, function := range d.rotators {
 		rotators[name] = function.ARN
+		if d.standsBy(name) {
+			standby[name] = function.StandbyARN
+		}
 	}
 	lambda, ecs := pulumi.Map{}, pulumi.Map{}
 	for service := range d.cache.Lambda {
@@ -108,6 +112,7 @@ func (d *deployment) export() {
 	d.ctx.Export("secrets", secrets)
 	d.ctx.Export("readerRoles", readers)
 	d.ctx.Export("rotators", rotators)
+	d.ctx.Export("standbyRotators", standby)
 	d.ctx.Export("feedTable", d.events.FeedTableName)
 	d.ctx.Export("alertsTopicArn", d.events.TopicARN)
 	d.ctx.Export("trailArn", d.trail.TrailARN)
@@ -116,6 +121,7 @@ func (d *deployment) export() {
 	d.ctx.Export("auditBucket", d.auditor.BucketName)
 	d.ctx.Export("dashboard", d.dashboard.Name)
 	d.ctx.Export("layers", d.cache.LayerARNs)
+	d.ctx.Export("replicaLayers", d.cache.ReplicaARNs)
 	d.ctx.Export("lambdaEnvironment", lambda)
 	d.ctx.Export("ecsEnvironment", ecs)
 }

@@ -48,6 +48,9 @@ func (d *deployment) deployRotators() error {
 		if args.Function.VPC, err = d.network(name); err != nil {
 			return err
 		}
+		if d.standsBy(name) {
+			args.Standby = d.replica
+		}
 		d.rotators[name], err = rotationfunction.New(d.ctx, "rotate-"+name, args)
 		if err != nil {
 			return err
@@ -110,6 +113,7 @@ func (d *deployment) access(rotator string) rotationfunction.Access {
 		ReplicaKeyARN: d.key.ReplicaARN,
 		ApplierARN:    d.stack.Rotators[rotator].Applier,
 		FeedTableARN:  d.events.FeedTableARN,
+		FeedReplica:   d.events.FeedReplica,
 	}
 	credentials := map[string]credential{}
 	for _, secret := range d.worksOn(rotator) {
@@ -122,6 +126,14 @@ func (d *deployment) access(rotator string) rotationfunction.Access {
 		access.Credentials = append(access.Credentials, credentials[path])
 	}
 	return access
+}
+
+// standsBy reports whether a function is in the replica's region too, to rotate
+// what is promoted there. One that needs what is of a single region, a VPC or
+// layers of others, isn't.
+func (d *deployment) standsBy(rotator string) bool {
+	config := d.stack.Rotators[rotator]
+	return d.stack.Settings.ReplicaRegion != "" && config.VPC == nil && len(config.Layers) == 0
 }
 
 // environment returns the variables that configure a function.

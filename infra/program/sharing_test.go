@@ -75,7 +75,8 @@ func TestReadersMayAskTheFeed(t *testing.T) {
 		assert.Equal(t, role, inputs["role"].StringValue())
 		allowed := statements(t, inputs["policy"])
 		assert.Equal(t, []string{"dynamodb:Query"}, allowed["AskFeed"].Action)
-		assert.Equal(t, []string{"arn:aws:service:region:123456789012:Table/rotation-feed"}, allowed["AskFeed"].Resource)
+		const table = "arn:aws:service:region:123456789012:Table/rotation-feed"
+		assert.Equal(t, []string{table, table}, allowed["AskFeed"].Resource, "the table and its replica, which on paper have no region")
 		assert.Equal(t, []string{"secretsmanager:BatchGetSecretValue"}, allowed["ReadInBatches"].Action)
 		assert.Len(t, allowed, 2)
 	}
@@ -136,7 +137,7 @@ func TestEnvironments(t *testing.T) {
 		layer, err := cachelayer.New(ctx, "x", cachelayer.Args{
 			Environment: "dev", LayerName: "layer", Archives: map[string]string{"arm64": "layer.zip"}, Tags: map[string]string{"a": "b"},
 			Cache:     cachelayer.Cache{TTL: time.Hour, MaxStale: 12 * time.Hour, FailoverRegions: []string{"us-west-2", "eu-west-1"}},
-			FeedTable: cachelayer.Table{Name: pulumi.String("feed"), ARN: pulumi.String("arn:feed")},
+			FeedTable: cachelayer.Table{Name: pulumi.String("feed"), ARNs: pulumi.StringArray{pulumi.String("arn:feed")}},
 			Readers:   []cachelayer.Reader{{Service: "orders", RoleName: pulumi.String("r"), Secrets: []string{"a/b/orders/one", "a/b/orders/two"}}},
 		})
 		if err != nil {

@@ -1,6 +1,8 @@
 package rotationevents
 
 import (
+	"strings"
+
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudwatch"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/dynamodb"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/lambda"
@@ -25,7 +27,7 @@ const (
 // deployFeed registers the table, the function that writes it, the rule that
 // invokes the function, and the queue of what it couldn't write.
 func (e *RotationEvents) deployFeed(ctx *pulumi.Context, name string, args Args) error {
-	table, err := dynamodb.NewTable(ctx, name, &dynamodb.TableArgs{
+	inputs := &dynamodb.TableArgs{
 		Name:        pulumi.String(FunctionName(args.Prefix)),
 		BillingMode: pulumi.String("PAY_PER_REQUEST"),
 		HashKey:     pulumi.String(spec.FeedKey),
@@ -40,11 +42,26 @@ func (e *RotationEvents) deployFeed(ctx *pulumi.Context, name string, args Args)
 		ServerSideEncryption: dynamodb.TableServerSideEncryptionArgs{Enabled: pulumi.Bool(true)},
 		PointInTimeRecovery:  dynamodb.TablePointInTimeRecoveryArgs{Enabled: pulumi.Bool(true)},
 		Tags:                 pulumi.ToStringMap(args.Tags),
-	}, pulumi.Parent(e), pulumi.DeleteBeforeReplace(true))
+	}
+	if args.ReplicaRegion != "" {
+		// What replicates is the table's stream (DynamoDB developer guide, "Global
+		// tables: how it works"). TTL is the table's in all regions.
+		inputs.StreamEnabled, inputs.StreamViewType = pulumi.Bool(true), pulumi.String("NEW_AND_OLD_IMAGES")
+		inputs.Replicas = dynamodb.TableReplicaTypeArray{dynamodb.TableReplicaTypeArgs{
+			RegionName: pulumi.String(args.ReplicaRegion), PointInTimeRecovery: pulumi.Bool(true), PropagateTags: pulumi.Bool(true),
+		}}
+	}
+	table, err := dynamodb.NewTable(ctx, name, inputs, pulumi.Parent(e), pulumi.DeleteBeforeReplace(true))
 	if err != nil {
 		return err
 	}
 	e.FeedTableName, e.FeedTableARN = table.Name, table.Arn
+	if args.ReplicaRegion != "" {
+		// Once the table is there, so is its replica.
+		e.FeedReplica = table.Arn.ApplyT(func(arn string) string {
+			return strings.Replace(arn, ":"+args.Region+":", ":"+args.ReplicaRegion+":", 1)
+		}).(pulumi.StringOutput)
+	}
 
 	queue, err := e.deployDeadLetters(ctx, name, args)
 	if err != nil {

@@ -24,6 +24,7 @@ type Args struct {
 	Partition          string // "aws" outside of GovCloud and China
 	AccountID          string
 	Region             string
+	ReplicaRegion      string // where the feed has a replica; "": nowhere
 	ArchivePath        string // zip of the function that writes the feed
 	Architecture       string // arm64 or x86_64, the archive's
 	LogRetentionDays   int
@@ -81,6 +82,7 @@ type RotationEvents struct {
 
 	FeedTableName pulumi.StringOutput
 	FeedTableARN  pulumi.StringOutput
+	FeedReplica   pulumi.StringInput // ARN of the table's replica; nil: it has none
 	TopicARN      pulumi.StringOutput
 	TopicKeyARN   pulumi.StringOutput // of the key that encrypts the topic
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -19,6 +20,42 @@ type Access struct {
 	Credentials   []Credential         // by which it changes other systems
 	ApplierARN    string               // function that applies values on its behalf; "": none
 	FeedTableARN  pulumi.StringInput   // rotation feed that it tells; nil: none
+	FeedReplica   pulumi.StringInput   // the feed's replica in ReplicaRegion; nil: none
+}
+
+// secretsAPolicy is how many secrets a managed policy of 6,144 characters has
+// room for, beside all else that a function needs (IAM user guide, "IAM and AWS
+// STS quotas").
+const secretsAPolicy = 25
+
+// standby is what the function's role may do in the replica's region, once
+// secrets are promoted there, in as many policies as it takes. Replicas have the
+// names and suffixes of their secrets (Secrets Manager user guide, "Replicate
+// secrets"), and those of multi-region keys their IDs.
+func (a Access) standby(region string) []pulumi.Output {
+	replica := func(arn string) string {
+		return strings.Replace(arn, ":"+region+":", ":"+a.ReplicaRegion+":", 1)
+	}
+	var credentials []Credential
+	for _, credential := range a.Credentials {
+		key := ""
+		if strings.Contains(credential.KeyARN, ":key/mrk-") {
+			key = replica(credential.KeyARN)
+		}
+		credentials = append(credentials, Credential{ARN: replica(credential.ARN), KeyARN: key, ServersARN: replica(credential.ServersARN)})
+	}
+	var all []pulumi.Output
+	for part := range slices.Chunk(a.Secrets, secretsAPolicy) {
+		there := Access{KeyARN: a.ReplicaKeyARN}
+		for _, arn := range part {
+			there.Secrets = append(there.Secrets, arn.ToStringOutput().ApplyT(replica).(pulumi.StringOutput))
+		}
+		if len(all) == 0 {
+			there.Credentials, there.FeedTableARN = credentials, a.FeedReplica
+		}
+		all = append(all, there.statements(a.ReplicaRegion))
+	}
+	return all
 }
 
 // Credential is a secret that the function only reads: the user who makes other

@@ -17,8 +17,9 @@ const typeToken = "aistudio:secrets:RotationFunction"
 
 // Args describes a RotationFunction.
 type Args struct {
-	Function  function.Args // without Allow, which Access tells
-	CABundle  string        // file with the authorities of what it connects to, deployed as CAFile; "": none
+	Function  function.Args           // without Allow, which Access tells
+	Standby   pulumi.ProviderResource // of Access.ReplicaRegion, where the function stands by to rotate what is promoted there; nil: it doesn't
+	CABundle  string                  // file with the authorities of what it connects to, deployed as CAFile; "": none
 	AccountID string
 	Region    string
 	Access    Access
@@ -38,6 +39,9 @@ func (a Args) validate() error {
 			errs = append(errs, fmt.Errorf("%s is missing", need.field))
 		}
 	}
+	if a.Standby != nil && a.Access.ReplicaRegion == "" {
+		errs = append(errs, errors.New("Standby needs Access.ReplicaRegion"))
+	}
 	errs = append(errs, a.Access.validate()...)
 	return errors.Join(errs...)
 }
@@ -49,6 +53,8 @@ type RotationFunction struct {
 
 	ARN  pulumi.StringOutput
 	Name pulumi.StringOutput
+
+	StandbyARN pulumi.StringOutput // in the replica's region; empty text: it doesn't stand by
 
 	// Permission lets Secrets Manager invoke the function. AWS refuses to switch
 	// rotation on before it is there.
@@ -65,35 +71,72 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 		return nil, err
 	}
 	args.Function.Allow = args.Access.statements(args.Region)
+	if args.Standby != nil {
+		args.Function.Standby = &function.Standby{Provider: args.Standby, Allow: args.Access.standby(args.Region)}
+	}
 	if args.CABundle != "" {
-		bundle, err := lambda.NewLayerVersion(ctx, name+"-authorities", &lambda.LayerVersionArgs{
-			LayerName:   pulumi.String(args.Function.Name + "-authorities"),
-			Description: pulumi.String("The authorities that " + args.Function.Name + " trusts"),
-			Code:        pulumi.NewAssetArchive(map[string]any{caName: pulumi.NewFileAsset(args.CABundle)}),
-		}, pulumi.Parent(component))
-		if err != nil {
+		if err := component.addAuthorities(ctx, name+"-authorities", &args); err != nil {
 			return nil, err
 		}
-		args.Function.Layers = append(slices.Clone(args.Function.Layers), bundle.Arn)
 	}
 	rotator, err := function.New(ctx, name, args.Function, pulumi.Parent(component))
 	if err != nil {
 		return nil, err
 	}
-	component.ARN, component.Name = rotator.ARN, rotator.Name
-
-	component.Permission, err = lambda.NewPermission(ctx, name, &lambda.PermissionArgs{
-		StatementId:   pulumi.String("SecretsManager"),
-		Action:        pulumi.String("lambda:InvokeFunction"),
-		Function:      rotator.Name,
-		Principal:     pulumi.String("secretsmanager.amazonaws.com"),
-		SourceAccount: pulumi.String(args.AccountID),
-	}, pulumi.Parent(component), pulumi.DeleteBeforeReplace(true))
-	if err != nil {
+	component.ARN, component.Name, component.StandbyARN = rotator.ARN, rotator.Name, rotator.StandbyARN
+	if component.Permission, err = component.permit(ctx, name, args, rotator.Name); err != nil {
 		return nil, err
 	}
+	if standby := args.Function.Standby; standby != nil {
+		there := rotator.StandbyARN.ApplyT(func(string) string { return args.Function.Name }).(pulumi.StringOutput) // once it is there
+		if _, err := component.permit(ctx, name+"-standby", args, there, pulumi.Provider(standby.Provider)); err != nil {
+			return nil, err
+		}
+	}
 	return component, ctx.RegisterResourceOutputs(component, pulumi.Map{
-		"arn":  component.ARN,
-		"name": component.Name,
+		"arn":        component.ARN,
+		"name":       component.Name,
+		"standbyArn": component.StandbyARN,
 	})
+}
+
+// permit lets Secrets Manager invoke the function of a region.
+func (r *RotationFunction) permit(ctx *pulumi.Context, name string, args Args, function pulumi.StringInput, opts ...pulumi.ResourceOption) (pulumi.Resource, error) {
+	return lambda.NewPermission(ctx, name, &lambda.PermissionArgs{
+		StatementId:   pulumi.String("SecretsManager"),
+		Action:        pulumi.String("lambda:InvokeFunction"),
+		Function:      function,
+		Principal:     pulumi.String("secretsmanager.amazonaws.com"),
+		SourceAccount: pulumi.String(args.AccountID),
+	}, append(opts, pulumi.Parent(r), pulumi.DeleteBeforeReplace(true))...)
+}
+
+// addAuthorities gives the function, wherever it is, a layer with its CABundle.
+func (r *RotationFunction) addAuthorities(ctx *pulumi.Context, name string, args *Args) error {
+	publish := func(name string, opts ...pulumi.ResourceOption) (pulumi.StringInput, error) {
+		bundle, err := lambda.NewLayerVersion(ctx, name, &lambda.LayerVersionArgs{
+			LayerName:   pulumi.String(args.Function.Name + "-authorities"),
+			Description: pulumi.String("The authorities that " + args.Function.Name + " trusts"),
+			Code:        pulumi.NewAssetArchive(map[string]any{caName: pulumi.NewFileAsset(args.CABundle)}),
+		}, append(opts, pulumi.Parent(r))...)
+		if err != nil {
+			return nil, err
+		}
+		return bundle.Arn, nil
+	}
+	arn, err := publish(name)
+	if err != nil {
+		return err
+	}
+	args.Function.Layers = append(slices.Clone(args.Function.Layers), arn)
+	if args.Function.Standby == nil {
+		return nil
+	}
+	standby := *args.Function.Standby
+	if arn, err = publish(name+"-standby", pulumi.Provider(standby.Provider)); err != nil {
+		return err
+	}
+	standby.Layers = append(slices.Clone(standby.Layers), arn)
+	args.Function.Standby = &standby
+	return nil
 }
