@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"time"
 
@@ -87,6 +89,9 @@ func (m *migration) planPath() string { return filepath.Join(m.folder, "plan.yam
 
 func (m *migration) plan() (plan.Plan, error) {
 	p, err := plan.Load(m.planPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return plan.Plan{}, fmt.Errorf("there is no plan of %s: make one with migrate plan %s: %w", m.stack, m.stack, err)
+	}
 	if err == nil && p.Stack != m.stack {
 		return plan.Plan{}, fmt.Errorf("%s is the plan of stack %s", m.planPath(), p.Stack)
 	}
