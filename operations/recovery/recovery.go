@@ -151,7 +151,7 @@ type Failure struct {
 	Problem string `json:"problem"` // AWS's error code or our own words; never a value
 }
 
-func (f Failure) Error() string { return f.Step + " " + f.Secret + ": " + f.Problem }
+func (f Failure) String() string { return f.Step + " " + f.Secret + ": " + f.Problem }
 
 // each does a step for many secrets at once. It returns those for which it was
 // done, in order, and the failures of the others. The error is ctx's.

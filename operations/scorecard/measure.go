@@ -281,7 +281,7 @@ func (m meter) latency(ctx context.Context, i inventory) Metric {
 	if i.reason != "" {
 		return x.unknown(reason + "; " + i.reason)
 	}
-	took, failure := m.reads(ctx, i.names)
+	took, failure := m.timed(ctx, i.names)
 	if len(took) == 0 {
 		return x.unknown(reason + "; and no secret could be read to measure it: " + failure)
 	}
@@ -294,8 +294,9 @@ func (m meter) latency(ctx context.Context, i inventory) Metric {
 // mostReads is how many secrets are read to measure the latency.
 const mostReads = 50
 
-// reads reads secrets through the SDK, each for the first time.
-func (m meter) reads(ctx context.Context, names []string) (took []float64, failure string) {
+// timed reads secrets through the SDK, each for the first time, and returns the
+// milliseconds that it took.
+func (m meter) timed(ctx context.Context, names []string) (took []float64, failure string) {
 	client, err := secrets.New(ctx, secrets.WithConfig(m.config))
 	if err != nil {
 		return nil, "the SDK's configuration"

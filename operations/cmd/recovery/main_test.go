@@ -30,8 +30,9 @@ type bench struct {
 	printed strings.Builder
 }
 
-func newBench(t *testing.T, secrets int) *bench {
-	b := &bench{World: recoverytest.New(t, secrets), t: t, dir: t.TempDir()}
+// newBench is a stack of ten secrets, of which one rotates.
+func newBench(t *testing.T) *bench {
+	b := &bench{World: recoverytest.New(t, 10), t: t, dir: t.TempDir()}
 	for name, value := range b.Environment() {
 		t.Setenv(name, value)
 	}
@@ -89,7 +90,7 @@ func (b *bench) variables(region string) map[string]string {
 // TestADisaster is the runbook: the primary region is lost, failed over from,
 // changed in the DR region, comes back and gets all of it.
 func TestADisaster(t *testing.T) {
-	b := newBench(t, 10)
+	b := newBench(t)
 	before := b.Facts()
 	code, stdout, _ := b.recovery("status")
 	require.Equal(t, exitDone, code)
@@ -156,7 +157,7 @@ func TestADisaster(t *testing.T) {
 // Without the record, which may be on somebody else's machine, the settings of
 // rotations come from the old primaries.
 func TestFailbackWithoutTheRecord(t *testing.T) {
-	b := newBench(t, 10)
+	b := newBench(t)
 	before := b.Facts()
 	code, _, stderr := b.recovery("failover", "--yes")
 	require.Equal(t, exitDone, code, stderr)
@@ -169,7 +170,7 @@ func TestFailbackWithoutTheRecord(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	b := newBench(t, 10)
+	b := newBench(t)
 	ctx := t.Context()
 	_, err := b.Secrets(recoverytest.Home).RemoveRegionsFromReplication(ctx, &secretsmanager.RemoveRegionsFromReplicationInput{SecretId: &b.Names[1], RemoveReplicaRegions: []string{recoverytest.Standby}})
 	require.NoError(t, err)
@@ -213,7 +214,7 @@ func TestRefusals(t *testing.T) {
 
 // A failure of one secret stops that one alone, and a further run mends it.
 func TestAFailureIsMended(t *testing.T) {
-	b := newBench(t, 10)
+	b := newBench(t)
 	before := b.Facts()
 	_, err := b.Cloud.Faults.Add(faults.Fault{Kind: faults.Error, Service: "secretsmanager", Operation: "StopReplicationToReplica", Times: 1, Status: 400, Code: "InvalidRequestException", Message: recoverytest.Canary})
 	require.NoError(t, err)
@@ -237,7 +238,7 @@ func TestAFailureIsMended(t *testing.T) {
 }
 
 func TestDrillWritesItsReport(t *testing.T) {
-	b := newBench(t, 10)
+	b := newBench(t)
 	out := t.TempDir()
 	code, stdout, stderr := b.recovery("drill", "--yes", "--rotate", "all", "--out", out)
 	require.Equal(t, exitDone, code, stderr)
@@ -262,7 +263,7 @@ func TestDrillWritesItsReport(t *testing.T) {
 
 // What can't be seen from the plan of a moment ago, and what would be lost.
 func TestAliasesAndFurtherReplicas(t *testing.T) {
-	b := newBench(t, 10)
+	b := newBench(t)
 	ctx := t.Context()
 	published, err := b.Lambda(recoverytest.Standby).PublishVersion(ctx, &lambda.PublishVersionInput{FunctionName: aws.String("orders-" + recoverytest.Standby)})
 	require.NoError(t, err)

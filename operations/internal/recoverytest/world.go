@@ -327,7 +327,7 @@ var program = func() func(*testing.T) []byte {
 func build(t *testing.T) []byte {
 	_, here, _, _ := runtime.Caller(0)
 	path := filepath.Join(t.TempDir(), "bootstrap")
-	command := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "./cmd/rotate-api-key")
+	command := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "./cmd/rotate-api-key")
 	command.Dir = filepath.Join(filepath.Dir(here), "..", "..", "..", "rotators")
 	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOWORK=off")
 	output, err := command.CombinedOutput()
