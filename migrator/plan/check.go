@@ -71,6 +71,7 @@ func (c *checker) check() {
 	}
 	c.checkNew()
 	c.checkBlocks()
+	c.checkGrants()
 }
 
 // checkValues compares each place with the plan. A service that is switched may
@@ -192,15 +193,16 @@ func (c *checker) checkNew() {
 	for _, s := range c.old.Skipped {
 		known[withoutRevision(s.Place)] = true
 	}
-	told := map[string]bool{}
+	told, had := map[string]bool{}, map[string]bool{}
 	for _, s := range c.old.Services {
-		if s.Skip != "" {
-			told[s.ID] = true
-		}
+		had[s.ID] = true
+		told[s.ID] = s.Skip != ""
 	}
 	for _, s := range c.fresh.Services {
 		for _, v := range s.Variables {
-			if p := withoutRevision(placeOf(s, v)); !known[p] && !told[s.ID] {
+			// A new service may name a parameter of others.
+			isNew := v.Parameter != "" && !had[s.ID]
+			if p := withoutRevision(placeOf(s, v)); (!known[p] || isNew) && !told[s.ID] {
 				known[p] = true
 				c.differ(s.ID, "variable %s looks like a secret and isn't in the plan", v.Name)
 			}
@@ -238,6 +240,26 @@ func (c *checker) checkBlocks() {
 	for _, b := range c.plan.Blocked {
 		if !known[blockKey{b.Code, b.Subject}] && !c.switched[b.Subject] {
 			c.differ(b.Subject, "%s: %s", b.Problem, b.Remedy)
+		}
+	}
+}
+
+// checkGrants finds rights that the plan doesn't give, say since a person changed
+// how a service gets at its secrets.
+func (c *checker) checkGrants() {
+	pending := c.old
+	pending.Services = slices.DeleteFunc(slices.Clone(pending.Services), func(s Service) bool { return c.switched[s.ID] })
+	given := map[[2]string]bool{}
+	for _, g := range c.old.Grants {
+		for _, name := range g.Secrets {
+			given[[2]string{g.Role, name}] = true
+		}
+	}
+	for _, g := range c.grants(pending) {
+		for _, name := range g.Secrets {
+			if !given[[2]string{g.Role, name}] {
+				c.differ(g.Role, "it may not read %s, and the plan has no grant for it", name)
+			}
 		}
 	}
 }

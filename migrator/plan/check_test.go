@@ -88,6 +88,10 @@ func TestCheck(t *testing.T) {
 				"lambda/reports: variable NEW_TOKEN looks like a secret and isn't in the plan",
 			},
 		},
+		"a new service that names a parameter of others": {
+			change: func(e *discover.Estate) { e.Functions = append(e.Functions, function("zeta", "MAIL", "/mail/token")) },
+			want:   []string{"lambda/zeta: variable MAIL looks like a secret and isn't in the plan"},
+		},
 		"another variable": {
 			change: func(e *discover.Estate) { put(&e.Functions[0], "LOG_LEVEL", "debug") },
 			want:   []string{"lambda/orders: its configuration has changed: other variables, its role or its aliases"},
@@ -249,8 +253,9 @@ func TestRenewKeepsWhatPeopleChanged(t *testing.T) {
 	now := estate()
 	put(&now.Functions[1], "NEW_TOKEN", apiKey+"n")
 	put(&now.Functions[0], "PG_PASSWORD", password+"2")
-	now.Functions = append(now.Functions, function("fresh", "FRESH_TOKEN", apiKey+"f"))
+	now.Functions = append(now.Functions, function("fresh", "FRESH_TOKEN", apiKey+"f", "MAIL", "/mail/token"))
 	renewed := p.renew(old, now)
+	assert.Contains(t, moves(renewed), "lambda/fresh MAIL -> orders/mail-token from /mail/token")
 
 	assert.Equal(t, []string{"fresh/fresh-token", "orders/mail-token", "orders/pg-database", "payments/stripe", "reports/new-token", "web/web-token"}, secretNames(renewed))
 	i = slices.IndexFunc(renewed.Secrets, func(s plan.Secret) bool { return s.Name == "acme/dev/payments/stripe" })
@@ -261,8 +266,45 @@ func TestRenewKeepsWhatPeopleChanged(t *testing.T) {
 	assert.Equal(t, plan.ByReference, of(&renewed, "ecs/main/web").How)
 	assert.Equal(t, roles+"web-task", of(&renewed, "ecs/main/web").Role)
 	assert.Empty(t, p.check(renewed, now))
+	assert.Contains(t, p.check(old, estate()), roles+"web-task: it may not read acme/dev/web/web-token, and the plan has no grant for it", "the person changed the way, and the grants are for the other role")
 	assert.Equal(t, written(t, renewed), written(t, p.renew(renewed, now)), "renewed again it is the same")
 	assert.Equal(t, written(t, p.make(estate())), written(t, p.renew(p.make(estate()), estate())), "what wasn't changed is the same")
+}
+
+// What a person took out stays out.
+func TestRenewKeepsOutWhatPeopleTookOut(t *testing.T) {
+	p := newPlanner(t)
+	p.facts = known()
+	old := p.make(estate())
+	s := of(&old, "lambda/orders")
+	s.Variables = slices.DeleteFunc(s.Variables, func(v plan.Variable) bool { return v.Name == "MAIL" || v.Name == "STRIPE_API_KEY" })
+	old.Secrets[slices.IndexFunc(old.Secrets, func(s plan.Secret) bool { return s.Name == "acme/dev/orders/mail-token" })].Skip = "not now"
+	old.Services = slices.DeleteFunc(old.Services, func(s plan.Service) bool { return s.ID == "ecs/main/web" })
+	require.NoError(t, old.Validate())
+	renewed := p.renew(old, estate())
+	assert.Equal(t, moves(old), moves(renewed))
+	assert.Equal(t, "not now", renewed.Secrets[0].Skip)
+	assert.Empty(t, p.check(renewed, estate()))
+}
+
+// A later plan's grant takes nothing away from an earlier one's.
+func TestGrantsOfLaterPlansHaveNamesOfTheirOwn(t *testing.T) {
+	p := newPlanner(t)
+	p.facts = known()
+	first := p.make(estate())
+	now := estate()
+	switchAll(&now, false)
+	put(&now.Functions[1], "LATE_TOKEN", apiKey+"l")
+	p.facts.Roles = map[string]plan.Role{}
+	for _, g := range first.Grants {
+		p.facts.Roles[g.Role] = plan.Role{Readable: g.Secrets}
+	}
+	later := p.renew(first, now)
+	require.Len(t, later.Grants, 1)
+	assert.Equal(t, []string{"acme/dev/reports/late-token"}, later.Grants[0].Secrets)
+	for _, g := range first.Grants {
+		assert.NotEqual(t, g.PolicyName, later.Grants[0].PolicyName)
+	}
 }
 
 // An apply that was interrupted goes on with a renewed plan too: what is switched

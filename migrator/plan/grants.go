@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -31,11 +33,18 @@ func (m *maker) grants(p Plan) []Grant {
 	for _, role := range sortedKeys(needs) {
 		secrets := slices.Sorted(maps.Keys(needs[role]))
 		grants = append(grants, Grant{
-			Role: role, PolicyName: p.Organization + "-" + p.Environment + "-migrated-secrets", Secrets: secrets,
+			Role: role, PolicyName: policyName(p, secrets), Secrets: secrets,
 			Policy: m.readPolicy(p, secrets), ManagedBy: m.facts.Roles[role].ManagedBy,
 		})
 	}
 	return grants
+}
+
+// policyName is one's own for each set of secrets: a later plan grants what is
+// missing then, and must not take away what an earlier one granted.
+func policyName(p Plan, secrets []string) string {
+	sum := sha256.Sum256([]byte(strings.Join(secrets, "\n")))
+	return p.Organization + "-" + p.Environment + "-migrated-" + hex.EncodeToString(sum[:4])
 }
 
 type policyDocument struct {

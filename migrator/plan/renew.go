@@ -165,6 +165,7 @@ func (r *renewal) services(byID map[string]*candidate) {
 		before[s.ID] = s
 		last = max(last, s.Wave)
 	}
+	r.withoutRemoved(before)
 	for i := range r.plan.Services {
 		s := &r.plan.Services[i]
 		for j := range s.Variables {
@@ -198,6 +199,33 @@ func (r *renewal) services(byID map[string]*candidate) {
 		}
 	}
 	slices.SortStableFunc(r.plan.Services, func(a, b Service) int { return cmp.Compare(a.Wave, b.Wave) })
+}
+
+// withoutRemoved leaves out what a person took out of the old plan's services: a
+// variable whose place is among the old secrets' places, and that no service of
+// the old plan has.
+func (r *renewal) withoutRemoved(before map[string]Service) {
+	known := map[Place]bool{}
+	for _, s := range r.old.Secrets {
+		for _, v := range s.Values {
+			for _, p := range v.Places {
+				known[withoutRevision(p)] = true
+			}
+		}
+	}
+	for i := range r.plan.Services {
+		s := &r.plan.Services[i]
+		old, had := before[s.ID]
+		s.Variables = slices.DeleteFunc(s.Variables, func(v Variable) bool {
+			if !had && v.Parameter != "" {
+				return false // a new service that names a parameter of others
+			}
+			return known[withoutRevision(placeOf(*s, v))] && !slices.ContainsFunc(old.Variables, func(o Variable) bool {
+				return o.Container == v.Container && o.Name == v.Name
+			})
+		})
+	}
+	r.plan.Services = slices.DeleteFunc(r.plan.Services, func(s Service) bool { return len(s.Variables) == 0 })
 }
 
 // roleFor is the role that reads the secrets of a task.
