@@ -86,11 +86,12 @@ func (r *run) switchFunction(ctx context.Context, s plan.Service, known journal.
 	}
 	next := r.begin(s, known, r.withOld(read.Environment, variables))
 	next.Compare = compare
+	named, err := r.aliases(ctx, s, known, read, switched)
+	if err != nil {
+		return known, err
+	}
 	if !known.Live() {
-		if next.Aliases, err = r.aliases(ctx, s, read, switched); err != nil {
-			return known, err
-		}
-		next.Versions = nil
+		next.Aliases, next.Versions = named, nil
 	}
 	if r.DryRun {
 		return next, nil
@@ -103,7 +104,7 @@ func (r *run) switchFunction(ctx context.Context, s plan.Service, known journal.
 			return known, err
 		}
 	}
-	if err := r.publish(ctx, &next, read); err != nil {
+	if err := r.publish(ctx, &next, named, read); err != nil {
 		return known, err
 	}
 	next.Status = journal.Switched
@@ -121,15 +122,19 @@ func (r *run) withOld(e functions.Environment, variables []journal.Variable) []j
 	return variables
 }
 
-// aliases are those that move, with the versions that they name. They move to a
-// copy of $LATEST, so what they name must be the same but for the migration:
+// aliases are those that move, with the versions that they name now. They move to
+// a copy of $LATEST, so what they name must be the same but for the migration:
 // else it would also deploy what somebody keeps back.
-func (r *run) aliases(ctx context.Context, s plan.Service, latest functions.Configuration, switched bool) ([]journal.Alias, error) {
+func (r *run) aliases(ctx context.Context, s plan.Service, known journal.Service, latest functions.Configuration, switched bool) ([]journal.Alias, error) {
 	var list []journal.Alias
 	for _, alias := range s.Aliases {
 		version, err := r.functions.Alias(ctx, s.ARN, alias)
 		if err != nil {
 			return nil, err
+		}
+		list = append(list, journal.Alias{Name: alias, Old: version})
+		if known.Live() && slices.Contains(known.Versions, version) {
+			continue
 		}
 		named, err := r.functions.Read(ctx, s.ARN, version)
 		if err != nil {
@@ -138,14 +143,14 @@ func (r *run) aliases(ctx context.Context, s plan.Service, latest functions.Conf
 		if !named.SameCode(latest) || !switched && !named.Environment.Equal(latest.Environment) {
 			return nil, fmt.Errorf("its alias %s names version %s, which isn't what $LATEST is: deploy or take back what differs, then make a new plan", alias, version)
 		}
-		list = append(list, journal.Alias{Name: alias, Old: version})
 	}
 	return list, nil
 }
 
-// publish makes a version with the references and moves the aliases to it.
-func (r *run) publish(ctx context.Context, next *journal.Service, latest functions.Configuration) error {
-	if len(next.Aliases) == 0 {
+// publish makes a version with the references and moves the aliases to it from
+// what they were seen to name.
+func (r *run) publish(ctx context.Context, next *journal.Service, named []journal.Alias, latest functions.Configuration) error {
+	if len(named) == 0 {
 		return nil
 	}
 	version, err := r.functions.Publish(ctx, latest, "secrets from Secrets Manager, by the migration of "+r.plan.Stack)
@@ -158,8 +163,8 @@ func (r *run) publish(ctx context.Context, next *journal.Service, latest functio
 			return err
 		}
 	}
-	for _, alias := range next.Aliases {
-		if err := r.functions.Point(ctx, next.ARN, alias.Name, append([]string{alias.Old}, next.Versions...), version); err != nil {
+	for _, alias := range named {
+		if err := r.functions.Point(ctx, next.ARN, alias.Name, []string{alias.Old}, version); err != nil {
 			return err
 		}
 	}

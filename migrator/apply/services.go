@@ -35,6 +35,11 @@ func (r *run) service(ctx context.Context, s plan.Service) (Outcome, string, err
 			return "", "", fmt.Errorf("its secret %s: %w", v.Secret, err)
 		}
 	}
+	return r.change(ctx, s, known)
+}
+
+// change switches a service over and judges it.
+func (r *run) change(ctx context.Context, s plan.Service, known journal.Service) (Outcome, string, error) {
 	var err error
 	switch s.Kind {
 	case plan.LambdaFunction:
