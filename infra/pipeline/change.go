@@ -12,8 +12,6 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/urn"
-
-	"github.com/aistudio/secrets/infra/pipeline/checks"
 )
 
 // Operation is what happens to a resource.
@@ -135,18 +133,6 @@ func (c changes) sorted() []Change {
 		sorted = append(sorted, c[urn])
 	}
 	return sorted
-}
-
-// plannedResource is a resource as it will be, for the policy checks. It is
-// nil for what will be gone.
-func plannedResource(step apitype.StepEventMetadata) *checks.Resource {
-	if step.New == nil || step.Op == apitype.OpDelete || step.Op == apitype.OpDeleteReplaced {
-		return nil
-	}
-	return &checks.Resource{
-		URN: step.URN, Type: step.Type, Name: name(step.URN), ID: step.New.ID,
-		Inputs: step.New.Inputs, Protected: step.New.Protect,
-	}
 }
 
 // digest identifies changes by what is done to which resource and what its

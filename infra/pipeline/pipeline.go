@@ -206,6 +206,7 @@ func (p *Pipeline) attempt(ctx context.Context, report *Report, plan string) (ou
 	_, err := p.stack.Up(ctx, options...)
 	ran := collect()
 	if err == nil {
+		p.checkMade(report, ran)
 		return Succeeded, false
 	}
 	if met := lockOf(err); met != nil {
@@ -247,9 +248,7 @@ func (p *Pipeline) previewed(ctx context.Context, report *Report, ran *run, err 
 		}
 	}
 	if command == "up" {
-		policy := p.options.Policy
-		policy.Guarded = p.options.Guarded
-		report.Violations = append([]checks.Violation{}, checks.Run(policy, ran.planned)...)
+		report.Violations = append([]checks.Violation{}, ran.violations(p.policy())...)
 	}
 	for _, change := range report.Changes {
 		p.log("  %s", line(change))
@@ -270,6 +269,24 @@ func (p *Pipeline) checkGates(report *Report) (unprotect []string) {
 	unprotect = p.options.checkDeletions(report)
 	p.options.checkApprovals(report, p.options.Now())
 	return unprotect
+}
+
+func (p *Pipeline) policy() checks.Policy {
+	policy := p.options.Policy
+	policy.Guarded = p.options.Guarded
+	return policy
+}
+
+// checkMade fails an update that made what the preview couldn't show, since AWS
+// hadn't made up its values yet.
+func (p *Pipeline) checkMade(report *Report, ran *run) {
+	report.Violations = append(report.Violations, ran.violations(p.policy())...)
+	for _, violation := range report.Violations {
+		report.fail(violation.URN, "this was made, and only then a check could see what is wrong with it: "+violation.Check+": "+violation.Problem)
+	}
+	if len(report.Violations) > 0 {
+		report.next("mend what the checks found, and deploy again")
+	}
 }
 
 // unprotect takes the protection off what is deleted by name. It comes back with

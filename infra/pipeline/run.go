@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
@@ -15,7 +17,8 @@ type run struct {
 	changes   changes
 	drift     changes
 	unchanged int
-	planned   []checks.Resource
+	// resources are those that the stack has in the end, by URN.
+	resources map[string]checks.Resource
 	failures  []Failure
 	// done are the changes that were made, and refreshed the resources that were
 	// compared with AWS, by URN.
@@ -32,7 +35,7 @@ func follow(progress func(apitype.EngineEvent)) (chan<- events.EngineEvent, func
 		stream   = make(chan events.EngineEvent)
 		returned = make(chan struct{})
 		finished = make(chan struct{})
-		r        = &run{changes: changes{}, drift: changes{}, done: map[string]bool{}, refreshed: map[string]bool{}}
+		r        = &run{changes: changes{}, drift: changes{}, resources: map[string]checks.Resource{}, done: map[string]bool{}, refreshed: map[string]bool{}}
 	)
 	go func() {
 		defer close(finished)
@@ -74,9 +77,7 @@ func (r *run) note(event apitype.EngineEvent) {
 			return
 		}
 		r.changes.add(step)
-		if resource := plannedResource(step); resource != nil {
-			r.planned = append(r.planned, *resource)
-		}
+		r.keep(step)
 	case event.ResOutputsEvent != nil:
 		step := event.ResOutputsEvent.Metadata
 		if r.refreshed[step.URN] {
@@ -85,6 +86,7 @@ func (r *run) note(event apitype.EngineEvent) {
 			r.drift.add(step)
 			return
 		}
+		r.keep(step)
 		if _, changed := changeOf(step); changed {
 			r.done[step.URN] = true
 		}
@@ -99,6 +101,28 @@ func (r *run) note(event apitype.EngineEvent) {
 	case event.SummaryEvent != nil:
 		r.unchanged = event.SummaryEvent.ResourceChanges[apitype.OpSame]
 	}
+}
+
+// keep notes a resource as it will be, or, once its step is done, as it is.
+func (r *run) keep(step apitype.StepEventMetadata) {
+	switch {
+	case step.Op == apitype.OpDelete:
+		delete(r.resources, step.URN)
+	case step.Op != apitype.OpDeleteReplaced && step.New != nil:
+		r.resources[step.URN] = checks.Resource{
+			URN: step.URN, Type: step.Type, Name: name(step.URN), ID: step.New.ID,
+			Inputs: step.New.Inputs, Protected: step.New.Protect,
+		}
+	}
+}
+
+// violations returns what the policy checks find.
+func (r *run) violations(policy checks.Policy) []checks.Violation {
+	var resources []checks.Resource
+	for _, urn := range slices.Sorted(maps.Keys(r.resources)) {
+		resources = append(resources, r.resources[urn])
+	}
+	return checks.Run(policy, resources)
 }
 
 // plain removes the marks of colours from a message of the engine.
