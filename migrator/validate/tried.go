@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/aistudio/secrets/migrator/plan"
 )
 
 // readers are who has read which secret.
@@ -51,7 +53,7 @@ func (v *validation) readAsRoles(ctx context.Context, services []*service) error
 	}
 	unproven := map[reading]bool{}
 	for _, s := range services {
-		if s.pulled && s.problem == "" {
+		if s.How == plan.ByInjection && s.pulled {
 			continue // ECS has read them
 		}
 		for _, one := range v.secretsOf(s) {

@@ -106,7 +106,7 @@ func (w *world) specialFunctions(e *estate) {
 	w.advance(minute)
 	w.publish("aliased", "live")
 	// Versions that hold what $LATEST holds no more.
-	add(function{name: "published", environment: map[string]string{"OLD_API_KEY": w.canary()}}, map[string]string{"CURRENT_API_KEY": w.canary()})
+	add(function{name: "published"}, map[string]string{"OLD_API_KEY": w.canary(), "CURRENT_API_KEY": w.canary()})
 	w.advance(minute)
 	w.publish("published", "")
 	// What is safe already.

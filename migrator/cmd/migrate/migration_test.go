@@ -66,6 +66,7 @@ func TestTheWholeMigration(t *testing.T) {
 	before := w.look(e)
 
 	w.write("migration.dev.yaml", decided)
+	w.become(rights(t))
 
 	// Everything that must be settled is found, and nothing is changed.
 	var p plan.Plan
@@ -112,7 +113,9 @@ func TestTheWholeMigration(t *testing.T) {
 
 	// Validation finds the two services whose programs still read the variable.
 	w.soak(e)
-	assert.Equal(t, []string{"soaked lambda/worker-01", "soaked lambda/worker-03"}, w.validate(exitFindings, "1h"))
+	assert.Equal(t, []string{
+		"reads lambda/worker-01", "reads lambda/worker-03", "soaked lambda/worker-01", "soaked lambda/worker-03",
+	}, w.validate(exitFindings, "1h"))
 	for name := range e.plain {
 		w.release(name)
 	}
@@ -196,7 +199,11 @@ func (w *world) askAll(e *estate) {
 func (w *world) soak(e *estate) {
 	w.Helper()
 	w.advance(time.Hour)
+	w.renew() // a session lasts twelve hours at most
 	w.askAll(e)
+	w.starts("task-nightly", "acme/dev/nightly/export-password")
+	w.starts("task-weekly", "acme/dev/weekly/report-token")
+	w.starts("task-by-reference", "acme/dev/by-reference/api-key")
 	w.counts(cluster+"/by-reference", spec.MetricDualReadNew) // the emulator runs no containers
 	w.advance(minute)
 }
