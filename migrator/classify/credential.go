@@ -22,7 +22,7 @@ var issued = []struct {
 	kind   spec.Kind
 	reason string
 }{
-	{regexp.MustCompile(`-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----`), spec.KindCustom, "a private key"},
+	{regexp.MustCompile(`-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----|^PuTTY-User-Key-File-\d: `), spec.KindCustom, "a private key"},
 	{regexp.MustCompile(`^(?:ghp|gho|ghu|ghs|ghr)_[A-Za-z0-9]{36,}$|^github_pat_[A-Za-z0-9_]{50,}$`), spec.KindAPIKey, "a token of GitHub"},
 	{regexp.MustCompile(`^gl(?:pat|dt|rt|ptt|soat)-[A-Za-z0-9_-]{20,}$`), spec.KindAPIKey, "a token of GitLab"},
 	{regexp.MustCompile(`^xox[abeoprs]-[A-Za-z0-9-]{10,}$|^xapp-[A-Za-z0-9-]{10,}$`), spec.KindAPIKey, "a token of Slack"},

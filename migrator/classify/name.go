@@ -45,7 +45,7 @@ var compounds = []struct{ together, first, second string }{
 	{"publickey", "public", "key"}, {"authtoken", "auth", "token"}, {"accesstoken", "access", "token"},
 	{"refreshtoken", "refresh", "token"}, {"clientsecret", "client", "secret"}, {"clientid", "client", "id"},
 	{"encryptionkey", "encryption", "key"}, {"signingkey", "signing", "key"}, {"masterkey", "master", "key"},
-	{"dbpassword", "db", "password"}, {"dbpass", "db", "pass"}, {"dbuser", "db", "user"}, {"dbhost", "db", "host"},
+	{"dbpassword", "db", "password"}, {"dbpass", "db", "pass"}, {"dbpasswd", "db", "passwd"}, {"dbpwd", "db", "pwd"}, {"dbuser", "db", "user"}, {"dbhost", "db", "host"},
 	{"dbname", "db", "name"}, {"dbport", "db", "port"},
 	{"pgpassword", "pg", "password"}, {"pguser", "pg", "user"}, {"pghost", "pg", "host"},
 	{"pgdatabase", "pg", "database"}, {"pgport", "pg", "port"},
@@ -156,7 +156,7 @@ func (n name) hint() hint {
 		return hint{certain, "its name ends in " + quoted(last)}
 	}
 	if before, ok := certainPairs[last]; ok {
-		if before == nil && (len(words) > 1 || last != "pass") {
+		if before == nil {
 			return hint{certain, "its name ends in " + quoted(last)}
 		}
 		if slices.Contains(before, previous) {

@@ -20,7 +20,8 @@ const (
 func randomness(value string) float64 {
 	value = strings.TrimSpace(value)
 	length := len([]rune(value))
-	if length < 8 || strings.ContainsAny(value, " \t\n") {
+	// A text has a space every six characters or so, a random value few or none.
+	if length < 8 || strings.Count(value, " ")*16 > length || strings.ContainsAny(value, "\t\n") {
 		return 0
 	}
 	score := entropy(value) / math.Log2(math.Min(float64(length), float64(alphabet(value))))

@@ -11,19 +11,25 @@
 // line with the comment migrate:allow is, too, and so are the files that a
 // pattern allows.
 //
+// # What it finds
+//
+// On leaky-repo, a public tree of made-up leaks that counts its own (github.com/
+// Plazmaz/leaky-repo, 96 lines in 42 files), it found 39 lines in 21 files at
+// first contact and finds 62 in 31 now; the default rules of gitleaks 8.30.0 find
+// 21 in 13. It leaves out hashes of passwords, dumps of databases, values that
+// only their position tells of, and words that stand for a password in a program.
+//
+// False alarms: in 3,315 files of the AWS SDK for Go, the Pulumi SDK, cobra, viper
+// and go-sql-driver/mysql, without their tests, it named 11 lines at first and 6
+// later, all of them constants of Pulumi's that look like keys.
+//
 // # Why this isn't gitleaks
 //
-// gitleaks can be used as a library. Of the 26 credentials in the tree that this
-// package is tested with, version 8.30.0 finds 7 (TestGitleaksOnTheTree): the
-// tokens of known issuers and random keys, but no password in a connection
-// string, no short one and none made of words. On settings it finds 57 of 100
-// secrets, where package classify finds 97 (see its testdata). For that it would
-// add 371 packages and 12.8 MB to a program, and 72 ms to its start. So it isn't
-// used; whoever wants a second opinion runs it beside.
-//
-// The tree was made with this package, so it says little about false alarms. Code
-// that it wasn't made with says more: in 3,315 files of the AWS SDK for Go, the
-// Pulumi SDK, cobra, viper and go-sql-driver/mysql, without their tests, it named
-// 11 lines at first and 6 now, all of them constants of Pulumi's that look like
-// keys.
+// gitleaks can be used as a library. Of the 30 credentials in the tree that this
+// package is tested with it finds 7 (TestGitleaksOnTheTree), on settings 57 of 100
+// where package classify finds 97 (see its testdata): the tokens of known issuers
+// and random keys, but no password in a connection string, no short one and none
+// made of words. For that it would add 371 packages and 12.8 MB to a program, and
+// 72 ms to its start. So it isn't used; whoever wants a second opinion runs it
+// beside.
 package source

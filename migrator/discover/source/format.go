@@ -23,7 +23,9 @@ func formatOf(name string) format {
 		".env", ".properties", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".config", ".tfvars", ".sh", ".bash", ".zsh", ".npmrc", ".netrc", ".pypirc", ".xml", ".json",
 	}, extension):
 		return configuration
-	case strings.HasPrefix(base, ".env") || strings.HasPrefix(base, "dockerfile") || strings.HasSuffix(base, ".dockerfile") || base == "makefile" || base == "credentials":
+	case strings.HasPrefix(base, "dockerfile") || strings.HasSuffix(base, ".dockerfile"):
+		return configuration
+	case strings.HasPrefix(base, ".") || extension == "": // .netrc, config, Makefile
 		return configuration
 	case slices.Contains([]string{".md", ".rst", ".txt", ".adoc", ".html", ".htm"}, extension):
 		return prose

@@ -71,9 +71,9 @@ func withoutParts(found []Finding) []Finding {
 }
 
 var (
-	privateKey       = regexp.MustCompile(`-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----`)
+	privateKey       = regexp.MustCompile(`-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----|^PuTTY-User-Key-File-\d: `)
 	privateKeyInLine = regexp.MustCompile(`-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----(?:\\n|\s)+[A-Za-z0-9+/=]{40,}`)
-	keyMaterial      = regexp.MustCompile(`^[\s"'+|#*/]*(?:[A-Za-z0-9+/=]{40,}|Proc-Type:|Version:)`)
+	keyMaterial      = regexp.MustCompile(`^[\s"'+|#*/]*(?:[A-Za-z0-9+/=]{40,}|Proc-Type:|Version:|Encryption:)`)
 )
 
 var (
@@ -98,6 +98,8 @@ var (
 func believable(f format, p pair, v classify.Verdict) bool {
 	value := strings.TrimSpace(p.value)
 	switch {
+	case p.quoted && v.Confidence >= 0.8 && p.name != "" && dense(value) && !expression.MatchString(value) && !identifier.MatchString(value):
+		return true
 	case reference.MatchString(value) && !v.Form, containsAny(value, []string{"${", "{{", "%s", "=$"}), expression.MatchString(value):
 		return false
 	case v.Form:
@@ -122,15 +124,29 @@ func believable(f format, p pair, v classify.Verdict) bool {
 // identifier is how programs and files write the name of a thing.
 var identifier = regexp.MustCompile(`^[a-z][a-z0-9-]*:[A-Za-z0-9/_:-]+$|^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$|^[a-z][a-z0-9]*(?:_[a-z0-9]+){2,}$|^[a-z]+(?:[-_./:][a-z0-9]+)+$|^[a-z]+(?:[A-Z][a-z0-9]+)+$|^[A-Za-z][\w.]*\(.*\)$`)
 
-// credentialPart leaves the host of a URL out, which examples name as well.
+// credentialPart is the password of a URL: examples name users and hosts as
+// well.
 func credentialPart(value string) string {
-	if scheme, rest, found := strings.Cut(value, "://"); found {
-		if at := strings.LastIndex(rest, "@"); at >= 0 {
-			return scheme + rest[:at]
-		}
-		return "" // a webhook: its path is the credential
+	_, rest, found := strings.Cut(value, "://")
+	if !found {
+		return value
 	}
-	return value
+	_, password, _ := strings.Cut(rest[:max(0, strings.LastIndex(rest, "@"))], ":")
+	return password // none in a webhook: its path is the credential
+}
+
+// dense tells of long values of all classes of characters, however they look
+// like a reference.
+func dense(value string) bool {
+	if len(value) < 40 {
+		return false
+	}
+	for _, class := range []string{"abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789", "!#$%&()*+,-./:;<=>?@[]^_{|}~"} {
+		if strings.IndexFunc(value, func(r rune) bool { return strings.ContainsRune(class, r) }) < 0 {
+			return false
+		}
+	}
+	return strings.Count(value, " ")*16 <= len(value) && !strings.Contains(value, "://")
 }
 
 func strip(text string) string {

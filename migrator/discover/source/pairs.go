@@ -25,9 +25,11 @@ var (
 	unquoted = regexp.MustCompile(`^\s*(?:export\s+|ENV\s+|ARG\s+|-\s+|set\s+)*["']?([A-Za-z_][\w.\-/]*)["']?(?:\s*=\s*|\s*:\s+)([^\s\[{|>].*?)\s*,?\s*$`)
 	// dockerEnv is ENV NAME value.
 	dockerEnv = regexp.MustCompile(`^\s*ENV\s+([A-Za-z_]\w*)\s+(\S.*?)\s*$`)
+	// spaced is how .netrc and mail programs write it: login app password …
+	spaced = regexp.MustCompile(`(?:^|\s)(password|passwd|secret|token)\s+["']?([^\s"'=:]+)["']?\s*$`)
 	// attribute and element are XML.
 	attribute = regexp.MustCompile(`(?:key|name)\s*=\s*"([^"]+)"\s+value\s*=\s*"([^"]*)"`)
-	element   = regexp.MustCompile(`<([A-Za-z][\w.-]*)>([^<>]+)</`)
+	element   = regexp.MustCompile(`<([A-Za-z][\w.-]*)(?:\s[^<>]*)?>([^<>]+)</`)
 	// flag is an argument of a command.
 	flag = regexp.MustCompile(`--([a-z][a-z0-9-]*)[= ]["']?([^\s"']+)`)
 	// header is one of HTTP.
@@ -90,7 +92,7 @@ func pairsOf(f format, line, pending string) ([]pair, string) {
 		}
 	}
 	if f == configuration {
-		for _, form := range []*regexp.Regexp{unquoted, dockerEnv, element} {
+		for _, form := range []*regexp.Regexp{unquoted, dockerEnv, spaced, element} {
 			for _, match := range form.FindAllStringSubmatch(line, -1) {
 				value, inQuotes := scalar(match[2])
 				add(match[1], value, inQuotes)

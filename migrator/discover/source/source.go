@@ -99,7 +99,7 @@ type scan struct {
 }
 
 // dependencies are folders of what others wrote, or what was made from it.
-var dependencies = []string{".git", ".hg", ".svn", "node_modules", "vendor", ".terraform", ".venv", "venv", "__pycache__", ".tox", ".gradle", ".idea"}
+var dependencies = []string{".git", ".hg", ".svn", "node_modules", "vendor", ".terraform", ".venv", "venv", "__pycache__", ".tox", ".gradle"}
 
 func (s *scan) enter(folder string) error {
 	if folder != "." && (slices.Contains(dependencies, path.Base(folder)) || s.isIgnored(folder+"/") || s.allowed(folder)) {

@@ -112,6 +112,13 @@ ENV DB_PASSWORD hunter2 # bad
 ARG VERSION=1.2.3
 RUN curl --token=` + random + ` https://example.com # bad
 `,
+		".netrc":      "machine db.internal login bad password hunter22\n",
+		"id.ppk":      "PuTTY-User-Key-File-2: ssh-rsa bad\nEncryption: none\n",
+		"servers.xml": "<Pass encoding=\"base64\">hunter2</Pass> <!-- bad -->\n",
+		"wp-config.php": `<?php
+define('AUTH_SALT', 'a1B2$(c3)D4 e5F6{g7H8}i9J0%k1L2~m3N4^o5P6|q7R8<s9T0>u1V2'); // bad
+define('DB_HOST', 'localhost');
+`,
 		"README.md": "Set `DB_PASSWORD=hunter2` first.\nOr use " + token + " for it. bad\n",
 		"key.pem":   begin + " bad\n" + pem + "\n",
 		"parse.go":  "if strings.HasPrefix(text, \"" + begin + "\") {\n\treturn nil\n}\n",
