@@ -143,6 +143,10 @@ func (d *Drill) plan(ctx context.Context) (*Plan, error) {
 	if !status.Answers {
 		return nil, refuse("nothing was changed: %s doesn't answer: this is no drill, see docs/disaster-recovery.md", e.home.region)
 	}
+	if alone := pick(status.Secrets, Alone); len(alone) > 0 {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("%d secrets that the catalogue doesn't declare have no replica, and are left out: %s", len(alone), some(alone)))
+		status.Secrets = slices.DeleteFunc(status.Secrets, func(s *Secret) bool { return s.State == Alone })
+	}
 	away := pick(status.Secrets, Promoted, Reversed)
 	if len(away) > 0 && record == nil {
 		p.Blocked = append(p.Blocked, fmt.Sprintf("%d secrets are failed over, and not by a drill from here: fail back first", len(away)))

@@ -34,6 +34,9 @@ func (e *Estate) PlanFailover(ctx context.Context) (*Plan, error) {
 	} else {
 		p.Warnings = append(p.Warnings, e.home.region+" doesn't answer, so nobody knows what the replicas lack")
 	}
+	if alone := pick(status.Secrets, Alone); len(alone) > 0 {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("%d secrets that the catalogue doesn't declare have no replica, and stay in %s: %s", len(alone), e.home.region, some(alone)))
+	}
 	if mid := slices.DeleteFunc(slices.Clone(status.Secrets), func(s *Secret) bool { return s.Standby.pending() == "" }); len(mid) > 0 {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("the rotation of %s isn't complete: see \"rotate status\" in %s afterwards", some(mid), e.standby.region))
 	}

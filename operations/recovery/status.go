@@ -12,18 +12,21 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+
+	"github.com/aistudio/secrets/sdk/spec"
 )
 
 // State is how a secret stands in the two regions.
 type State string
 
-// The states. Only [InSync] and [Promoted] need nothing done.
+// The states. [InSync], [Promoted] and [Alone] need nothing done.
 const (
 	InSync     State = "in-sync"     // the DR region has a replica with the same versions
 	InProgress State = "in-progress" // AWS is replicating
 	Differs    State = "differs"     // the replica has other versions than the primary
 	Failed     State = "failed"      // AWS couldn't replicate; the note says why
 	Missing    State = "missing"     // the DR region doesn't have it
+	Alone      State = "alone"       // the catalogue doesn't declare it and it has no replica: it stays where it is
 	Replica    State = "replica"     // the DR region has a replica, and the primary region doesn't answer
 	Promoted   State = "promoted"    // the DR region has a secret of its own: failed over
 	Reversed   State = "reversed"    // the DR region has the primary, and the primary region a replica of it: on the way back
@@ -32,7 +35,7 @@ const (
 
 // States returns all states, those that need nothing done first.
 func States() []State {
-	return []State{InSync, Promoted, Reversed, Replica, InProgress, Differs, Failed, Missing, Unknown}
+	return []State{InSync, Promoted, Alone, Reversed, Replica, InProgress, Differs, Failed, Missing, Unknown}
 }
 
 // Secret is one secret in both regions.
@@ -127,7 +130,10 @@ type Status struct {
 }
 
 // Healthy tells whether each secret could be failed over without a loss.
-func (s *Status) Healthy() bool { return s.Answers && s.Counts[InSync] == len(s.Secrets) }
+func (s *Status) Healthy() bool { return s.Answers && s.Counts[InSync] == s.moving() }
+
+// moving counts the secrets that a failover is about.
+func (s *Status) moving() int { return len(s.Secrets) - s.Counts[Alone] }
 
 // Status looks at every secret in both regions: those of the catalogue, and what
 // else has the stack's prefix. That a region doesn't answer is part of the
@@ -227,7 +233,7 @@ func (e *Estate) role(service string) string {
 	if own := e.stack.Services[service].Role; own != "" {
 		return string(own)
 	}
-	return "role/" + e.stack.Settings.Prefix() + "-" + service + "-reader"
+	return "role/" + spec.ReaderRole(e.stack.Settings.Organization, e.stack.Settings.Environment, service)
 }
 
 // look describes a secret in both regions and says how it stands.
@@ -284,6 +290,9 @@ func (e *Estate) judge(s *Secret) (State, string) {
 	case !standby.Exists:
 		if status := home.replicaIn(e.standby.region); status.Status == string(types.StatusTypeFailed) {
 			return Failed, status.Message
+		}
+		if !s.declared && len(home.Replicas) == 0 {
+			return Alone, "the catalogue doesn't declare it, and it has no replica"
 		}
 		return Missing, ""
 	case home.isReplicaOf(e.standby.region) && standby.stands(e.standby.region):
@@ -349,7 +358,7 @@ func where(s *Status) string {
 	switch away {
 	case 0:
 		return s.PrimaryRegion
-	case len(s.Secrets):
+	case s.moving():
 		return s.DRRegion
 	}
 	return "both"

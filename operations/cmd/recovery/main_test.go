@@ -239,9 +239,15 @@ func TestAFailureIsMended(t *testing.T) {
 
 func TestDrillWritesItsReport(t *testing.T) {
 	b := newBench(t)
+	_, err := b.Secrets(recoverytest.Home).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("acme/prod/platform/master"), SecretString: aws.String(recoverytest.Canary)})
+	require.NoError(t, err)
+	code, stdout, _ := b.recovery("status")
+	require.Equal(t, exitDone, code, "what the catalogue doesn't declare may do without a replica")
+	assert.Regexp(t, `acme/prod/platform/master +alone`, stdout)
 	out := t.TempDir()
 	code, stdout, stderr := b.recovery("drill", "--yes", "--rotate", "all", "--out", out)
 	require.Equal(t, exitDone, code, stderr)
+	assert.Contains(t, stdout, "! 1 secrets that the catalogue doesn't declare have no replica, and are left out: acme/prod/platform/master")
 	assert.Contains(t, stdout, "# Disaster recovery drill: prod, passed")
 	page, err := os.ReadFile(filepath.Join(out, "recovery.md"))
 	require.NoError(t, err)
