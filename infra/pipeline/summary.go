@@ -42,12 +42,20 @@ func (r Report) WriteMarkdown(w io.Writer) error {
 				fmt.Fprintf(&page, "| | and %d more | | |\n", len(r.Changes)-mostRows)
 				break
 			}
-			fmt.Fprintf(&page, "| %s | %s | %s | %s |\n", change.Operation, escape(change.Name), escape(change.Type), escape(strings.Join(change.Properties, ", ")))
+			fmt.Fprintf(&page, "| %s%s | %s | %s | %s |\n", change.Operation, stays(change), escape(change.Name), escape(change.Type), escape(strings.Join(change.Properties, ", ")))
 		}
 		page.WriteString("\n</details>\n")
 	}
 	_, err := io.WriteString(w, page.String())
 	return err
+}
+
+// stays tells of a deletion that isn't one in AWS.
+func stays(change Change) string {
+	if change.Operation == Delete && change.Retained {
+		return " (stays in AWS)"
+	}
+	return ""
 }
 
 func section(page *strings.Builder, title string, rows int, row func(int) string) {

@@ -15,10 +15,7 @@ func line(change Change) string {
 	if len(change.Properties) > 0 {
 		text += " (" + strings.Join(change.Properties, ", ") + ")"
 	}
-	if change.Operation == Delete && change.Retained {
-		text += " (stays in AWS)"
-	}
-	return text
+	return text + stays(change)
 }
 
 // WriteText writes the end of a run for people, after the log.
@@ -55,9 +52,14 @@ func about(urn string) string {
 	return " [" + urn + "]"
 }
 
-// counts tells how many resources each operation has.
+// achieved is the past tense of the operations.
+var achieved = map[Operation]string{Create: "created", Import: "imported", Update: "updated", Replace: "replaced", Delete: "deleted"}
+
+// counts tells how many resources each operation has: that was done, or has to
+// be.
 func (r Report) counts() string {
 	var parts []string
+	done := r.Outcome == Succeeded && r.Command != "preview" && r.Command != "drift"
 	for _, operation := range []Operation{Create, Import, Update, Replace, Delete} {
 		var n int
 		for _, change := range r.Changes {
@@ -65,7 +67,10 @@ func (r Report) counts() string {
 				n++
 			}
 		}
-		if n > 0 {
+		switch {
+		case n > 0 && done:
+			parts = append(parts, fmt.Sprintf("%d %s", n, achieved[operation]))
+		case n > 0:
 			parts = append(parts, fmt.Sprintf("%d to %s", n, operation))
 		}
 	}
