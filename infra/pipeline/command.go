@@ -79,7 +79,7 @@ func (c *Command) Run(ctx context.Context, workdir string, stdin io.Reader, stdo
 		args = append(args, "--ignore-protect")
 	}
 	var out, errs bytes.Buffer
-	command := exec.CommandContext(ctx, c.program, args...)
+	command := exec.CommandContext(context.WithoutCancel(ctx), c.program, args...)
 	command.Dir = workdir
 	command.Env = slices.Concat(os.Environ(), env, []string{
 		"PULUMI_AUTOMATION_API=true",
@@ -89,15 +89,46 @@ func (c *Command) Run(ctx context.Context, workdir string, stdin io.Reader, stdo
 	command.Stdout = io.MultiWriter(append(slices.Clone(stdouts), &out)...)
 	command.Stderr = io.MultiWriter(append(slices.Clone(stderrs), &errs)...)
 	command.SysProcAttr = ownGroup()
-	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
-	command.WaitDelay = c.grace
+	command.WaitDelay = leftBehind
 
-	err = command.Run()
+	if err = ctx.Err(); err == nil {
+		err = command.Start()
+	}
+	if err == nil {
+		stop := c.interrupt(ctx, command.Process)
+		err = command.Wait()
+		stop()
+	}
 	code = command.ProcessState.ExitCode() // -1 if it never ran
 	if err != nil {
 		err = &CommandError{Code: code, Message: complaint(errs.String(), out.String()), err: err}
 	}
 	return out.String(), errs.String(), code, err
+}
+
+// leftBehind is how long to wait for the output of what the CLI started, once it
+// has ended itself.
+const leftBehind = 10 * time.Second
+
+// interrupt stops a process in order once the context ends, and kills it if it
+// is still there when the grace is over. The returned function ends that.
+func (c *Command) interrupt(ctx context.Context, process *os.Process) (stop func()) {
+	ended := make(chan struct{})
+	release := context.AfterFunc(ctx, func() {
+		// An error means that the process has ended by itself.
+		_ = process.Signal(os.Interrupt)
+		timer := time.NewTimer(c.grace)
+		defer timer.Stop()
+		select {
+		case <-ended:
+		case <-timer.C:
+			_ = process.Kill()
+		}
+	})
+	return func() {
+		close(ended)
+		release()
+	}
 }
 
 // CommandError is that the Pulumi CLI failed.
