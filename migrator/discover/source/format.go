@@ -2,6 +2,7 @@ package source
 
 import (
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -15,7 +16,10 @@ const (
 	prose                       // nothing but known forms is told from what is told about
 )
 
-func formatOf(name string) format {
+// script is the first line of a program that no shell runs.
+var script = regexp.MustCompile(`^#!.*/(?:env )?(?:python|node|ruby|perl|php|deno|bun)`)
+
+func formatOf(name, text string) format {
 	base := strings.ToLower(path.Base(name))
 	extension := path.Ext(base)
 	switch {
@@ -25,6 +29,8 @@ func formatOf(name string) format {
 		return configuration
 	case strings.HasPrefix(base, "dockerfile") || strings.HasSuffix(base, ".dockerfile"):
 		return configuration
+	case extension == "" && script.MatchString(text):
+		return program
 	case strings.HasPrefix(base, ".") || extension == "": // .netrc, config, Makefile
 		return configuration
 	case slices.Contains([]string{".md", ".rst", ".txt", ".adoc", ".html", ".htm"}, extension):

@@ -174,7 +174,7 @@ func (s *scan) read(name string) {
 	if s.options.Report != nil {
 		s.options.Report(name)
 	}
-	found := judge(s.classifier, formatOf(name), string(text))
+	found := judge(s.classifier, formatOf(name, string(text)), string(text))
 	for i := range found {
 		found[i].File = name
 	}

@@ -112,6 +112,7 @@ ENV DB_PASSWORD hunter2 # bad
 ARG VERSION=1.2.3
 RUN curl --token=` + random + ` https://example.com # bad
 `,
+		"run":         "#!/usr/bin/env python\nPASSWORD = ask\n",
 		".netrc":      "machine db.internal login bad password hunter22\n",
 		"id.ppk":      "PuTTY-User-Key-File-2: ssh-rsa bad\nEncryption: none\n",
 		"servers.xml": "<Pass encoding=\"base64\">hunter2</Pass> <!-- bad -->\n",
