@@ -26,6 +26,7 @@ import (
 	secretstypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -365,4 +366,36 @@ func (w *World) Replicate(secret, to string) {
 	})
 	require.NoError(w, err)
 	w.Advance(time.Minute)
+}
+
+// ReadAs lets a role, which is made if need be, read a parameter, or all below a
+// path.
+func (w *World) ReadAs(role, parameter string) {
+	w.Helper()
+	name := role
+	trust := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"` + w.Cloud.Account() + `"},"Action":"sts:AssumeRole"}]}`
+	if _, err := w.Roles.GetRole(w.Context(), &iam.GetRoleInput{RoleName: &name}); err != nil {
+		_, err := w.Roles.CreateRole(w.Context(), &iam.CreateRoleInput{RoleName: &name, AssumeRolePolicyDocument: &trust})
+		require.NoError(w, err)
+	} else {
+		_, err := w.Roles.UpdateAssumeRolePolicy(w.Context(), &iam.UpdateAssumeRolePolicyInput{RoleName: &name, PolicyDocument: &trust})
+		require.NoError(w, err)
+	}
+	_, err := w.Roles.PutRolePolicy(w.Context(), &iam.PutRolePolicyInput{
+		RoleName: &name, PolicyName: aws.String("parameters"),
+		PolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["ssm:*","kms:Decrypt"],"Resource":"*"}]}`),
+	})
+	require.NoError(w, err)
+	session, err := sts.NewFromConfig(w.Config).AssumeRole(w.Context(), &sts.AssumeRoleInput{
+		RoleArn: aws.String("arn:aws:iam::" + w.Cloud.Account() + ":role/" + role), RoleSessionName: aws.String("reader"),
+	})
+	require.NoError(w, err)
+	config := w.Cloud.ConfigFor(Region, *session.Credentials.AccessKeyId, *session.Credentials.SecretAccessKey, *session.Credentials.SessionToken)
+	reader := ssm.NewFromConfig(config)
+	if strings.Count(parameter, "/") > 1 {
+		_, err = reader.GetParameter(w.Context(), &ssm.GetParameterInput{Name: &parameter})
+	} else {
+		_, err = reader.GetParametersByPath(w.Context(), &ssm.GetParametersByPathInput{Path: &parameter})
+	}
+	require.NoError(w, err)
 }

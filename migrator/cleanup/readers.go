@@ -1,0 +1,139 @@
+package cleanup
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail/types"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+)
+
+type trailAPI interface {
+	cloudtrail.LookupEventsAPIClient
+}
+
+type identityAPI interface {
+	GetCallerIdentity(context.Context, *sts.GetCallerIdentityInput, ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error)
+}
+
+// event is what is read of a CloudTrail event (CloudTrail user guide, "CloudTrail
+// record contents").
+type event struct {
+	UserIdentity struct {
+		ARN            string
+		SessionContext struct {
+			SessionIssuer struct{ ARN string }
+		}
+	}
+	RequestParameters struct {
+		Name, Path string
+		Names      []string
+		Recursive  bool
+	}
+	ErrorCode string
+}
+
+// who is the role behind a session, or the user.
+func (e event) who() string {
+	if role := e.UserIdentity.SessionContext.SessionIssuer.ARN; role != "" {
+		return role
+	}
+	return e.UserIdentity.ARN
+}
+
+// readers tells who read parameters since the last service was switched, by the
+// parameter's name: the last of those who don't count for nothing. The service
+// that was switched away from a parameter counts for nothing with that: what
+// reads both places reads the old one to compare.
+func (r *run) readers(ctx context.Context) (map[string]string, error) {
+	me, err := r.identity.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if err != nil {
+		return nil, fmt.Errorf("find out who cleans up: %w", reason(err))
+	}
+	mine := sessionRole(aws.ToString(me.Arn))
+	start := r.known.LastSwitch()
+	if start.IsZero() {
+		start = r.known.Started // no service took a parameter
+	}
+	read := map[string]string{}
+	for _, name := range []string{"GetParameter", "GetParameters", "GetParametersByPath", "GetParameterHistory"} {
+		pages := cloudtrail.NewLookupEventsPaginator(r.trail, &cloudtrail.LookupEventsInput{
+			StartTime: &start, LookupAttributes: []types.LookupAttribute{{AttributeKey: types.LookupAttributeKeyEventName, AttributeValue: &name}},
+		})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				return nil, fmt.Errorf("look reads of parameters up in CloudTrail: %w: the right cloudtrail:LookupEvents is needed", reason(err))
+			}
+			for _, e := range page.Events {
+				r.count(aws.ToString(e.CloudTrailEvent), mine, read)
+			}
+		}
+	}
+	return read, nil
+}
+
+func (r *run) count(text, mine string, read map[string]string) {
+	var e event
+	if json.Unmarshal([]byte(text), &e) != nil || e.ErrorCode != "" {
+		return // nothing was read
+	}
+	who := sessionRole(e.who())
+	if who == mine || slices.Contains(r.Readers, who[strings.LastIndexByte(who, '/')+1:]) {
+		return
+	}
+	for _, p := range r.estate.Parameters {
+		if read[p.Name] == "" && e.reads(p.Name, p.ARN) && !r.switchedFrom(p.Name, who) {
+			read[p.Name] = who
+		}
+	}
+}
+
+// reads tells whether the event is a read of the parameter. A name may end in a
+// version or a label.
+func (e event) reads(name, arn string) bool {
+	for _, asked := range append(e.RequestParameters.Names, e.RequestParameters.Name) {
+		for _, one := range []string{name, arn} {
+			if asked == one || strings.HasPrefix(asked, one+":") {
+				return true
+			}
+		}
+	}
+	if e.RequestParameters.Path == "" {
+		return false
+	}
+	below, ok := strings.CutPrefix(name, strings.TrimSuffix(e.RequestParameters.Path, "/")+"/")
+	return ok && (e.RequestParameters.Recursive || !strings.Contains(below, "/"))
+}
+
+// switchedFrom tells whether the role is that of a service that took the parameter
+// and was switched to the secret.
+func (r *run) switchedFrom(parameter, role string) bool {
+	for _, s := range r.known.Services {
+		if !s.Live() || s.Role != role {
+			continue
+		}
+		for _, v := range s.Variables {
+			if v.Parameter == parameter {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// sessionRole is the role of a session's ARN, as STS tells a caller who it is
+// (arn:aws:sts::<account>:assumed-role/<role>/<session>); others stay.
+func sessionRole(arn string) string {
+	before, session, ok := strings.Cut(arn, ":assumed-role/")
+	if !ok {
+		return arn
+	}
+	role, _, _ := strings.Cut(session, "/")
+	return strings.Replace(before, ":sts:", ":iam:", 1) + ":role/" + role
+}
