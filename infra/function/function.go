@@ -77,8 +77,8 @@ func (a Args) Validate() error {
 	}
 	if a.Standby != nil {
 		errs = append(errs, a.Standby.validate())
-		if a.VPC != nil || a.DeadLetters != nil {
-			errs = append(errs, errors.New("Standby can't be of a function with a VPC or DeadLetters, which are of one region"))
+		if a.VPC != nil {
+			errs = append(errs, errors.New("Standby can't be of a function with a VPC, which is of one region"))
 		}
 	}
 	if len(a.Tags) == 0 {
@@ -92,9 +92,12 @@ func (a Args) Validate() error {
 type Function struct {
 	pulumi.ResourceState
 
-	ARN        pulumi.StringOutput
-	Name       pulumi.StringOutput
-	StandbyARN pulumi.StringOutput // empty text without a standby
+	ARN  pulumi.StringOutput
+	Name pulumi.StringOutput
+
+	// Of the function that stands by; empty texts without one.
+	StandbyARN  pulumi.StringOutput
+	StandbyName pulumi.StringOutput
 }
 
 // New registers a Function.
@@ -102,7 +105,8 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 	if err := args.Validate(); err != nil {
 		return nil, fmt.Errorf("function %s: %w", name, err)
 	}
-	component := &Function{StandbyARN: pulumi.String("").ToStringOutput()}
+	nothing := pulumi.String("").ToStringOutput()
+	component := &Function{StandbyARN: nothing, StandbyName: nothing}
 	if err := ctx.RegisterComponentResource(typeToken, name, component, opts...); err != nil {
 		return nil, err
 	}
@@ -117,7 +121,7 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 	if err != nil {
 		return nil, err
 	}
-	function, err := lambda.NewFunction(ctx, name, functionArgs(args, role, logs, args.Layers),
+	function, err := lambda.NewFunction(ctx, name, functionArgs(args, role, logs, args.Layers, args.DeadLetters),
 		append(child, pulumi.DependsOn([]pulumi.Resource{access}))...)
 	if err != nil {
 		return nil, err
@@ -190,20 +194,24 @@ func rolePolicy(args Args, logsARN pulumi.StringOutput) pulumi.StringOutput {
 				Resource: []string{"*"},
 			})
 		if queue := all[2].(string); queue != "" {
-			document = append(document, policy.Statement{
-				// Lambda sends what the function failed on with the function's
-				// role (Lambda developer guide, "Dead-letter queues").
-				Sid:      "KeepFailures",
-				Effect:   policy.Allow,
-				Action:   []string{"sqs:SendMessage"},
-				Resource: []string{queue},
-			})
+			document = append(document, keepingFailures(queue))
 		}
 		if args.VPC != nil {
 			document = append(document, networkInterfaces)
 		}
 		return document.JSON()
 	}).(pulumi.StringOutput)
+}
+
+// keepingFailures lets send to a queue: Lambda sends what the function failed on
+// with the function's role (Lambda developer guide, "Dead-letter queues").
+func keepingFailures(queueARN string) policy.Statement {
+	return policy.Statement{
+		Sid:      "KeepFailures",
+		Effect:   policy.Allow,
+		Action:   []string{"sqs:SendMessage"},
+		Resource: []string{queueARN},
+	}
 }
 
 // logging lets write the streams of a log group: a stream's name isn't known
@@ -232,7 +240,7 @@ var networkInterfaces = policy.Statement{
 	Resource: []string{"*"},
 }
 
-func functionArgs(args Args, role *iam.Role, logs *cloudwatch.LogGroup, layers pulumi.StringArray) *lambda.FunctionArgs {
+func functionArgs(args Args, role *iam.Role, logs *cloudwatch.LogGroup, layers pulumi.StringArray, deadLetters pulumi.StringInput) *lambda.FunctionArgs {
 	function := &lambda.FunctionArgs{
 		Name:          pulumi.String(args.Name),
 		Description:   pulumi.String(args.Description),
@@ -257,8 +265,8 @@ func functionArgs(args Args, role *iam.Role, logs *cloudwatch.LogGroup, layers p
 	if args.ReservedConcurrency != nil {
 		function.ReservedConcurrentExecutions = pulumi.Int(*args.ReservedConcurrency)
 	}
-	if args.DeadLetters != nil {
-		function.DeadLetterConfig = lambda.FunctionDeadLetterConfigArgs{TargetArn: args.DeadLetters}
+	if deadLetters != nil {
+		function.DeadLetterConfig = lambda.FunctionDeadLetterConfigArgs{TargetArn: deadLetters}
 	}
 	if args.VPC != nil {
 		function.VpcConfig = lambda.FunctionVpcConfigArgs{

@@ -14,8 +14,9 @@ import (
 // Standby is where the same function stands by, with the same name, role, code
 // and environment.
 type Standby struct {
-	Provider pulumi.ProviderResource // of the region
-	Layers   pulumi.StringArray      // ARNs of versions of layers there
+	Provider    pulumi.ProviderResource // of the region
+	Layers      pulumi.StringArray      // ARNs of versions of layers there
+	DeadLetters pulumi.StringInput      // ARN of the queue there; nil: none
 
 	// Allow are outputs of policy.Document: what the role may do there. Each is a
 	// policy of its own, because all in one would be too long for IAM.
@@ -41,19 +42,26 @@ func (f *Function) standBy(ctx *pulumi.Context, name string, args Args, role *ia
 	if err != nil {
 		return err
 	}
+	deadLetters := args.Standby.DeadLetters
+	if deadLetters == nil {
+		deadLetters = pulumi.String("")
+	}
 	needs := []pulumi.Resource{access}
 	for i, allow := range args.Standby.Allow {
 		part := fmt.Sprintf("%s-%d", name, i+1)
 		written, err := iam.NewPolicy(ctx, part, &iam.PolicyArgs{
 			Name:        pulumi.String(fmt.Sprintf("%s-standby-%d", args.Name, i+1)),
 			Description: pulumi.String(args.Description + ", in the second region"),
-			Policy: pulumi.All(allow, logs.Arn).ApplyT(func(all []any) (string, error) {
+			Policy: pulumi.All(allow, logs.Arn, deadLetters).ApplyT(func(all []any) (string, error) {
 				document, ok := all[0].(policy.Document)
 				if !ok {
 					return "", fmt.Errorf("function %s: Standby.Allow holds a %T, no policy.Document", args.Name, all[0])
 				}
 				if i == 0 {
 					document = append(document[:len(document):len(document)], logging(all[1].(string)))
+					if queue := all[2].(string); queue != "" {
+						document = append(document, keepingFailures(queue))
+					}
 				}
 				return document.JSON()
 			}).(pulumi.StringOutput),
@@ -68,10 +76,10 @@ func (f *Function) standBy(ctx *pulumi.Context, name string, args Args, role *ia
 		}
 		needs = append(needs, attached)
 	}
-	function, err := lambda.NewFunction(ctx, name, functionArgs(args, role, logs, args.Standby.Layers), append(there, pulumi.DependsOn(needs))...)
+	function, err := lambda.NewFunction(ctx, name, functionArgs(args, role, logs, args.Standby.Layers, args.Standby.DeadLetters), append(there, pulumi.DependsOn(needs))...)
 	if err != nil {
 		return err
 	}
-	f.StandbyARN = function.Arn
+	f.StandbyARN, f.StandbyName = function.Arn, function.Name
 	return nil
 }

@@ -65,7 +65,7 @@ func TestComponentsValidate(t *testing.T) {
 				})
 				return err
 			},
-			[]string{"rotation function x: ", `Name ""`, "ArchivePath", "AccountID", "Region", "Architecture", "MemoryMB", "TimeoutSeconds", "LogRetentionDays", "VPC", "Standby.Provider", "Standby.Allow", "Standby can't be", "Tags", "Access.Secrets", "Access.KeyARN", "Access.ReplicaKeyARN", "ARN is missing"},
+			[]string{"rotation function x: ", `Name ""`, "ArchivePath", "AccountID", "Region", "Architecture", "MemoryMB", "TimeoutSeconds", "LogRetentionDays", "VPC", "Standby.Provider", "Standby.Allow", "Standby can't be of a function with a VPC", "Tags", "Access.Secrets", "Access.KeyARN", "Access.ReplicaKeyARN", "ARN is missing"},
 		},
 		"Function": {
 			func(ctx *pulumi.Context) error {
@@ -83,10 +83,10 @@ func TestComponentsValidate(t *testing.T) {
 		},
 		"RotationEvents": {
 			func(ctx *pulumi.Context) error {
-				_, err := rotationevents.New(ctx, "x", rotationevents.Args{SecretPrefix: "aistudio/dev", Subscriptions: []rotationevents.Subscription{{}}})
+				_, err := rotationevents.New(ctx, "x", rotationevents.Args{Replica: &rotationevents.Replica{}, SecretPrefix: "aistudio/dev", Subscriptions: []rotationevents.Subscription{{}}})
 				return err
 			},
-			[]string{"rotation events x: ", "Prefix is missing", "Partition", "AccountID", "Region", "ArchivePath", "doesn't end in a slash", "Administrators", "DeletionWindowDays", "subscription {", "Tags"},
+			[]string{"rotation events x: ", "Prefix is missing", "Partition", "AccountID", "Region", "ArchivePath", "doesn't end in a slash", "Administrators", "DeletionWindowDays", "subscription {", "Replica needs another Region", "Tags"},
 		},
 		"CacheLayer": {
 			func(ctx *pulumi.Context) error {

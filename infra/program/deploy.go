@@ -146,7 +146,6 @@ func (d *deployment) deployEvents() error {
 		Partition:          d.account.partition,
 		AccountID:          d.account.id,
 		Region:             d.stack.Region,
-		ReplicaRegion:      settings.ReplicaRegion,
 		ArchivePath:        d.archives.feed,
 		Architecture:       d.stack.Events.Architecture,
 		LogRetentionDays:   settings.LogRetentionDays,
@@ -154,6 +153,9 @@ func (d *deployment) deployEvents() error {
 		DeletionWindowDays: settings.RecoveryWindowDays,
 		Protect:            settings.Protect,
 		Tags:               settings.Tags(platform),
+	}
+	if settings.ReplicaRegion != "" {
+		args.Replica = &rotationevents.Replica{Region: settings.ReplicaRegion, Provider: d.replica}
 	}
 	for _, subscription := range d.stack.Events.Subscriptions {
 		args.Subscriptions = append(args.Subscriptions, rotationevents.Subscription(subscription))

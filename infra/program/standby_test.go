@@ -53,6 +53,14 @@ func (w *world) checkStandby(t *testing.T) {
 	_, err = read(t, reader, name)
 	require.NoError(t, err)
 
+	// And of what nobody's rotation function wrote.
+	_, err = sm.PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{SecretId: aws.String(name), SecretString: aws.String(`{"key": "by hand"}`)})
+	require.NoError(t, err)
+	require.NoError(t, w.cloud.Settle(t.Context()))
+	more, err := feed.NewTable(dynamodb.NewFromConfig(reader), "aistudio-prod-rotation-feed").Changes(t.Context(), since)
+	require.NoError(t, err)
+	assert.Greater(t, len(more), len(changes), "the function of the second region doesn't write the feed")
+
 	layer := aws.String("aistudio-prod-secrets-cache-" + lambdaArchitecture())
 	_, err = lambda.NewFromConfig(root).GetLayerVersion(t.Context(), &lambda.GetLayerVersionInput{LayerName: layer, VersionNumber: aws.Int64(1)})
 	require.NoError(t, err)
@@ -75,6 +83,9 @@ func TestStandby(t *testing.T) {
 	functions := record.named("aws:lambda/function:Function")
 	assert.Equal(t, functions["rotate-custom"].Inputs["role"], functions["rotate-custom-standby"].Inputs["role"])
 	assert.Equal(t, functions["rotate-custom"].Inputs["environment"], functions["rotate-custom-standby"].Inputs["environment"])
+	for _, token := range []string{"aws:lambda/function:Function", "aws:sqs/queue:Queue", "aws:cloudwatch/eventRule:EventRule", "aws:cloudwatch/eventTarget:EventTarget"} {
+		assert.True(t, there(token, "rotation-feed-standby"), "%s of the feed", token)
+	}
 	for _, architecture := range []string{"arm64", "x86_64"} {
 		assert.True(t, there("aws:lambda/layerVersion:LayerVersion", "cache-replica-"+architecture))
 	}

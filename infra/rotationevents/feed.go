@@ -43,12 +43,12 @@ func (e *RotationEvents) deployFeed(ctx *pulumi.Context, name string, args Args)
 		PointInTimeRecovery:  dynamodb.TablePointInTimeRecoveryArgs{Enabled: pulumi.Bool(true)},
 		Tags:                 pulumi.ToStringMap(args.Tags),
 	}
-	if args.ReplicaRegion != "" {
+	if args.Replica != nil {
 		// What replicates is the table's stream (DynamoDB developer guide, "Global
 		// tables: how it works"). TTL is the table's in all regions.
 		inputs.StreamEnabled, inputs.StreamViewType = pulumi.Bool(true), pulumi.String("NEW_AND_OLD_IMAGES")
 		inputs.Replicas = dynamodb.TableReplicaTypeArray{dynamodb.TableReplicaTypeArgs{
-			RegionName: pulumi.String(args.ReplicaRegion), PointInTimeRecovery: pulumi.Bool(true), PropagateTags: pulumi.Bool(true),
+			RegionName: pulumi.String(args.Replica.Region), PointInTimeRecovery: pulumi.Bool(true), PropagateTags: pulumi.Bool(true),
 		}}
 	}
 	table, err := dynamodb.NewTable(ctx, name, inputs, pulumi.Parent(e), pulumi.DeleteBeforeReplace(true))
@@ -56,10 +56,10 @@ func (e *RotationEvents) deployFeed(ctx *pulumi.Context, name string, args Args)
 		return err
 	}
 	e.FeedTableName, e.FeedTableARN = table.Name, table.Arn
-	if args.ReplicaRegion != "" {
+	if args.Replica != nil {
 		// Once the table is there, so is its replica.
 		e.FeedReplica = table.Arn.ApplyT(func(arn string) string {
-			return strings.Replace(arn, ":"+args.Region+":", ":"+args.ReplicaRegion+":", 1)
+			return strings.Replace(arn, ":"+args.Region+":", ":"+args.Replica.Region+":", 1)
 		}).(pulumi.StringOutput)
 	}
 
@@ -67,7 +67,17 @@ func (e *RotationEvents) deployFeed(ctx *pulumi.Context, name string, args Args)
 	if err != nil {
 		return err
 	}
-	writer, err := function.New(ctx, name, function.Args{
+	tell := func(table pulumi.StringInput) pulumi.Output {
+		return table.ToStringOutput().ApplyT(func(arn string) policy.Document {
+			return policy.Document{{
+				Sid:      "TellFeed",
+				Effect:   policy.Allow,
+				Action:   []string{"dynamodb:PutItem"},
+				Resource: []string{arn},
+			}}
+		})
+	}
+	wanted := function.Args{
 		Name:             FunctionName(args.Prefix),
 		Description:      "Writes the rotation feed of " + args.SecretPrefix + "*",
 		ArchivePath:      args.ArchivePath,
@@ -77,31 +87,38 @@ func (e *RotationEvents) deployFeed(ctx *pulumi.Context, name string, args Args)
 		LogRetentionDays: args.LogRetentionDays,
 		Environment:      pulumi.StringMap{spec.EnvFeedTable: table.Name},
 		DeadLetters:      queue.Arn,
-		Allow: table.Arn.ApplyT(func(arn string) policy.Document {
-			return policy.Document{{
-				Sid:      "TellFeed",
-				Effect:   policy.Allow,
-				Action:   []string{"dynamodb:PutItem"},
-				Resource: []string{arn},
-			}}
-		}),
-		Tags: args.Tags,
-	}, pulumi.Parent(e))
+		Allow:            tell(table.Arn),
+		Tags:             args.Tags,
+	}
+	var there pulumi.ResourceOption
+	var queueThere *sqs.Queue
+	if args.Replica != nil {
+		there = pulumi.Provider(args.Replica.Provider)
+		if queueThere, err = e.deployDeadLetters(ctx, name+"-standby", args.there(), there); err != nil {
+			return err
+		}
+		wanted.Standby = &function.Standby{Provider: args.Replica.Provider, DeadLetters: queueThere.Arn, Allow: []pulumi.Output{tell(e.FeedReplica)}}
+	}
+	writer, err := function.New(ctx, name, wanted, pulumi.Parent(e))
 	if err != nil {
 		return err
 	}
-	return e.invoke(ctx, name, args, writer, queue)
+	if err := e.invoke(ctx, name, args, invoked{writer.Name, writer.ARN, queue.Arn}); err != nil || args.Replica == nil {
+		return err
+	}
+	return e.invoke(ctx, name+"-standby", args.there(), invoked{writer.StandbyName, writer.StandbyARN, queueThere.Arn}, there)
 }
 
 // deployDeadLetters registers the queue of changes that didn't get into the
 // feed.
-func (e *RotationEvents) deployDeadLetters(ctx *pulumi.Context, name string, args Args) (*sqs.Queue, error) {
+func (e *RotationEvents) deployDeadLetters(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOption) (*sqs.Queue, error) {
+	opts = append(opts, pulumi.Parent(e))
 	queue, err := sqs.NewQueue(ctx, name, &sqs.QueueArgs{
 		Name:                    pulumi.String(QueueName(args.Prefix)),
 		MessageRetentionSeconds: pulumi.Int(deadLetterSeconds),
 		SqsManagedSseEnabled:    pulumi.Bool(true),
 		Tags:                    pulumi.ToStringMap(args.Tags),
-	}, pulumi.Parent(e), pulumi.DeleteBeforeReplace(true))
+	}, append(opts, pulumi.DeleteBeforeReplace(true))...)
 	if err != nil {
 		return nil, err
 	}
@@ -118,47 +135,52 @@ func (e *RotationEvents) deployDeadLetters(ctx *pulumi.Context, name string, arg
 			policy.WithoutTLS("sqs:*", arn),
 		}.JSON()
 	}).(pulumi.StringOutput)
-	if _, err := sqs.NewQueuePolicy(ctx, name, &sqs.QueuePolicyArgs{QueueUrl: queue.Url, Policy: document}, pulumi.Parent(e)); err != nil {
+	if _, err := sqs.NewQueuePolicy(ctx, name, &sqs.QueuePolicyArgs{QueueUrl: queue.Url, Policy: document}, opts...); err != nil {
 		return nil, err
 	}
 	return queue, nil
 }
 
-// invoke registers the rule and lets it invoke the function.
-func (e *RotationEvents) invoke(ctx *pulumi.Context, name string, args Args, writer *function.Function, queue *sqs.Queue) error {
+// invoked is the function of a region, and the queue of events that it doesn't
+// get.
+type invoked struct{ name, arn, queue pulumi.StringInput }
+
+// invoke registers the rule of a region and lets it invoke the function there.
+func (e *RotationEvents) invoke(ctx *pulumi.Context, name string, args Args, writer invoked, opts ...pulumi.ResourceOption) error {
 	text, err := changed(args).json()
 	if err != nil {
 		return err
 	}
+	opts = append(opts, pulumi.Parent(e), pulumi.DeleteBeforeReplace(true))
 	rule, err := cloudwatch.NewEventRule(ctx, name, &cloudwatch.EventRuleArgs{
 		Name:         pulumi.String(changedRule(args)),
 		Description:  pulumi.String("A secret of " + args.SecretPrefix + "* got a new value"),
 		EventPattern: pulumi.String(text),
 		Tags:         pulumi.ToStringMap(args.Tags),
-	}, pulumi.Parent(e), pulumi.DeleteBeforeReplace(true))
+	}, opts...)
 	if err != nil {
 		return err
 	}
 	permission, err := lambda.NewPermission(ctx, name, &lambda.PermissionArgs{
 		StatementId: pulumi.String("EventBridge"),
 		Action:      pulumi.String("lambda:InvokeFunction"),
-		Function:    writer.Name,
+		Function:    writer.name,
 		Principal:   pulumi.String("events.amazonaws.com"),
 		SourceArn:   rule.Arn,
-	}, pulumi.Parent(e), pulumi.DeleteBeforeReplace(true))
+	}, opts...)
 	if err != nil {
 		return err
 	}
 	_, err = cloudwatch.NewEventTarget(ctx, name, &cloudwatch.EventTargetArgs{
 		Rule:             rule.Name,
 		TargetId:         pulumi.String("feed"),
-		Arn:              writer.ARN,
-		DeadLetterConfig: cloudwatch.EventTargetDeadLetterConfigArgs{Arn: queue.Arn},
+		Arn:              writer.arn,
+		DeadLetterConfig: cloudwatch.EventTargetDeadLetterConfigArgs{Arn: writer.queue},
 		RetryPolicy: cloudwatch.EventTargetRetryPolicyArgs{
 			MaximumEventAgeInSeconds: pulumi.Int(eventAge),
 			MaximumRetryAttempts:     pulumi.Int(eventAttempts), // left out, the provider asks for none
 		},
-	}, pulumi.Parent(e), pulumi.DependsOn([]pulumi.Resource{permission}), pulumi.DeleteBeforeReplace(true))
+	}, append(opts, pulumi.DependsOn([]pulumi.Resource{permission}))...)
 	return err
 }
 

@@ -24,15 +24,22 @@ type Args struct {
 	Partition          string // "aws" outside of GovCloud and China
 	AccountID          string
 	Region             string
-	ReplicaRegion      string // where the feed has a replica; "": nowhere
-	ArchivePath        string // zip of the function that writes the feed
-	Architecture       string // arm64 or x86_64, the archive's
+	Replica            *Replica // where the feed is, too; nil: nowhere
+	ArchivePath        string   // zip of the function that writes the feed
+	Architecture       string   // arm64 or x86_64, the archive's
 	LogRetentionDays   int
 	Administrators     []string // ARNs of those who may manage the topic's key; the deployer among them
 	DeletionWindowDays int      // of the topic's key, 7 to 30
 	Protect            bool     // refuse to delete the topic's key
 	Subscriptions      []Subscription
 	Tags               map[string]string
+}
+
+// Replica is the second region, where the feed has a replica and a function that
+// writes it.
+type Replica struct {
+	Region   string
+	Provider pulumi.ProviderResource
 }
 
 // Subscription is who is told of failed rotations, and of what else the topic
@@ -65,10 +72,19 @@ func (a Args) validate() error {
 			errs = append(errs, fmt.Errorf("subscription %+v: Protocol and Endpoint are needed", subscription))
 		}
 	}
+	if r := a.Replica; r != nil && (r.Region == "" || r.Region == a.Region || r.Provider == nil) {
+		errs = append(errs, errors.New("Replica needs another Region, and its Provider"))
+	}
 	if len(a.Tags) == 0 {
 		errs = append(errs, errors.New("Tags is missing"))
 	}
 	return errors.Join(errs...)
+}
+
+// there are the arguments of what is in the second region.
+func (a Args) there() Args {
+	a.Region = a.Replica.Region
+	return a
 }
 
 // arn returns the ARN of a resource in the stack's region.

@@ -88,8 +88,7 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 		return nil, err
 	}
 	if standby := args.Function.Standby; standby != nil {
-		there := rotator.StandbyARN.ApplyT(func(string) string { return args.Function.Name }).(pulumi.StringOutput) // once it is there
-		if _, err := component.permit(ctx, name+"-standby", args, there, pulumi.Provider(standby.Provider)); err != nil {
+		if _, err := component.permit(ctx, name+"-standby", args, rotator.StandbyName, pulumi.Provider(standby.Provider)); err != nil {
 			return nil, err
 		}
 	}
