@@ -24,6 +24,7 @@ var passing = []struct {
 	{regexp.MustCompile(`\b[0-9a-f]{16}\b`), "0123456789abcdef"},
 	{regexp.MustCompile(`T\d{2}:?\d{2}:?\d{2}(\.\d+)?Z`), "T00:00:00Z"},
 	{regexp.MustCompile(`\d{2}:\d{2} UTC`), "00:00 UTC"},
+	{regexp.MustCompile(`(\d{4}-\d{2}-\d{2}) \d{2}:\d{2}\b`), "$1 00:00"},
 	{regexp.MustCompile(`("[a-z_]*time": ?)\d{13}`), "${1}0"},
 }
 
