@@ -24,13 +24,13 @@ const (
 	ValueUnreadable      = "value-unreadable"       // a secret has a value that can't be compared
 	NoKey                = "no-key"                 // the KMS key isn't there
 	EnvironmentTooLarge  = "environment-too-large"  // over Lambda's 4 KB
-	NameReserved         = "name-reserved"          // Lambda keeps the variable's name to itself
 	NameTaken            = "name-taken"             // the variable of a reference is there, and holds something else
 	NameTwice            = "name-twice"             // in the environment and among the secrets of a container
 	OwnedByTool          = "owned-by-tool"          // an infrastructure tool would undo the edit
 	RoleMissing          = "role-missing"           // nobody could read the secret
 	RoleOwnedByTool      = "role-owned-by-tool"     // the role lacks rights, and a tool owns it
 	RightsUnknown        = "rights-unknown"         // what a role may read can't be found out
+	NotAReader           = "not-a-reader"           // the stack's own policy of the secret denies the role
 	PolicyTooLarge       = "policy-too-large"       // over IAM's limit of inline policies
 	UpdateInProgress     = "update-in-progress"     // of a function
 	DeploymentController = "deployment-controller"  // something else deploys the service
@@ -296,7 +296,23 @@ func (m *maker) blockService(s Service, c *candidate) {
 			}
 		}
 	}
+	m.blockReader(s)
 	m.blockVariables(s, c)
+}
+
+// blockReader finds secrets of the stack whose policy, which denies all but the
+// catalogue's readers, would keep the role out whatever its own policies allow.
+func (m *maker) blockReader(s Service) {
+	if s.Role == "" {
+		return
+	}
+	for _, name := range secretsOf(s) {
+		declared, ok := m.settings.Declared[pathOf(name)]
+		if ok && !slices.ContainsFunc(declared.Readers, func(reader string) bool { return principalOf(s.Role) == roleOf(m.settings, reader) }) {
+			m.blocked(NotAReader, s.ID, "the stack declares secret "+name+" without its role "+lastSegment(s.Role)+" among the readers, so the secret's policy would deny it",
+				"add the role to the stack's catalogue, with the entries that come with the plan, and deploy it", "")
+		}
+	}
 }
 
 func roleWord(s Service) string {
@@ -359,11 +375,10 @@ func (m *maker) blockVariables(s Service, c *candidate) {
 			if old := present[v.Name]; old != nil && m.plan.Mode == Final && old.parameter == nil {
 				size -= len(v.Name) + old.value.Len()
 			}
+			// None of the names that Lambda keeps to itself ends like a reference's
+			// (Lambda developer guide, "Defined runtime environment variables").
 			if other := present[name]; other != nil && other.value.RevealString() != reference {
 				m.blocked(NameTaken, s.ID, "variable "+name+" is there already and holds something else", "rename it in the service, or skip the variable in the migration's file", "")
-			}
-			if s.Kind == LambdaFunction && (reserved(name) || !variableForm.MatchString(name)) {
-				m.blocked(NameReserved, s.ID, "Lambda takes no variable of the name "+name, "rename the variable in the service, or skip it in the migration's file", "")
 			}
 		}
 	}
@@ -374,16 +389,6 @@ func (m *maker) blockVariables(s Service, c *candidate) {
 		}
 		m.blocked(EnvironmentTooLarge, s.ID, fmt.Sprintf("with the references its variables would have %d bytes, and Lambda takes %d", size, maxEnvironment), remedy, "")
 	}
-}
-
-// variableForm is Lambda's form of names (Lambda API reference, Environment).
-var variableForm = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]+$`)
-
-// reserved tells of the names that Lambda sets by itself (Lambda developer
-// guide, "Defined runtime environment variables"). None of them ends like a
-// reference's; what begins like them may be added to the list any time.
-func reserved(name string) bool {
-	return strings.HasPrefix(name, "AWS_LAMBDA_") || strings.HasPrefix(name, "LAMBDA_") || strings.HasPrefix(name, "_")
 }
 
 func (m *maker) blockGrants() {

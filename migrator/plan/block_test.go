@@ -98,10 +98,6 @@ func TestBlocks(t *testing.T) {
 			estate: functions(function("orders", "API_TOKEN", apiKey, "BULK", strings.Repeat("plain words ", 332))), facts: known(),
 			change: func(s *settings.Settings) { s.Mode = settings.Final },
 		},
-		"a reserved name": {
-			estate: functions(function("orders", "AWS_LAMBDA_TOKEN", apiKey)), facts: known(),
-			want: []string{"name-reserved lambda/orders"}, says: []string{"AWS_LAMBDA_TOKEN_SECRET_ID"},
-		},
 		"the reference's variable is taken": {
 			estate: func() discover.Estate {
 				d := definition("web", 7, discover.Container{Name: "app", Settings: pairs("API_TOKEN", apiKey, "API_TOKEN_SECRET_ID", "4711")})
@@ -220,18 +216,33 @@ func TestBlocks(t *testing.T) {
 			estate: one, facts: known(), change: func(s *settings.Settings) {
 				s.Declared = map[string]settings.Declared{"orders/api-token": {Kind: "api-key", Value: settings.Seeded}}
 			},
-			want: []string{"name-in-use orders/api-token"}, says: []string{"makes its value by itself", "value: awaited"},
+			want: []string{"name-in-use orders/api-token", "not-a-reader lambda/orders"}, says: []string{"makes its value by itself", "value: awaited"},
 		},
 		"the stack awaits the value of this name": {
 			estate: one, facts: known(), change: func(s *settings.Settings) {
-				s.Declared = map[string]settings.Declared{"orders/api-token": {Kind: "api-key", Value: settings.Awaited}}
+				s.Declared = map[string]settings.Declared{"orders/api-token": {Kind: "api-key", Value: settings.Awaited, Readers: []string{"shop", "orders"}}}
+				s.Readers = map[string]string{"orders": "role/orders", "shop": ""}
 			},
+		},
+		"a role that the stack made": {
+			estate: with(functions(function("orders", "API_TOKEN", apiKey)), func(e *discover.Estate) { e.Functions[0].Role = roles + "acme-dev-shop-reader" }),
+			facts:  known(), change: func(s *settings.Settings) {
+				s.Declared = map[string]settings.Declared{"orders/api-token": {Kind: "api-key", Value: settings.Awaited, Readers: []string{"shop"}}}
+				s.Readers = map[string]string{"shop": ""}
+			},
+		},
+		"a role that isn't among the stack's readers": {
+			estate: one, facts: known(), change: func(s *settings.Settings) {
+				s.Declared = map[string]settings.Declared{"orders/api-token": {Kind: "api-key", Value: settings.Awaited, Readers: []string{"shop"}}}
+				s.Readers = map[string]string{"orders": "role/orders", "shop": "role/shop"}
+			},
+			want: []string{"not-a-reader lambda/orders"}, says: []string{"without its role orders among the readers"},
 		},
 		"the stack has another kind for this name": {
 			estate: one, facts: known(), change: func(s *settings.Settings) {
 				s.Declared = map[string]settings.Declared{"orders/api-token": {Kind: "custom", Value: settings.Awaited}}
 			},
-			want: []string{"name-in-use orders/api-token"}, says: []string{"of the kind custom, and this one is of the kind api-key"},
+			want: []string{"name-in-use orders/api-token", "not-a-reader lambda/orders"}, says: []string{"of the kind custom, and this one is of the kind api-key"},
 		},
 		"a task definition that couldn't be read": {
 			estate: discover.Estate{Services: []discover.Service{service("web", definition("web", 3))}},

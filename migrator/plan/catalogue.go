@@ -77,9 +77,7 @@ func (c *cataloguer) nameReaders() {
 	declared := map[string]string{}
 	for _, name := range sortedKeys(c.settings.Readers) {
 		taken[name] = true
-		if role := c.settings.Readers[name]; role != "" {
-			declared[role] = name
-		}
+		declared[roleOf(c.settings, name)] = name
 	}
 	names := map[string][]string{} // of the plan's services, by role
 	reads := map[string][]string{}
@@ -110,6 +108,15 @@ func (c *cataloguer) nameReaders() {
 		}
 		put(c.services, name, entry)
 	}
+}
+
+// roleOf is the role of a service of the stack: its own, or the one that the stack
+// makes.
+func roleOf(s settings.Settings, service string) string {
+	if role := s.Readers[service]; role != "" {
+		return role
+	}
+	return "role/" + spec.ReaderRole(s.Organization, s.Environment, service)
 }
 
 // principalOf is a role as the stack's file writes it.

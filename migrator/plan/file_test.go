@@ -343,3 +343,44 @@ func BenchmarkMake(b *testing.B) {
 		require.Len(b, made.Services, 1200)
 	}
 }
+
+// What the stack has already isn't added again: its services, by their roles, and
+// its servers, by their hosts.
+func TestCatalogueUsesWhatTheStackHas(t *testing.T) {
+	p := newPlanner(t)
+	p.settings.Readers = map[string]string{"shop": "role/apps/orders", "studio": ""}
+	p.settings.Databases = map[string]settings.Database{"main": {Engine: "postgres", Host: "db.internal"}}
+	p.settings.Declared = map[string]settings.Declared{"studio/api-token": {Kind: "api-key", Value: settings.Awaited, Readers: []string{"other"}}}
+	login := function("orders", "PG_HOST", "db.internal", "PG_USER", "app", "PG_PASSWORD", password, "PG_PORT", "5432")
+	login.Role = roles + "apps/orders"
+	made := function("studio", "API_TOKEN", apiKey)
+	made.Role = roles + "acme-dev-studio-reader"
+	hidden := function("vault", "HOST", "h", "CREDENTIALS", `{"engine":"postgres","host":"h","username":"u","password":"`+password+`"}`)
+	e := functions(login, made, hidden)
+	var out bytes.Buffer
+	require.NoError(t, plan.Catalogue(&out, p.make(e), p.settings, e, p.classifier(), func(string) bool { return true }))
+	assert.Equal(t, `# What the migration adds to Pulumi.dev.yaml: merge it into what is below config there.
+# vault/credentials: its engine isn't known, or is a secret itself. Write its entry by hand: kind: database, database.server and database.username.
+config:
+  aistudio-secrets:services:
+    vault:
+      role: role/vault
+  aistudio-secrets:catalogue:
+    orders/pg-database:
+      kind: database
+      owner: team-platform
+      description: Database login of orders, was PG_…
+      dataClassification: confidential
+      readers: [shop]
+      value: present
+      database:
+        server: main
+        username: app
+      rotation:
+        # Rotation: after the cleanup: every 30 days, once its server is among the stack's databases
+        disabled: it was migrated, and its owner hasn't chosen yet how it is rotated
+    studio/api-token:
+      value: present
+      readers: [other, studio]
+`, out.String())
+}

@@ -57,11 +57,12 @@ func (c *cloud) secret(name, value, managedBy string) string {
 	return *out.ARN
 }
 
-func (c *cloud) alias(name string) string {
+func (c *cloud) key() string {
+	const name = "alias/acme/dev/secrets"
 	c.Helper()
 	key, err := c.keys.CreateKey(c.Context(), &kms.CreateKeyInput{})
 	require.NoError(c, err)
-	_, err = c.keys.CreateAlias(c.Context(), &kms.CreateAliasInput{AliasName: &name, TargetKeyId: key.KeyMetadata.KeyId})
+	_, err = c.keys.CreateAlias(c.Context(), &kms.CreateAliasInput{AliasName: aws.String(name), TargetKeyId: key.KeyMetadata.KeyId})
 	require.NoError(c, err)
 	return *key.KeyMetadata.Arn
 }
@@ -146,7 +147,7 @@ func TestFactsAboutSecrets(t *testing.T) {
 
 func TestFactsAboutTheKey(t *testing.T) {
 	c := newCloud(t)
-	arn := c.alias("alias/acme/dev/secrets")
+	arn := c.key()
 	facts, err := plan.ReadFacts(t.Context(), c.Config(region), draft(c, nil), discover.Estate{}, digest.New(), nil)
 	require.NoError(t, err)
 	assert.Equal(t, arn, facts.KeyARN)
@@ -160,7 +161,7 @@ func TestFactsAboutTheKey(t *testing.T) {
 
 func TestFactsAboutRoles(t *testing.T) {
 	c := newCloud(t)
-	key := c.alias("alias/acme/dev/secrets")
+	key := c.key()
 	there := c.secret("acme/dev/x/there", apiKey, "")
 	const reads = "secretsmanager:GetSecretValue"
 	through := map[string]map[string]string{"StringEquals": {"kms:ViaService": "secretsmanager.us-east-1.amazonaws.com"}}
@@ -201,7 +202,7 @@ func TestFactsAboutRoles(t *testing.T) {
 // knows nothing, which isn't the same as that a role may not read.
 func TestFactsWithFewRights(t *testing.T) {
 	c := newCloud(t)
-	key := c.alias("alias/acme/dev/secrets")
+	key := c.key()
 	service := c.role("service", map[string]string{"ManagedBy": "terraform"}, statement("secretsmanager:GetSecretValue", "*", nil), statement("kms:Decrypt", key, nil))
 	p := draft(c, map[string]string{"acme/dev/x/new": service})
 	common := []map[string]any{statement("secretsmanager:ListSecrets", "*", nil), statement("kms:DescribeKey", "*", nil)}
@@ -237,7 +238,7 @@ func (c *cloud) as(role string) aws.Config {
 // asked about.
 func TestManyRolesTakeFewCalls(t *testing.T) {
 	c := newCloud(t)
-	c.alias("alias/acme/dev/secrets")
+	c.key()
 	roles := map[string]string{}
 	for i := range 60 {
 		name := fmt.Sprint("role-", i)

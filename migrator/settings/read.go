@@ -132,6 +132,9 @@ func (s *Settings) readStack(file string, text []byte) (MistakesError, error) {
 			add("aistudio-secrets:settings."+part.key, "%q: write up to 20 lower-case letters, digits and hyphens", part.value)
 		}
 	}
+	if s.Organization == "aws" {
+		add("aistudio-secrets:settings.organization", "%q is reserved: KMS keeps the aliases below alias/aws/ for AWS's own keys", s.Organization)
+	}
 	if s.Owner == "" {
 		add("aistudio-secrets:settings.owner", "is missing: name the team to ask")
 	}

@@ -142,6 +142,9 @@ serviceTags: 3
 		assert.True(t, strings.HasPrefix(mistake, stack) || strings.HasPrefix(mistake, migration), mistake)
 	}
 
+	_, err = settings.Read("dev", write(t, "Pulumi.dev.yaml", strings.Replace(stackText, "organization: acme", "organization: aws", 1)), "")
+	require.ErrorContains(t, err, "is reserved: KMS keeps the aliases below alias/aws/")
+
 	_, err = settings.Read("dev", filepath.Join(t.TempDir(), "none"), "")
 	require.ErrorIs(t, err, os.ErrNotExist)
 	_, err = settings.Read("dev", stack, t.TempDir())
