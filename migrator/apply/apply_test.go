@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/aistudio/secrets/migrator/apply"
-	"github.com/aistudio/secrets/migrator/apply/applytest"
+	"github.com/aistudio/secrets/migrator/internal/applytest"
 	"github.com/aistudio/secrets/migrator/journal"
 	"github.com/aistudio/secrets/migrator/plan"
 )

@@ -18,9 +18,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/aistudio/secrets/migrator/apply/applytest"
 	"github.com/aistudio/secrets/migrator/apply/steps"
 	"github.com/aistudio/secrets/migrator/cleanup"
+	"github.com/aistudio/secrets/migrator/internal/applytest"
 	"github.com/aistudio/secrets/migrator/journal"
 	"github.com/aistudio/secrets/migrator/plan"
 	"github.com/aistudio/secrets/migrator/rollback"

@@ -66,6 +66,8 @@ func AWS() []Bucket {
 		// PutEvents. EventBridge Scheduler's were 50/s before they were raised.
 		{"EventBridge", nil, 50 * share, 10},
 		{"Scheduler", nil, 50 * share, 10},
+		// CloudTrail user guide, "Quotas in AWS CloudTrail": LookupEvents 2/s.
+		{"CloudTrail", []string{"LookupEvents"}, 2 * share, 1},
 	}
 }
 

@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/aistudio/secrets/migrator/apply"
-	"github.com/aistudio/secrets/migrator/apply/applytest"
 	"github.com/aistudio/secrets/migrator/apply/steps"
+	"github.com/aistudio/secrets/migrator/internal/applytest"
 	"github.com/aistudio/secrets/migrator/journal"
 	"github.com/aistudio/secrets/migrator/plan"
 	"github.com/aistudio/secrets/migrator/rollback"

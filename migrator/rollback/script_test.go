@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/aistudio/secrets/migrator/apply/applytest"
+	"github.com/aistudio/secrets/migrator/internal/applytest"
 	"github.com/aistudio/secrets/migrator/plan"
 )
 
