@@ -45,6 +45,14 @@ func TestHeldOutCorpus(t *testing.T) {
 	assert.GreaterOrEqual(t, kinds, 0.9)
 }
 
+// Names that others chose.
+func TestNamesOfProjects(t *testing.T) {
+	recall, precision, kinds := measure(t, readCorpus(t, "testdata/projects.tsv"))
+	assert.GreaterOrEqual(t, recall, 0.98)
+	assert.GreaterOrEqual(t, precision, 0.95)
+	assert.GreaterOrEqual(t, kinds, 0.9)
+}
+
 // measure logs what the classification gets wrong and returns its recall, its
 // precision, and the share of the hits that have the right kind.
 func measure(t *testing.T, corpus []example) (recall, precision, rightKind float64) {

@@ -23,6 +23,7 @@ var harmless = []struct {
 	{regexp.MustCompile(`-----BEGIN (?:[A-Z0-9 ]*PUBLIC KEY|CERTIFICATE|CERTIFICATE REQUEST|X509 CRL)(?: BLOCK)?-----`), "public key material"},
 	{regexp.MustCompile(`^(?:ssh-(?:rsa|ed25519|dss)|ecdsa-sha2-\S+) AAAA`), "a public key"},
 	{regexp.MustCompile(`^pk_(?:live|test)_[A-Za-z0-9]+$`), "a publishable key of Stripe"},
+	{regexp.MustCompile(`^(?:acct|cus|evt|in|pi|plan|pm|price|prod|seti|si|sub|we)_[A-Za-z0-9]{14,}$`), "the id of a thing in Stripe"},
 	{regexp.MustCompile(`^[A-Z][A-Za-z]+/[A-Z][A-Za-z_]+$|^UTC$|^GMT(?:[+-]\d+)?$`), "a time zone"},
 	{regexp.MustCompile(`^(?:sha(?:1|256|384|512)|md5)[:-][A-Fa-f0-9+/=]+$`), "a digest"},
 	{regexp.MustCompile(`^\d{12}$`), "an AWS account"},

@@ -170,6 +170,8 @@ func (n name) hint() hint {
 		return hint{likely, "its name mentions a secret"}
 	case slices.Contains(about, last):
 		return hint{against, "its name ends in " + quoted(last)}
+	case public:
+		return hint{against, "its name says that it is public"}
 	default:
 		return hint{}
 	}

@@ -90,7 +90,7 @@ var (
 	// key is how keys look that no person chose.
 	key = regexp.MustCompile(`^[0-9a-f]{32,}$|[A-Z].*[0-9]|[0-9].*[A-Z]`)
 	// typeWord are what schemas and forms say about a field.
-	typeWord = regexp.MustCompile(`(?i)^(?:string|str|text|number|integer|int|bool(?:ean)?|object|array|map|list|any|bytes?|hidden|required|optional|password|secret|token|key|username|user|none|null|nil|undefined|true|false|yes|no|file|env|header|query|body|plain|invalid|missing|wrong)$`)
+	typeWord = regexp.MustCompile(`(?i)^(?:string|str|text|number|integer|int|bool(?:ean)?|object|array|map|list|any|bytes?|hidden|required|optional|password|secret|token|key|username|user|none|null|nil|undefined|true|false|yes|no|file|env|header|query|body|plain|invalid|missing|wrong|read|write|read-all|write-all|inherit)$`)
 )
 
 // believable leaves out what stands for a credential or names one, and in
