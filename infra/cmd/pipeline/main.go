@@ -16,8 +16,9 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// A second signal ends the program at once.
-	context.AfterFunc(ctx, stop)
+	// A second Ctrl-C ends the program at once. A second SIGTERM doesn't: CI
+	// systems send one to what is about to end.
+	context.AfterFunc(ctx, func() { signal.Reset(os.Interrupt) })
 	code := execute(ctx, os.Stdout, os.Stderr, os.Args[1:])
 	stop()
 	os.Exit(code)
