@@ -115,6 +115,7 @@ func TestDrillThatChangesNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, report.Passed, "%+v", report.Failures)
 	assert.Nil(t, report.Recovered)
+	t.Logf("while the primary endpoint never answers: %+v", report.Failover)
 	assert.False(t, report.LocalCloud)
 	assert.Equal(t, 20, report.Failover.Failover, "the primary endpoint never answers")
 	assert.Equal(t, 10, report.Readers.ByService)
