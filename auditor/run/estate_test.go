@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -129,7 +130,7 @@ func (e *estate) makeFunction(name string, environment map[string]string) string
 	e.t.Helper()
 	ctx := e.t.Context()
 	if e.code == nil {
-		e.code = audittest.Zip(e.t, audittest.Build(e.t, "testdata/rotator"))
+		e.code = rotatorCode(e.t)
 		e.makeRole("rotator", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["secretsmanager:*","kms:*"],"Resource":"*"}]}`)
 	}
 	client := lambda.NewFromConfig(e.cloud.Config(east))
@@ -144,6 +145,19 @@ func (e *estate) makeFunction(name string, environment map[string]string) string
 		Principal: aws.String("secretsmanager.amazonaws.com"), SourceAccount: aws.String(account),
 	}))
 	return *out.FunctionArn
+}
+
+// built is the rotation function, which is built once for all tests.
+var built struct {
+	sync.Once
+	code []byte
+}
+
+func rotatorCode(t *testing.T) []byte {
+	t.Helper()
+	built.Do(func() { built.code = audittest.Zip(t, audittest.Build(t, "testdata/rotator")) })
+	require.NotEmpty(t, built.code, "its build failed in another test")
+	return built.code
 }
 
 // architecture is this machine's.

@@ -14,7 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/aistudio/secrets/auditor/finding"
-	"github.com/aistudio/secrets/auditor/internal/audittest"
 	"github.com/aistudio/secrets/auditor/run"
 )
 
@@ -32,7 +31,7 @@ func TestARotationFunctionOfAnotherAccount(t *testing.T) {
 	functions := lambda.NewFromConfig(theirs)
 	function, err := functions.CreateFunction(ctx, &lambda.CreateFunctionInput{
 		FunctionName: aws.String("shared-rotator"), Role: made.Role.Arn, Runtime: lambdatypes.RuntimeProvidedal2023, Handler: aws.String("bootstrap"),
-		Architectures: []lambdatypes.Architecture{architecture()}, Code: &lambdatypes.FunctionCode{ZipFile: audittest.Zip(t, audittest.Build(t, "testdata/rotator"))},
+		Architectures: []lambdatypes.Architecture{architecture()}, Code: &lambdatypes.FunctionCode{ZipFile: rotatorCode(t)},
 	})
 	require.NoError(t, err)
 	permit := func(id, action, principal string) {
