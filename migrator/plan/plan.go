@@ -42,13 +42,14 @@ type Secret struct {
 	Kind        spec.Kind         `yaml:"kind" json:"kind"`
 	Description string            `yaml:"description" json:"description"`
 	Tags        map[string]string `yaml:"tags" json:"tags"`                     // all that spec requires
-	Rotation    string            `yaml:"rotation"  json:"rotation"`            // when and how it can be rotated later, for people
+	Rotation    string            `yaml:"rotation" json:"rotation"`             // when and how it can be rotated later, for people
 	Values      []Value           `yaml:"values" json:"values"`                 // one without a field, or one for each key of a JSON object
 	Skip        string            `yaml:"skip,omitempty" json:"skip,omitempty"` // the reason not to migrate it, given by a person
 }
 
 // Value is a value of a secret and the places where it is now. All of them hold
-// the same.
+// the same. A place that no service's variable stands for keeps it: the host of a
+// login is copied into the secret, and its variable stays.
 type Value struct {
 	Field    string  `yaml:"field,omitempty" json:"field,omitempty"`       // key of the secret's JSON object; "": the secret is the value, byte for byte
 	Constant string  `yaml:"constant,omitempty" json:"constant,omitempty"` // for a field that is no secret and is nowhere: the engine of a database

@@ -166,7 +166,7 @@ func (s *Settings) readStack(file string, text []byte) (MistakesError, error) {
 	return mistakes, nil
 }
 
-// migrationDocument is the migration's file.
+// migrationDocument is the migration's file as it is written.
 type migrationDocument struct {
 	Mode               string `yaml:"mode"`
 	DataClassification string `yaml:"dataClassification"`
@@ -193,107 +193,148 @@ type migrationDocument struct {
 
 var serviceName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]{0,29}$`)
 
-func (s *Settings) readMigration(file string, text []byte) (MistakesError, error) {
-	var d migrationDocument
-	var mistakes MistakesError
-	add := func(key, format string, args ...any) {
-		mistakes = append(mistakes, fmt.Sprintf("%s: %s: %s", file, key, fmt.Sprintf(format, args...)))
+// migrationReader takes what the migration's file says, and notes its mistakes.
+type migrationReader struct {
+	*Settings
+	file     string
+	document migrationDocument
+	mistakes MistakesError
+}
+
+func (r *migrationReader) add(key, format string, args ...any) {
+	r.mistakes = append(r.mistakes, fmt.Sprintf("%s: %s: %s", r.file, key, fmt.Sprintf(format, args...)))
+}
+
+func (r *migrationReader) pattern(key, pattern string) {
+	if err := checkPattern(pattern); err != nil {
+		r.add(key, "%s", err)
 	}
-	err := decode(text, &d, true, func(problem string) { mistakes = append(mistakes, file+": "+problem) })
+}
+
+// patterns takes a list of patterns.
+func (r *migrationReader) patterns(key string, list []string) []string {
+	for i, pattern := range list {
+		r.pattern(fmt.Sprintf("%s[%d]", key, i), pattern)
+	}
+	return list
+}
+
+// names takes names by pattern; check tells what is wrong with one, or "".
+func (r *migrationReader) names(key string, names map[string]string, check func(pattern, name string) string) Names {
+	for _, pattern := range slices.Sorted(maps.Keys(names)) {
+		r.pattern(key+"."+pattern, pattern)
+		if problem := check(pattern, names[pattern]); problem != "" {
+			r.add(key+"."+pattern, "%s", problem)
+		}
+	}
+	return names
+}
+
+func (s *Settings) readMigration(file string, text []byte) (MistakesError, error) {
+	r := &migrationReader{Settings: s, file: file}
+	err := decode(text, &r.document, true, func(problem string) { r.mistakes = append(r.mistakes, file+": "+problem) })
 	if err != nil {
 		return nil, fmt.Errorf("read the migration's file %s: %w", file, err)
 	}
-	pattern := func(key, pattern string) {
-		if err := checkPattern(pattern); err != nil {
-			add(key, "%s", err)
-		}
-	}
-
+	d := r.document
 	s.Mode = or(d.Mode, DualRead)
 	if s.Mode != DualRead && s.Mode != Final {
-		add("mode", "%q is unknown: write %s or %s", d.Mode, DualRead, Final)
+		r.add("mode", "%q is unknown: write %s or %s", d.Mode, DualRead, Final)
 	}
 	s.DataClassification = or(d.DataClassification, defaultClassification)
-	s.Classify = classify.Config{Secrets: d.Classify.Secrets, NotSecrets: d.Classify.NotSecrets}
-	for i, p := range d.Classify.Secrets {
-		pattern(fmt.Sprintf("classify.secrets[%d]", i), p)
+	s.Classify = classify.Config{
+		Secrets:    r.patterns("classify.secrets", d.Classify.Secrets),
+		NotSecrets: r.patterns("classify.notSecrets", d.Classify.NotSecrets),
 	}
-	for i, p := range d.Classify.NotSecrets {
-		pattern(fmt.Sprintf("classify.notSecrets[%d]", i), p)
-	}
-	s.Services, s.Owners, s.How = d.Services, d.Owners, d.How
-	for _, key := range slices.Sorted(maps.Keys(d.Services)) {
-		pattern("services."+key, key)
-		if !serviceName.MatchString(d.Services[key]) {
-			add("services."+key, "%q is no name of a service: write up to 30 letters, digits, - and _", d.Services[key])
+	s.Separate = r.patterns("separate", d.Separate)
+	r.whose()
+	r.how()
+	r.skips()
+	r.order()
+	return r.mistakes, nil
+}
+
+// whose takes the names of services and teams.
+func (r *migrationReader) whose() {
+	d := r.document
+	r.Services = r.names("services", d.Services, func(_, name string) string {
+		if serviceName.MatchString(name) {
+			return ""
 		}
-	}
-	for _, key := range slices.Sorted(maps.Keys(d.Owners)) {
-		pattern("owners."+key, key)
-		if strings.TrimSpace(d.Owners[key]) == "" {
-			add("owners."+key, "is empty: name the team to ask")
+		return fmt.Sprintf("%q is no name of a service: write up to 30 letters, digits, - and _", name)
+	})
+	r.Owners = r.names("owners", d.Owners, func(_, name string) string {
+		if strings.TrimSpace(name) != "" {
+			return ""
 		}
-	}
-	for _, key := range slices.Sorted(maps.Keys(d.How)) {
-		pattern("how."+key, key)
-		if how := d.How[key]; how != Injection && how != Reference {
-			add("how."+key, "%q is unknown: write %s or %s", how, Injection, Reference)
-		} else if strings.HasPrefix(key, "lambda/") && how == Injection {
-			add("how."+key, "Lambda injects no secrets: its functions follow a reference")
-		}
-	}
-	s.OwnerTags, s.ServiceTags = d.OwnerTags, d.ServiceTags
+		return "is empty: name the team to ask"
+	})
+	r.OwnerTags, r.ServiceTags = d.OwnerTags, d.ServiceTags
 	if d.OwnerTags == nil {
-		s.OwnerTags = []string{spec.TagOwner, "Team"}
+		r.OwnerTags = []string{spec.TagOwner, "Team"}
 	}
 	if d.ServiceTags == nil {
-		s.ServiceTags = []string{spec.TagService}
+		r.ServiceTags = []string{spec.TagService}
 	}
-	for i, skip := range d.Skip {
+}
+
+func (r *migrationReader) how() {
+	r.How = r.names("how", r.document.How, func(pattern, how string) string {
+		switch {
+		case how != Injection && how != Reference:
+			return fmt.Sprintf("%q is unknown: write %s or %s", how, Injection, Reference)
+		case how == Injection && strings.HasPrefix(pattern, "lambda/"):
+			return "Lambda injects no secrets: its functions follow a reference"
+		default:
+			return ""
+		}
+	})
+}
+
+func (r *migrationReader) skips() {
+	for i, skip := range r.document.Skip {
 		key := fmt.Sprintf("skip[%d]", i)
 		switch {
 		case skip.Parameter == "" && skip.Service == "" && skip.Variable == "":
-			add(key, "skips nothing: write service, variable or parameter")
+			r.add(key, "skips nothing: write service, variable or parameter")
 		case skip.Parameter != "" && (skip.Service != "" || skip.Variable != ""):
-			add(key, "parameter stands alone: write what else is skipped as an entry of its own")
+			r.add(key, "parameter stands alone: write what else is skipped as an entry of its own")
 		}
 		if strings.TrimSpace(skip.Reason) == "" {
-			add(key+".reason", "is missing: whoever reads the plan wants to know why")
+			r.add(key+".reason", "is missing: whoever reads the plan wants to know why")
 		}
 		for _, part := range []struct{ key, pattern string }{{".service", skip.Service}, {".variable", skip.Variable}, {".parameter", skip.Parameter}} {
 			if part.pattern != "" {
-				pattern(key+part.key, part.pattern)
+				r.pattern(key+part.key, part.pattern)
 			}
 		}
-		s.Skip = append(s.Skip, Skip(skip))
+		r.Skip = append(r.Skip, Skip(skip))
 	}
-	s.Separate = d.Separate
-	for i, p := range d.Separate {
-		pattern(fmt.Sprintf("separate[%d]", i), p)
-	}
-	s.Waves = d.Waves
+}
+
+// order takes the waves, the aliases and the limit of policies.
+func (r *migrationReader) order() {
+	d := r.document
+	r.Waves, r.Aliases, r.PolicyLimit = d.Waves, d.Aliases, defaultPolicyLimit
 	for i, size := range d.Waves {
 		if size < 1 {
-			add(fmt.Sprintf("waves[%d]", i), "%d: a wave has at least one service", size)
+			r.add(fmt.Sprintf("waves[%d]", i), "%d: a wave has at least one service", size)
 		}
 	}
-	s.Aliases = d.Aliases
 	for _, key := range slices.Sorted(maps.Keys(d.Aliases)) {
 		if !strings.HasPrefix(key, "lambda/") {
-			add("aliases."+key, "only functions have aliases: write lambda/<function>")
+			r.add("aliases."+key, "only functions have aliases: write lambda/<function>")
 		}
 		if len(d.Aliases[key]) == 0 {
-			add("aliases."+key, "names no alias")
+			r.add("aliases."+key, "names no alias")
 		}
 	}
-	s.PolicyLimit = defaultPolicyLimit
 	if d.PolicyLimit != nil {
-		s.PolicyLimit = *d.PolicyLimit
-		if s.PolicyLimit < 1 {
-			add("policyLimit", "%d is not positive", s.PolicyLimit)
+		r.PolicyLimit = *d.PolicyLimit
+		if r.PolicyLimit < 1 {
+			r.add("policyLimit", "%d is not positive", r.PolicyLimit)
 		}
 	}
-	return mistakes, nil
 }
 
 // decode reads a document and tells of each of its mistakes. The error is for
