@@ -23,21 +23,25 @@ func (w *world) checkStandby(t *testing.T) {
 	const name = "aistudio/prod/inference/gateway-key"
 	root := in(w.cloud.Config(region), replicaRegion)
 	sm := secretsmanager.NewFromConfig(root)
-	function, err := lambda.NewFromConfig(root).GetFunction(t.Context(), &lambda.GetFunctionInput{FunctionName: aws.String("aistudio-prod-rotate-api-key")})
-	require.NoError(t, err)
-
 	since := w.cloud.Clock().Now()
-	before := currentVersion(t, root, name)
-	_, err = sm.StopReplicationToReplica(t.Context(), &secretsmanager.StopReplicationToReplicaInput{SecretId: aws.String(name)})
-	require.NoError(t, err)
-	_, err = sm.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{
-		SecretId: aws.String(name), RotationLambdaARN: function.Configuration.FunctionArn,
-		RotationRules: &smtypes.RotationRulesType{ScheduleExpression: aws.String("rate(30 days)")},
-	})
-	require.NoError(t, err)
-	require.NoError(t, w.cloud.Settle(t.Context()))
-	after := currentVersion(t, root, name)
-	assert.NotEqual(t, before, after, "the function of the second region doesn't rotate")
+	rotate := func(name, rotator string) string {
+		function, err := lambda.NewFromConfig(root).GetFunction(t.Context(), &lambda.GetFunctionInput{FunctionName: aws.String("aistudio-prod-rotate-" + rotator)})
+		require.NoError(t, err)
+		before := currentVersion(t, root, name)
+		_, err = sm.StopReplicationToReplica(t.Context(), &secretsmanager.StopReplicationToReplicaInput{SecretId: &name})
+		require.NoError(t, err)
+		_, err = sm.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{
+			SecretId: &name, RotationLambdaARN: function.Configuration.FunctionArn,
+			RotationRules: &smtypes.RotationRulesType{ScheduleExpression: aws.String("rate(30 days)")},
+		})
+		require.NoError(t, err)
+		require.NoError(t, w.cloud.Settle(t.Context()))
+		after := currentVersion(t, root, name)
+		assert.NotEqual(t, before, after, "%s of the second region doesn't rotate", rotator)
+		return after
+	}
+	rotate("aistudio/prod/accounts/database", "database") // by the master's replica
+	after := rotate(name, "api-key")
 
 	// A cache there learns of it.
 	reader := in(w.session(t, "aistudio-prod-inference-reader"), replicaRegion)

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	smtypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/aws-sdk-go-v2/service/sts/types"
@@ -71,9 +73,11 @@ func newWorld(t *testing.T, databases, masters []string, options ...localcloud.O
 	})
 	require.NoError(t, err)
 	for _, name := range masters {
-		_, err := secretsmanager.NewFromConfig(w.cloud.Config(region)).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
-			Name: &name, SecretString: aws.String(string(value)),
-		})
+		master := &secretsmanager.CreateSecretInput{Name: &name, SecretString: aws.String(string(value))}
+		if strings.HasPrefix(name, "aistudio/prod/") {
+			master.AddReplicaRegions = []smtypes.ReplicaRegionType{{Region: aws.String(replicaRegion)}}
+		}
+		_, err := secretsmanager.NewFromConfig(w.cloud.Config(region)).CreateSecret(t.Context(), master)
 		require.NoError(t, err)
 	}
 	return w

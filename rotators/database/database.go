@@ -92,6 +92,9 @@ type Options struct {
 	// which MySQL instance is a replica of which; usually an *rds.Client. Nil:
 	// such secrets are refused.
 	RDS rdsReader
+	// Region is where master secrets are read: of one that a secret names in
+	// another region, its replica. Empty: where the secret says.
+	Region string
 	// Logger is told what was changed in a database beside the password. Nil:
 	// slog.Default.
 	Logger *slog.Logger
@@ -100,6 +103,7 @@ type Options struct {
 // Target rotates database credentials. It is safe for concurrent use.
 type Target struct {
 	masters secretReader
+	region  string
 	network *network
 	rds     rdsReader
 	log     *slog.Logger
@@ -120,6 +124,7 @@ func New(client secretReader, options Options) *Target {
 		masters: client,
 		network: &network{roots: options.RootCAs, names: options.ServerNames, timeout: options.DialTimeout},
 		rds:     options.RDS,
+		region:  options.Region,
 		log:     options.Logger,
 	}
 }

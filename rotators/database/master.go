@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -23,6 +24,7 @@ type secretReader interface {
 // Its password is only ever sent to the server that its own secret names: a
 // writer of the other secret could have it sent to a server of their own.
 func (t *Target) master(ctx context.Context, arn string, c change) (spec.Database, error) {
+	arn = t.nearby(arn)
 	doing := fmt.Sprintf("reading the master secret %s", arn)
 	output, err := t.masters.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &arn, VersionStage: aws.String("AWSCURRENT")})
 	if err != nil {
@@ -46,6 +48,18 @@ func (t *Target) master(ctx context.Context, arn string, c change) (spec.Databas
 		}
 	}
 	return master.Database, nil
+}
+
+// nearby is the ARN of a secret, or of its replica in the target's region: a
+// secret that was promoted in a second region still names the master of the
+// first one, and replicas have the name and suffix of their secrets.
+func (t *Target) nearby(arn string) string {
+	parts := strings.Split(arn, ":")
+	if t.region == "" || len(parts) != 7 || parts[2] != "secretsmanager" {
+		return arn
+	}
+	parts[3] = t.region
+	return strings.Join(parts, ":")
 }
 
 // denied tells what the function's role needs, when AWS's answer was final.

@@ -30,7 +30,7 @@ func wire(settings function.Settings) (*rotation.Rotator, error) {
 	}
 	client := secretsmanager.NewFromConfig(settings.AWS)
 	target := database.New(client, database.Options{
-		RootCAs: roots, ServerNames: names, RDS: rds.NewFromConfig(settings.AWS), Logger: settings.Options.Logger,
+		RootCAs: roots, ServerNames: names, RDS: rds.NewFromConfig(settings.AWS), Region: settings.AWS.Region, Logger: settings.Options.Logger,
 	})
 	return rotation.New(client, target, settings.Options), nil
 }
