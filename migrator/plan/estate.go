@@ -191,7 +191,7 @@ const maxParameterName = 1200
 func (m *maker) holds(s *setting, p *discover.Parameter) {
 	s.parameter, s.value, s.place = p, p.Value, Place{In: spec.ScanSSM, ID: p.Name}
 	s.verdict = m.classifier.Classify(classify.Setting{Name: p.Name, Value: p.Value})
-	if !s.verdict.Secret && s.verdict.Confidence < listed {
+	if !s.verdict.Secret && s.verdict.Confidence < listed && s.name != p.Name {
 		if byVariable := m.classifier.Classify(classify.Setting{Name: s.name, Value: p.Value}); byVariable.Secret {
 			s.verdict = byVariable
 		}
