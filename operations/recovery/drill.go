@@ -156,6 +156,9 @@ func (d *Drill) plan(ctx context.Context) (*Plan, error) {
 			p.Blocked = append(p.Blocked, fmt.Sprintf("%d of %d secrets are %s: %s", len(bad), len(status.Secrets), state, some(bad)))
 		}
 	}
+	if d.promotes {
+		p.Blocked = append(p.Blocked, e.lossy(status.Secrets, record)...)
+	}
 	if record != nil && len(away) == 0 && d.promotes {
 		p.Warnings = append(p.Warnings, "an earlier run was interrupted: this one goes on")
 	}

@@ -38,6 +38,9 @@ func (e *Estate) PlanFailback(ctx context.Context) (*Plan, error) {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("there is no record %s: settings of rotations are taken from the old primaries and the catalogue, and no Lambda function is repointed", e.record))
 	}
 	p.Blocked = append(p.Blocked, e.lossy(away, record)...)
+	if mid := rotating(away); len(mid) > 0 {
+		p.Blocked = append(p.Blocked, fmt.Sprintf("the rotation of %s isn't complete in %s: wait for it, or see \"rotate status\" there", some(mid), e.standby.region))
+	}
 	conflicts, err := e.conflicts(ctx, away, record)
 	if err != nil {
 		return nil, err
@@ -61,9 +64,6 @@ func (e *Estate) PlanFailback(ctx context.Context) (*Plan, error) {
 func (e *Estate) lossy(away []*Secret, record *Record) []string {
 	var further, keyless []*Secret
 	for _, s := range away {
-		if s.State != Promoted {
-			continue
-		}
 		if slices.ContainsFunc(s.Home.Replicas, func(r ReplicaStatus) bool { return r.Region != e.standby.region }) {
 			further = append(further, s)
 		}
@@ -128,8 +128,8 @@ func (e *Estate) failback(ctx context.Context, status *Status) (*Outcome, error)
 	if err := r.fence(ctx, &Status{Secrets: away}); err != nil {
 		return nil, err
 	}
-	rotating := slices.DeleteFunc(slices.Clone(away), func(s *Secret) bool { return !s.Standby.Rotation.Enabled })
-	stopped, err := r.step(ctx, "stop rotation in "+r.standby.region, rotating, func(ctx context.Context, s *Secret) error {
+	enabled := slices.DeleteFunc(slices.Clone(away), func(s *Secret) bool { return !s.Standby.Rotation.Enabled })
+	stopped, err := r.step(ctx, "stop rotation in "+r.standby.region, enabled, func(ctx context.Context, s *Secret) error {
 		return cancelRotation(ctx, r.standby.secrets, s.Name)
 	})
 	if err != nil {

@@ -37,7 +37,8 @@ func (e *Estate) PlanFailover(ctx context.Context) (*Plan, error) {
 	if alone := pick(status.Secrets, Alone); len(alone) > 0 {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("%d secrets that the catalogue doesn't declare have no replica, and stay in %s: %s", len(alone), e.home.region, some(alone)))
 	}
-	if mid := slices.DeleteFunc(slices.Clone(status.Secrets), func(s *Secret) bool { return s.Standby.pending() == "" }); len(mid) > 0 {
+	p.Warnings = append(p.Warnings, e.lossy(status.Secrets, nil)...)
+	if mid := rotating(status.Secrets); len(mid) > 0 {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("the rotation of %s isn't complete: see \"rotate status\" in %s afterwards", some(mid), e.standby.region))
 	}
 	replicas := promotable(e, status.Secrets)
@@ -55,6 +56,12 @@ func (e *Estate) PlanFailover(ctx context.Context) (*Plan, error) {
 		"read every secret's current version there")
 	p.do = func(ctx context.Context) (*Outcome, error) { return e.failover(ctx, status) }
 	return p, nil
+}
+
+// rotating returns the secrets whose copy in the DR region has a version that a
+// rotation hasn't finished.
+func rotating(secrets []*Secret) []*Secret {
+	return slices.DeleteFunc(slices.Clone(secrets), func(s *Secret) bool { return s.Standby.pending() == "" })
 }
 
 // promotable returns the secrets whose copy in the DR region is a replica.

@@ -81,9 +81,8 @@ func writeFile(path string, text []byte) error {
 	return os.Rename(file.Name(), path)
 }
 
-// openRecord returns the record of a failover that has begun, completed by what
-// it doesn't know yet, or a new one. What it knows stays as it is: after a
-// promotion AWS shows less.
+// openRecord returns the record, brought up to date, or a new one. Of secrets that
+// are failed over it keeps what it knows, since after a promotion AWS shows less.
 func (e *Estate) openRecord(status *Status) (*Record, error) {
 	r, err := e.readRecord()
 	if err != nil {
@@ -100,8 +99,20 @@ func (e *Estate) openRecord(status *Status) (*Record, error) {
 		r.Functions = map[string]Pointer{}
 	}
 	for _, s := range status.Secrets {
-		if _, known := r.Secrets[s.Name]; !known {
-			r.Secrets[s.Name] = e.before(s)
+		kept, known := r.Secrets[s.Name]
+		switch fresh := e.before(s); {
+		case !known:
+			r.Secrets[s.Name] = fresh
+		case s.State != Promoted && s.State != Reversed:
+			// It may be a record of long ago, or of a run that was killed when it had
+			// stopped the rotation.
+			if !fresh.Rotation.Enabled && kept.Rotation.Enabled && (s.rotates || !s.declared) {
+				fresh.Rotation = kept.Rotation
+			}
+			if fresh.HomeKey == "" && !s.Home.Answered {
+				fresh.HomeKey = kept.HomeKey
+			}
+			r.Secrets[s.Name] = fresh
 		}
 	}
 	return r, e.writeRecord(r)

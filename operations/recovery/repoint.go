@@ -51,11 +51,9 @@ func (r *run) repoint(ctx context.Context, homeAnswers bool) error {
 		if (region == r.standby.region || !isSet && strings.Contains(arn, ":"+r.standby.region+":")) && !fails {
 			return nil // it is already
 		}
-		if _, known := r.record.Functions[arn]; !known {
-			r.record.Functions[arn] = Pointer{lookup(variables, spec.EnvRegion), lookup(variables, spec.EnvFailoverRegions)}
-			if err := r.writeRecord(r.record); err != nil {
-				return err
-			}
+		r.record.Functions[arn] = Pointer{lookup(variables, spec.EnvRegion), lookup(variables, spec.EnvFailoverRegions)}
+		if err := r.writeRecord(r.record); err != nil {
+			return err
 		}
 		variables[spec.EnvRegion] = r.standby.region
 		delete(variables, spec.EnvFailoverRegions)

@@ -161,11 +161,26 @@ func TestFailbackWithoutTheRecord(t *testing.T) {
 	before := b.Facts()
 	code, _, stderr := b.recovery("failover", "--yes")
 	require.Equal(t, exitDone, code, stderr)
-	require.NoError(t, os.Remove(b.record()))
+	require.NoError(t, os.Rename(b.record(), b.record()+".elsewhere"))
 	code, stdout, stderr := b.recovery("failback", "--yes")
 	require.Equal(t, exitDone, code, stderr)
 	assert.Contains(t, stdout, "there is no record")
 	assert.Equal(t, before, b.Facts())
+
+	// The record that was elsewhere is old by the next failover.
+	require.NoError(t, os.Rename(b.record()+".elsewhere", b.record()))
+	_, err := b.Secrets(recoverytest.Home).RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{
+		SecretId: &b.Names[0], RotateImmediately: aws.Bool(false), RotationRules: &types.RotationRulesType{ScheduleExpression: aws.String("rate(20 days)")},
+	})
+	require.NoError(t, err)
+	require.NoError(t, b.Cloud.Settle(t.Context()))
+	changed := b.Facts()
+	require.NotEqual(t, before, changed)
+	for _, command := range []string{"failover", "failback"} {
+		code, _, stderr := b.recovery(command, "--yes")
+		require.Equal(t, exitDone, code, stderr)
+	}
+	assert.Equal(t, changed, b.Facts())
 	b.noValues()
 }
 
