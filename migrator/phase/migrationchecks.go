@@ -215,17 +215,16 @@ func validCheck() Check {
 			if err != nil {
 				return unknown("%s", err)
 			}
-			switch last := state.LastSwitch(); {
-			case report.Stack != f.Name || report.Account != f.Account:
-				return fails("it is of stack %s in account %s", report.Stack, report.Account)
-			case report.Soak < soak(f.Name):
-				return fails("its soak time was %s, and %s are asked for", report.Soak, soak(f.Name))
-			case report.Started.Before(last):
-				return fails("it is of %s, and the last service was switched at %s", moment(report.Started), moment(last))
-			case !report.Valid() && report.Count(validate.Fail) == 0:
-				return unknown("%s", report.Summary())
-			case !report.Valid():
-				return fails("%s", report.Summary())
+			// Once the cleanup has begun, what it was begun with stands.
+			now := f.Now
+			if state.Cleaned() {
+				now = report.Finished
+			}
+			if err := report.Covers(f.Name, f.Account, state.LastSwitch(), soak(f.Name), now); err != nil {
+				if report.Count(validate.Fail) == 0 && report.Count(validate.Unknown) > 0 {
+					return unknown("%s", err)
+				}
+				return fails("%s", err)
 			}
 			return passes("%s It is of %s.", report.Summary(), moment(report.Finished))
 		},

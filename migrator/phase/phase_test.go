@@ -146,7 +146,7 @@ func TestAStackMigrates(t *testing.T) {
 	w.answers(phase.Dev, "applied", phase.Pass, "")
 	w.answers(phase.Dev, "valid", phase.Fail, "a validation isn't there")
 	w.validated(time.Minute, validate.Pass)
-	w.answers(phase.Dev, "valid", phase.Fail, "its soak time was 1m0s, and 1h0m0s are asked for")
+	w.answers(phase.Dev, "valid", phase.Fail, "soak time was 1m0s, and 1h0m0s are asked for")
 	w.validated(time.Hour, validate.Pass, validate.Unknown)
 	w.answers(phase.Dev, "valid", phase.Unknown, "1 unknown")
 	w.validated(time.Hour, validate.Pass, validate.Unknown, validate.Fail)

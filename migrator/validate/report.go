@@ -80,6 +80,28 @@ func (r Report) Valid() bool {
 	return len(r.Only) == 0 && r.Count(Pass) == len(r.Checks) && len(r.Checks) > 0
 }
 
+// latest is how old a report may be to speak for the migration as it is now.
+const latest = 24 * time.Hour
+
+// Covers returns nil if the report speaks for the migration of a stack as it is
+// now: it is valid, with that soak time at least, newer than the last switch of a
+// service, and of the last day. Otherwise the error says what it lacks.
+func (r Report) Covers(stack, account string, lastSwitch time.Time, soak time.Duration, now time.Time) error {
+	switch {
+	case r.Stack != stack || r.Account != account:
+		return fmt.Errorf("the validation is of stack %s in account %s", r.Stack, r.Account)
+	case r.Soak < soak:
+		return fmt.Errorf("the validation's soak time was %s, and %s are asked for", r.Soak, soak)
+	case r.Started.Before(lastSwitch):
+		return fmt.Errorf("the validation is of %s, and the last service was switched at %s", moment(r.Started), moment(lastSwitch))
+	case now.Sub(r.Finished) > latest:
+		return fmt.Errorf("the validation is of %s: validate again", moment(r.Finished))
+	case !r.Valid():
+		return errors.New(r.Summary())
+	}
+	return nil
+}
+
 // Count returns how many checks have the result.
 func (r Report) Count(result Result) int {
 	n := 0

@@ -68,19 +68,17 @@ func (v *validation) checkSecrets(ctx context.Context) error {
 		v.mu.Lock()
 		v.secrets[wanted.Name] = found
 		v.mu.Unlock()
-		if check := v.exists(wanted, found); check.Result != Pass {
-			v.add(check)
-			v.step()
+		defer v.step()
+		there := v.exists(wanted, found)
+		v.add(there)
+		if there.Result != Pass {
 			return nil
-		} else {
-			v.add(check)
 		}
-		check, err := v.equal(ctx, wanted, found)
+		equal, err := v.equal(ctx, wanted, found)
 		if err != nil {
 			return err
 		}
-		v.add(check)
-		v.step()
+		v.add(equal)
 		return nil
 	})
 }

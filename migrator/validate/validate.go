@@ -33,8 +33,8 @@ import (
 // migration counts as valid (ADR-006, phase 5: "Monitor for 24 hours").
 const DefaultSoak = 24 * time.Hour
 
-// atOnce is the number of secrets or services that are looked at at a time. The
-// quotas decide how fast it goes.
+// atOnce is the number of secrets or services under way. The quotas decide how
+// fast they go.
 const atOnce = 8
 
 // Options say what is validated.
@@ -242,10 +242,6 @@ func code(err error) string {
 		return api.ErrorCode()
 	}
 	return "no answer"
-}
-
-func denied(err error) bool {
-	return slices.Contains([]string{"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AccessDeniedFault"}, code(err))
 }
 
 func gone(err error) bool {

@@ -1,7 +1,6 @@
 package validate_test
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -101,17 +100,17 @@ func TestAnOldPlaceThatChangedOrIsGone(t *testing.T) {
 	require.NoError(t, err)
 	w.validate()
 	w.answers(validate.Equal, tokenName, validate.Pass, "1 old places hold the same, 1 are gone")
-	w.environment("billing", map[string]string{"PARTNER_TOKEN": "another", "PARTNER_TOKEN_SECRET_ID": tokenName})
+	w.environment(map[string]string{"PARTNER_TOKEN": "another", "PARTNER_TOKEN_SECRET_ID": tokenName})
 	w.validate()
 	w.answers(validate.Equal, tokenName, validate.Fail, "PARTNER_TOKEN of function billing")
-	w.environment("billing", map[string]string{"PARTNER_TOKEN_SECRET_ID": tokenName})
+	w.environment(map[string]string{"PARTNER_TOKEN_SECRET_ID": tokenName})
 	w.validate()
 	w.answers(validate.Equal, tokenName, validate.Pass, "0 old places hold the same, 2 are gone")
 }
 
 func TestAServiceThatIsNotSwitched(t *testing.T) {
 	w := newWorld(t)
-	w.environment("billing", map[string]string{"PARTNER_TOKEN": token, "PARTNER_TOKEN_SECRET_ID": tokenName + "#field"})
+	w.environment(map[string]string{"PARTNER_TOKEN": token, "PARTNER_TOKEN_SECRET_ID": tokenName + "#field"})
 	w.deploy(w.register(map[string]string{"DB_PASSWORD": password}, nil))
 	w.advance(time.Minute)
 	w.validate()
@@ -133,9 +132,9 @@ func TestAServiceThatIsNotSwitched(t *testing.T) {
 
 func TestAnAliasOfAnOldVersion(t *testing.T) {
 	w := newWorld(t)
-	w.environment("billing", map[string]string{"PARTNER_TOKEN": token})
+	w.environment(map[string]string{"PARTNER_TOKEN": token})
 	w.publish("live")
-	w.environment("billing", map[string]string{"PARTNER_TOKEN": token, "PARTNER_TOKEN_SECRET_ID": tokenName})
+	w.environment(map[string]string{"PARTNER_TOKEN": token, "PARTNER_TOKEN_SECRET_ID": tokenName})
 	w.options.Plan.Services[0].Aliases = []string{"live"}
 	w.validate()
 	w.answers(validate.Switched, "lambda/billing", validate.Fail, "no reference in PARTNER_TOKEN_SECRET_ID")
@@ -252,7 +251,7 @@ func TestTheReportIsKept(t *testing.T) {
 	w := newWorld(t)
 	folder := filepath.Join(t.TempDir(), "migration")
 	_, err := validate.Load(folder)
-	require.True(t, errors.Is(err, fs.ErrNotExist), "%v", err)
+	require.ErrorIs(t, err, fs.ErrNotExist)
 	report := w.validate()
 	require.NoError(t, report.Save(folder))
 	again, err := validate.Load(folder)

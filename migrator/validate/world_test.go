@@ -158,8 +158,10 @@ func (w *world) function(name string, environment map[string]string) string {
 	return *out.FunctionArn
 }
 
-func (w *world) environment(function string, environment map[string]string) {
+// environment changes that of the function.
+func (w *world) environment(environment map[string]string) {
 	w.Helper()
+	function := "billing"
 	_, err := w.lambda.UpdateFunctionConfiguration(w.Context(), &lambda.UpdateFunctionConfigurationInput{FunctionName: &function, Environment: &lambdatypes.Environment{Variables: environment}})
 	require.NoError(w, err)
 	w.advance(time.Minute)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -20,6 +21,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/aistudio/secrets/migrator/apply"
+	"github.com/aistudio/secrets/migrator/cleanup"
+	"github.com/aistudio/secrets/migrator/inventory"
 	"github.com/aistudio/secrets/migrator/plan"
 	"github.com/aistudio/secrets/migrator/rollback"
 	"github.com/aistudio/secrets/migrator/validate"
@@ -137,6 +140,34 @@ func TestTheWholeMigration(t *testing.T) {
 	w.want(exitDone, &done, "apply", stack, "--yes")
 	w.soak(e)
 	assert.Empty(t, w.validate(exitDone, "1h"))
+	// The end: what a validation of the last day allows. A dry run changes nothing.
+	migrated = w.look(e)
+	var end cleanup.Result
+	code, _, stderr := w.migrate("cleanup", stack, "--yes")
+	require.Equal(t, exitCouldNot, code)
+	assert.Contains(t, stderr, "soak time was 1h0m0s, and 24h0m0s are asked for")
+	w.want(exitDone, &end, "cleanup", stack, "--soak", "1h", "--ignore-reader", "fn-reporting", "--dry-run")
+	assert.Equal(t, migrated, w.look(e))
+	w.want(exitDone, &end, "cleanup", stack, "--soak", "1h", "--ignore-reader", "fn-reporting", "--yes")
+	assert.True(t, end.Complete)
+	for _, s := range p.Services {
+		if s.Skip != "" || s.Kind != plan.LambdaFunction {
+			continue
+		}
+		for _, v := range s.Variables {
+			assert.NotContains(t, w.environment(strings.TrimPrefix(s.ID, "lambda/")), v.Name)
+		}
+	}
+	assert.NotEmpty(t, end.Remains)
+	for _, r := range end.Remains {
+		assert.NotEmpty(t, r.Remedy, "%+v", r)
+	}
+	var left inventory.Inventory
+	w.want(exitFindings, &left, "discover", stack)
+	w.plaintextLeft(left, p, end)
+	w.askAll(e)
+	code, _, stderr = w.migrate("rollback", stack, "--yes")
+	assert.NotEqual(t, exitDone, code, "there is no way back after a cleanup: %s", stderr)
 	stop()
 	w.noCanaries()
 	assert.Empty(t, w.cloud.Unsupported())
@@ -166,6 +197,25 @@ func (w *world) validate(code int, soak string) []string {
 	assert.Equal(w, code, got)
 	assert.Equal(w, code == exitDone, report.Valid())
 	return open
+}
+
+// plaintextLeft checks that what is still in plaintext is what was left out, or
+// what the cleanup told of.
+func (w *world) plaintextLeft(left inventory.Inventory, p plan.Plan, end cleanup.Result) {
+	w.Helper()
+	told := map[string]bool{}
+	for _, r := range end.Remains {
+		told[r.Subject] = true
+	}
+	for _, s := range p.Skipped {
+		told[s.Place.ID] = true
+		assert.NotEmpty(w, s.Reason)
+	}
+	for _, item := range left.Items {
+		if item.Secret && item.Place != spec.ScanSSM {
+			assert.True(w, told[item.ARN] || told[item.Name], "%s of %s is in plaintext, and nobody says so", item.Variable, item.ARN)
+		}
+	}
 }
 
 // look is what the estate's services are made of.
@@ -198,7 +248,11 @@ func (w *world) askAll(e *estate) {
 // soak lets an hour go by in which every function is used.
 func (w *world) soak(e *estate) {
 	w.Helper()
+	// Between two invocations, since an hour within one would end the session of
+	// the function's role.
+	w.jump.Lock()
 	w.advance(time.Hour)
+	w.jump.Unlock()
 	w.renew() // a session lasts twelve hours at most
 	w.askAll(e)
 	w.starts("task-nightly", "acme/dev/nightly/export-password")
@@ -237,7 +291,9 @@ func (w *world) traffic(functions map[string]map[string]string) (stop func()) {
 	for name, values := range functions {
 		group.Go(func() {
 			for ctx.Err() == nil {
+				w.jump.RLock()
 				err := w.ask(name, values)
+				w.jump.RUnlock()
 				mu.Lock()
 				if err != nil {
 					problems = append(problems, err.Error())

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
@@ -91,6 +92,10 @@ func (w *world) small() {
 	w.advance(minute)
 	w.publish("orders", "live")
 	w.parameter("/billing/api/key", w.plant("canary-billing-77aa13c0"), ssmtypes.ParameterTypeSecureString)
+	_, err := w.parameters.AddTagsToResource(w.Context(), &ssm.AddTagsToResourceInput{
+		ResourceType: ssmtypes.ResourceTypeForTaggingParameter, ResourceId: aws.String("/billing/api/key"), Tags: []ssmtypes.Tag{{Key: aws.String("Owner"), Value: aws.String("team-billing")}},
+	})
+	require.NoError(w, err)
 	w.function(function{name: "billing", environment: map[string]string{"API_KEY": "canary-billing-77aa13c0"}})
 	w.service(task{name: "web", environment: map[string]string{"SESSION_SECRET": w.plant("canary-web-0e5b8d21aa94")}})
 	w.scheduledTasks()
@@ -142,11 +147,22 @@ func (w *world) walk() string {
 		{exitDone, []string{"rollback", stack, "--yes"}},
 		{exitDone, []string{"plan", stack}},
 		{exitDone, []string{"apply", stack, "--yes"}},
+		{exitDone, []string{"validate", stack, "--soak", "0"}},
+		{exitDone, []string{"cleanup", stack, "--soak", "0", "--delete-versions", "--yes"}},
+		{exitDone, []string{"restore", stack, "export", "--yes"}},
 	} {
 		if step.args[0] == "validate" {
 			if err := w.used(); err != nil {
 				return "use: " + err.Error()
 			}
+		}
+		if step.args[0] == "restore" {
+			exports, err := filepath.Glob(filepath.Join(w.folder(), "export-*.json"))
+			require.NoError(w, err)
+			if len(exports) != 1 {
+				return "there is no export"
+			}
+			step.args[2] = filepath.Base(exports[0])
 		}
 		code, stdout, stderr := w.migrate(step.args...)
 		if code != step.code || strings.Contains(stdout, "can't be read") {

@@ -41,7 +41,7 @@ steps, not valid, phase not complete); 2 it couldn't be done.`,
 	}
 	root.SetOut(t.out)
 	root.SetErr(t.err)
-	root.AddCommand(newDiscover(t), newSource(t), newPlan(t), newApply(t), newValidate(t), newRollback(t), newStatus(t), newPhase(t))
+	root.AddCommand(newDiscover(t), newSource(t), newPlan(t), newApply(t), newValidate(t), newRollback(t), newCleanup(t), newRestore(t), newStatus(t), newPhase(t))
 	return root
 }
 

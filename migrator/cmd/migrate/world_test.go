@@ -52,6 +52,7 @@ type world struct {
 	roles      *iam.Client
 	root       string
 	random     *rand.Rand
+	jump       sync.RWMutex // held while the clock jumps
 
 	mu       sync.Mutex
 	canaries []string // every value that must be seen nowhere
@@ -229,10 +230,7 @@ func zipped(t *testing.T, program string) []byte {
 	if code, ok := programs.Load(program); ok {
 		return code.([]byte)
 	}
-	folder, err := os.MkdirTemp("", "migrate-test-")
-	require.NoError(t, err)
-	defer os.RemoveAll(folder)
-	path := filepath.Join(folder, "bootstrap")
+	path := filepath.Join(t.TempDir(), "bootstrap")
 	command := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "./testdata/"+program)
 	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
 	output, err := command.CombinedOutput()
