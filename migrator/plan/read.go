@@ -25,6 +25,7 @@ const (
 	atOnce    = 8  // calls to a service under way; the quotas decide how fast
 	batchSize = 20 // the most that BatchGetSecretValue takes
 	pageSize  = 100
+	patience  = 10 // attempts at a call of IAM, with pauses of up to 20 seconds between
 )
 
 type secretReader interface {
@@ -62,8 +63,10 @@ type factReader struct {
 // definitions refer to, are read to compare them by their digests.
 func ReadFacts(ctx context.Context, config aws.Config, draft Plan, estate discover.Estate, key digest.Key, progress Progress) (Facts, error) {
 	r := &factReader{
-		secrets: secretsmanager.NewFromConfig(config), keys: kms.NewFromConfig(config), roles: iam.NewFromConfig(config),
-		key: key, draft: draft, tell: progress,
+		secrets: secretsmanager.NewFromConfig(config), keys: kms.NewFromConfig(config),
+		// IAM documents no request rates, and its simulation is throttled early.
+		roles: iam.NewFromConfig(config, func(o *iam.Options) { o.RetryMaxAttempts = patience }),
+		key:   key, draft: draft, tell: progress,
 		facts: Facts{Known: true, Secrets: map[string]Existing{}, Roles: map[string]Role{}},
 	}
 	if err := r.readKey(ctx); err != nil {
