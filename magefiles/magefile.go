@@ -474,6 +474,17 @@ func (Migrate) Rollback(ctx context.Context, stack string,
 	return migrate(ctx, "rollback", stack, "--only="+or(only, ""), flag("yes", yes), flag("dry-run", dryRun), flag("json", json))
 }
 
+// Cleanup removes old variables, parameters and revisions, and tells what is left.
+//
+// It needs a validation of the last day. There is no rollback after it.
+func (Migrate) Cleanup(ctx context.Context, stack string,
+	yes *bool, // agree beforehand
+	dryRun *bool, // change nothing
+	json *bool, // as JSON
+) error {
+	return migrate(ctx, "cleanup", stack, flag("yes", yes), flag("dry-run", dryRun), flag("json", json))
+}
+
 // Source looks for credentials in a tree of files, for builds.
 //
 // What version control ignores and what others wrote is left out. "bin/migrate
