@@ -20,7 +20,7 @@ var scale = flag.Bool("scale", false, "read an estate of 1,000 functions, 200 se
 
 // TestNoCallIsOverAQuota reads an estate with AWS's own quotas switched on.
 func TestNoCallIsOverAQuota(t *testing.T) {
-	size := largetest.Size{Functions: 60, Services: 20, Parameters: 300}
+	size := largetest.Size{Functions: 90, Services: 20, Parameters: 300}
 	if *scale {
 		size = largetest.Peers
 	}

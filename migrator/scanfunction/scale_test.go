@@ -25,7 +25,7 @@ var report = regexp.MustCompile(`Duration: [0-9.]+ ms.*Max Memory Used: [0-9]+ M
 // TestALargeEstate runs the real binary on an estate, with AWS's own quotas
 // switched on.
 func TestALargeEstate(t *testing.T) {
-	size := largetest.Size{Functions: 60, Services: 20, Parameters: 300}
+	size := largetest.Size{Functions: 90, Services: 20, Parameters: 300}
 	if *scale {
 		size = largetest.Peers
 	}

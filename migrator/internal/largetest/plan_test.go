@@ -32,7 +32,7 @@ const stackFile = `config:
 // TestAPlanKeepsToTheQuotas plans from beginning to end, as migrate plan does,
 // with AWS's own quotas switched on.
 func TestAPlanKeepsToTheQuotas(t *testing.T) {
-	size := largetest.Size{Functions: 60, Services: 20, Parameters: 300}
+	size := largetest.Size{Functions: 90, Services: 20, Parameters: 300}
 	if *scale {
 		size = largetest.Peers
 	}
