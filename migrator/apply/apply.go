@@ -43,11 +43,11 @@ type Options struct {
 	Now   func() time.Time // for the journal; nil: time.Now
 }
 
-// What became of a step.
-type (
-	Step    = steps.Step
-	Outcome = steps.Outcome
-)
+// Step is a step of an apply.
+type Step = steps.Step
+
+// Outcome is what became of a step.
+type Outcome = steps.Outcome
 
 // The outcomes.
 const (

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
+	"github.com/aistudio/secrets/migrator/apply/refusal"
 	"github.com/aistudio/secrets/migrator/journal"
 	"github.com/aistudio/secrets/migrator/plan"
 )
@@ -85,7 +86,7 @@ func (r *run) addPolicy(ctx context.Context, g plan.Grant, want, have string) er
 		return err
 	}
 	if _, err := r.roles.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: aws.String(roleName(g.Role)), PolicyName: &g.PolicyName, PolicyDocument: &want}); err != nil {
-		return fmt.Errorf("add the inline policy %s: %w", g.PolicyName, reason(err))
+		return fmt.Errorf("add the inline policy %s: %w", g.PolicyName, refusal.Of(err))
 	}
 	return nil
 }
@@ -97,7 +98,7 @@ func (r *run) policy(ctx context.Context, role, name string) (string, error) {
 		return "", nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("read the inline policy %s: %w", name, reason(err))
+		return "", fmt.Errorf("read the inline policy %s: %w", name, refusal.Of(err))
 	}
 	// IAM encodes documents as URLs (RFC 3986).
 	text, err := url.PathUnescape(aws.ToString(out.PolicyDocument))
@@ -184,7 +185,7 @@ func (r *run) denied(ctx context.Context, role string, arns []string) (string, e
 	for {
 		out, err := r.roles.SimulatePrincipalPolicy(ctx, in)
 		if err != nil {
-			return "", fmt.Errorf("ask IAM what the role may do: %w", reason(err))
+			return "", fmt.Errorf("ask IAM what the role may do: %w", refusal.Of(err))
 		}
 		for _, e := range out.EvaluationResults {
 			if e.EvalDecision != types.PolicyEvaluationDecisionTypeAllowed {

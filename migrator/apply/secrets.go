@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
+	"github.com/aistudio/secrets/migrator/apply/refusal"
 	"github.com/aistudio/secrets/migrator/journal"
 	"github.com/aistudio/secrets/migrator/plan"
 	"github.com/aistudio/secrets/sdk/spec"
@@ -117,7 +118,7 @@ func (r *run) describe(ctx context.Context, name string) (*described, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the secret: %w", reason(err))
+		return nil, fmt.Errorf("read the secret: %w", refusal.Of(err))
 	}
 	d := &described{arn: aws.ToString(out.ARN), deletion: out.DeletedDate, replicas: out.ReplicationStatus}
 	for version, stages := range out.VersionIdsToStages {
@@ -197,10 +198,10 @@ func (r *run) create(ctx context.Context, s plan.Secret, known journal.Secret, v
 		return "", "", errors.New("somebody else made a secret of this name at this moment: run again to compare the two")
 	}
 	if err != nil {
-		return "", "", fmt.Errorf("create the secret: %w", reason(err))
+		return "", "", fmt.Errorf("create the secret: %w", refusal.Of(err))
 	}
 	next.ARN, next.Version = aws.ToString(out.ARN), aws.ToString(out.VersionId)
-	return r.written(ctx, next, journal.Written, Done, "created")
+	return r.written(ctx, next, journal.Written, "created")
 }
 
 // payload is text where the value is text, which is what most readers take.
@@ -234,13 +235,13 @@ func (r *run) fill(ctx context.Context, s plan.Secret, known journal.Secret, fou
 			if r.DryRun {
 				return Already, "", nil
 			}
-			return r.written(ctx, next, journal.Written, Done, madeOrFilled(next))
+			return r.written(ctx, next, journal.Written, madeOrFilled(next))
 		case same:
 			next.Attempt, next.Version, next.Made = known.Attempt, found.current, false
 			if r.DryRun {
 				return Would, "adopted: it has this value already", nil
 			}
-			return r.written(ctx, next, journal.Adopted, Done, "adopted: it had this value already")
+			return r.written(ctx, next, journal.Adopted, "adopted: it had this value already")
 		case found.current != mine:
 			return "", "", errors.New("the secret exists and has another value: give it another name in the plan, or settle with its owner which value is right")
 		}
@@ -257,7 +258,7 @@ func (r *run) fill(ctx context.Context, s plan.Secret, known journal.Secret, fou
 		return "", "", err
 	}
 	next.Version = version
-	return r.written(ctx, next, journal.Written, Done, "given its value")
+	return r.written(ctx, next, journal.Written, "given its value")
 }
 
 func madeOrFilled(s journal.Secret) string {
@@ -275,7 +276,7 @@ func (r *run) put(ctx context.Context, name, token, before string, value []byte)
 		SecretId: &name, ClientRequestToken: &token, VersionStages: []string{arriving}, SecretString: text, SecretBinary: binary,
 	})
 	if err != nil {
-		return "", fmt.Errorf("give the secret its value: %w", reason(err))
+		return "", fmt.Errorf("give the secret its value: %w", refusal.Of(err))
 	}
 	if slices.Contains(out.VersionStages, current) {
 		return token, nil
@@ -287,7 +288,7 @@ func (r *run) put(ctx context.Context, name, token, before string, value []byte)
 		SecretId: &name, VersionStage: aws.String(current), RemoveFromVersionId: &before, MoveToVersionId: &token,
 	})
 	if err != nil {
-		return "", fmt.Errorf("make the new value the secret's current one: %w", reason(err))
+		return "", fmt.Errorf("make the new value the secret's current one: %w", refusal.Of(err))
 	}
 	return token, nil
 }
@@ -297,13 +298,13 @@ func (r *run) unlabel(ctx context.Context, name, version string) error {
 		SecretId: &name, VersionStage: aws.String(arriving), RemoveFromVersionId: &version,
 	})
 	if err != nil {
-		return fmt.Errorf("take the label %s away: %w", arriving, reason(err))
+		return fmt.Errorf("take the label %s away: %w", arriving, refusal.Of(err))
 	}
 	return nil
 }
 
 // written reads the secret back, compares, and takes it down.
-func (r *run) written(ctx context.Context, s journal.Secret, status journal.Status, outcome Outcome, detail string) (Outcome, string, error) {
+func (r *run) written(ctx context.Context, s journal.Secret, status journal.Status, detail string) (Outcome, string, error) {
 	if status == journal.Written {
 		held, err := r.read(ctx, s.Name, s.Version)
 		if err != nil {
@@ -326,7 +327,7 @@ func (r *run) written(ctx context.Context, s journal.Secret, status journal.Stat
 	if err := r.record(journal.Entry{Secret: &s}); err != nil {
 		return "", "", err
 	}
-	return outcome, detail, r.finish(ctx, s, found)
+	return Done, detail, r.finish(ctx, s, found)
 }
 
 // finish takes the label of the way away and waits for the replicas.
@@ -376,7 +377,7 @@ func (r *run) undelete(ctx context.Context, known journal.Secret) (journal.Secre
 		return known, err
 	}
 	if _, err := r.secrets.RestoreSecret(ctx, &secretsmanager.RestoreSecretInput{SecretId: &known.Name}); err != nil {
-		return known, fmt.Errorf("restore the secret, which a rollback scheduled for deletion: %w", reason(err))
+		return known, fmt.Errorf("restore the secret, which a rollback scheduled for deletion: %w", refusal.Of(err))
 	}
 	known.Status = journal.Restored
 	return known, r.record(journal.Entry{Secret: &known})
@@ -385,7 +386,7 @@ func (r *run) undelete(ctx context.Context, known journal.Secret) (journal.Secre
 func (r *run) read(ctx context.Context, name, version string) ([]byte, error) {
 	out, err := r.secrets.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &name, VersionId: &version})
 	if err != nil {
-		return nil, fmt.Errorf("read the secret's value: %w", reason(err))
+		return nil, fmt.Errorf("read the secret's value: %w", refusal.Of(err))
 	}
 	return bytesOf(out), nil
 }

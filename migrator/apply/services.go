@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"github.com/aistudio/secrets/migrator/apply/refusal"
 	"github.com/aistudio/secrets/migrator/journal"
 	"github.com/aistudio/secrets/migrator/plan"
 )
@@ -80,7 +81,7 @@ func (r *run) prove(ctx context.Context, name string) error {
 	}
 	out, err := r.secrets.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &name})
 	if err != nil {
-		return fmt.Errorf("read its value: %w", reason(err))
+		return fmt.Errorf("read its value: %w", refusal.Of(err))
 	}
 	i := slices.IndexFunc(r.plan.Secrets, func(s plan.Secret) bool { return s.Name == name })
 	if i < 0 {

@@ -20,6 +20,7 @@ import (
 	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
+	"github.com/aistudio/secrets/migrator/apply/refusal"
 	"github.com/aistudio/secrets/migrator/apply/steps"
 	"github.com/aistudio/secrets/migrator/journal"
 )
@@ -190,7 +191,7 @@ func (r *run) one(ctx context.Context, c candidate) (exportedParameter, error) {
 func (r *run) seal(ctx context.Context, file *exportFile, text []byte) error {
 	key, err := r.keys.GenerateDataKey(ctx, &kms.GenerateDataKeyInput{KeyId: &r.Plan.KMSKey, KeySpec: kmstypes.DataKeySpecAes256, EncryptionContext: file.Context})
 	if err != nil {
-		return fmt.Errorf("make a data key under %s: %w", r.Plan.KMSKey, reason(err))
+		return fmt.Errorf("make a data key under %s: %w", r.Plan.KMSKey, refusal.Of(err))
 	}
 	defer clear(key.Plaintext)
 	gcm, err := newGCM(key.Plaintext)
@@ -221,7 +222,7 @@ func bound(file exportFile) []byte {
 func decrypted(ctx context.Context, keys keysAPI, file exportFile, use func([]exportedParameter) error) error {
 	key, err := keys.Decrypt(ctx, &kms.DecryptInput{CiphertextBlob: file.DataKey, EncryptionContext: file.Context})
 	if err != nil {
-		return fmt.Errorf("decrypt the export's data key: %w", reason(err))
+		return fmt.Errorf("decrypt the export's data key: %w", refusal.Of(err))
 	}
 	defer clear(key.Plaintext)
 	gcm, err := newGCM(key.Plaintext)

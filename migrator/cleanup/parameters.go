@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
+	"github.com/aistudio/secrets/migrator/apply/refusal"
 	"github.com/aistudio/secrets/migrator/apply/steps"
 	"github.com/aistudio/secrets/migrator/classify"
 	"github.com/aistudio/secrets/migrator/discover"
@@ -252,13 +253,13 @@ func (r *run) delete(ctx context.Context, p journal.Parameter) error {
 	case errors.As(err, &missing):
 		return nil
 	case err != nil:
-		return fmt.Errorf("read its version: %w", reason(err))
+		return fmt.Errorf("read its version: %w", refusal.Of(err))
 	case out.Parameter.Version != p.Version:
 		return errors.New("somebody else has changed it meanwhile: it stays; find out who, and clean up again")
 	}
 	_, err = r.parameters.DeleteParameter(ctx, &ssm.DeleteParameterInput{Name: &p.Name})
 	if err != nil && !errors.As(err, &missing) {
-		return fmt.Errorf("delete it: %w", reason(err))
+		return fmt.Errorf("delete it: %w", refusal.Of(err))
 	}
 	return nil
 }
@@ -269,14 +270,14 @@ func (r *run) describe(ctx context.Context, name string) (ssmtypes.ParameterMeta
 		ParameterFilters: []ssmtypes.ParameterStringFilter{{Key: aws.String("Name"), Option: aws.String("Equals"), Values: []string{name}}},
 	})
 	if err != nil {
-		return ssmtypes.ParameterMetadata{}, nil, fmt.Errorf("describe parameter %s: %w", name, reason(err))
+		return ssmtypes.ParameterMetadata{}, nil, fmt.Errorf("describe parameter %s: %w", name, refusal.Of(err))
 	}
 	if len(out.Parameters) != 1 {
 		return ssmtypes.ParameterMetadata{}, nil, fmt.Errorf("parameter %s isn't there any more", name)
 	}
 	tags, err := r.parameters.ListTagsForResource(ctx, &ssm.ListTagsForResourceInput{ResourceType: ssmtypes.ResourceTypeForTaggingParameter, ResourceId: &name})
 	if err != nil {
-		return ssmtypes.ParameterMetadata{}, nil, fmt.Errorf("list the tags of parameter %s: %w", name, reason(err))
+		return ssmtypes.ParameterMetadata{}, nil, fmt.Errorf("list the tags of parameter %s: %w", name, refusal.Of(err))
 	}
 	return out.Parameters[0], tags.TagList, nil
 }

@@ -9,8 +9,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
-	"github.com/aws/smithy-go"
 
+	"github.com/aistudio/secrets/migrator/apply/refusal"
 	"github.com/aistudio/secrets/migrator/apply/steps"
 	"github.com/aistudio/secrets/migrator/apply/tasks"
 	"github.com/aistudio/secrets/migrator/classify"
@@ -200,17 +200,8 @@ func (r *run) deleteVersion(ctx context.Context, function, number string) (steps
 	}
 	_, err := r.functions.DeleteFunction(ctx, &lambda.DeleteFunctionInput{FunctionName: &function, Qualifier: &number})
 	if missing := (&lambdatypes.ResourceNotFoundException{}); err != nil && !errors.As(err, &missing) {
-		return "", "", fmt.Errorf("delete the version: %w", reason(err))
+		return "", "", fmt.Errorf("delete the version: %w", refusal.Of(err))
 	}
 	version.Status = journal.Removed
 	return steps.Done, "deleted", r.record(journal.Entry{Revision: &version})
-}
-
-// reason keeps of AWS's errors the code alone: their messages may quote what was
-// sent.
-func reason(err error) error {
-	if failed := smithy.APIError(nil); errors.As(err, &failed) {
-		return fmt.Errorf("AWS answered %s", failed.ErrorCode())
-	}
-	return err
 }

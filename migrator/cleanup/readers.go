@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/aistudio/secrets/migrator/apply/refusal"
 )
 
 type trailAPI interface {
@@ -53,7 +55,7 @@ func (e event) who() string {
 func (r *run) readers(ctx context.Context) (map[string]string, error) {
 	me, err := r.identity.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
-		return nil, fmt.Errorf("find out who cleans up: %w", reason(err))
+		return nil, fmt.Errorf("find out who cleans up: %w", refusal.Of(err))
 	}
 	mine := sessionRole(aws.ToString(me.Arn))
 	start := r.known.LastSwitch()
@@ -68,7 +70,7 @@ func (r *run) readers(ctx context.Context) (map[string]string, error) {
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
 			if err != nil {
-				return nil, fmt.Errorf("look reads of parameters up in CloudTrail: %w: the right cloudtrail:LookupEvents is needed", reason(err))
+				return nil, fmt.Errorf("look reads of parameters up in CloudTrail: %w: the right cloudtrail:LookupEvents is needed", refusal.Of(err))
 			}
 			for _, e := range page.Events {
 				r.count(aws.ToString(e.CloudTrailEvent), mine, read)

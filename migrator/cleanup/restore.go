@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
+	"github.com/aistudio/secrets/migrator/apply/refusal"
 	"github.com/aistudio/secrets/migrator/apply/steps"
 	"github.com/aistudio/secrets/migrator/journal"
 )
@@ -82,7 +83,7 @@ func (r *run) putBack(ctx context.Context, p exportedParameter, export string, u
 	case err == nil:
 		return "", "", errors.New("it is there and has another value, which stays")
 	case !errors.As(err, &missing):
-		return "", "", fmt.Errorf("look whether it is there: %w", reason(err))
+		return "", "", fmt.Errorf("look whether it is there: %w", refusal.Of(err))
 	case r.DryRun:
 		return steps.Would, "put back", nil
 	}
@@ -96,7 +97,7 @@ func (r *run) putBack(ctx context.Context, p exportedParameter, export string, u
 	}
 	put, err := r.parameters.PutParameter(ctx, in)
 	if err != nil {
-		return "", "", fmt.Errorf("put it back: %w", reason(err))
+		return "", "", fmt.Errorf("put it back: %w", refusal.Of(err))
 	}
 	back := journal.Parameter{Name: p.Name, Status: journal.Restored, Version: put.Version, Export: export, Until: until}
 	return steps.Done, "put back", r.record(journal.Entry{Parameter: &back})

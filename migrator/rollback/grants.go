@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
+	"github.com/aistudio/secrets/migrator/apply/refusal"
 	"github.com/aistudio/secrets/migrator/apply/steps"
 	"github.com/aistudio/secrets/migrator/journal"
 )
@@ -49,7 +50,7 @@ func (r *run) revoke(ctx context.Context, g journal.Grant) (steps.Outcome, strin
 	missing := &types.NoSuchEntityException{}
 	gone := errors.As(err, &missing)
 	if err != nil && !gone {
-		return "", "", fmt.Errorf("read the inline policy %s: %w", g.PolicyName, reason(err))
+		return "", "", fmt.Errorf("read the inline policy %s: %w", g.PolicyName, refusal.Of(err))
 	}
 	if !gone && !ours(aws.ToString(out.PolicyDocument), g) {
 		return "", "", fmt.Errorf("somebody else has changed the inline policy %s: remove it by hand if nobody needs it", g.PolicyName)
@@ -64,7 +65,7 @@ func (r *run) revoke(ctx context.Context, g journal.Grant) (steps.Outcome, strin
 	if !gone {
 		_, err := r.roles.DeleteRolePolicy(ctx, &iam.DeleteRolePolicyInput{RoleName: &role, PolicyName: &g.PolicyName})
 		if err != nil && !errors.As(err, &missing) {
-			return "", "", fmt.Errorf("remove the inline policy %s: %w", g.PolicyName, reason(err))
+			return "", "", fmt.Errorf("remove the inline policy %s: %w", g.PolicyName, refusal.Of(err))
 		}
 	}
 	g.Status = journal.Revoked

@@ -141,13 +141,13 @@ func TestTheScriptOverwritesNobody(t *testing.T) {
 	w.Must(applytest.Small(w))
 	s := newShell(w)
 	edit := filepath.Join(t.TempDir(), "edited")
-	real, err := exec.LookPath("aws")
+	program, err := exec.LookPath("aws")
 	require.NoError(t, err)
 	// Somebody describes the function anew, right before the script's own update.
 	s.spied(`case "$*" in *"update-function-configuration --function-name"*"--environment"*)
   if [ ! -e ` + edit + ` ]; then touch ` + edit + `
-    ` + real + ` --region us-east-1 lambda update-function-configuration --function-name orders --description edited >/dev/null 2>&1
-    ` + real + ` --region us-east-1 lambda wait function-updated --function-name orders
+    ` + program + ` --region us-east-1 lambda update-function-configuration --function-name orders --description edited >/dev/null 2>&1
+    ` + program + ` --region us-east-1 lambda wait function-updated --function-name orders
   fi ;; esac`)
 	code, out := s.run("lambda/orders")
 	assert.Equal(t, 1, code, out)

@@ -12,8 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
-	"github.com/aws/smithy-go"
 
+	"github.com/aistudio/secrets/migrator/apply/refusal"
 	"github.com/aistudio/secrets/migrator/apply/steps"
 	"github.com/aistudio/secrets/migrator/journal"
 	"github.com/aistudio/secrets/sdk/spec"
@@ -54,7 +54,7 @@ func (r *run) describe(ctx context.Context, name string) (*secretsmanager.Descri
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read secret %s: %w", name, reason(err))
+		return nil, fmt.Errorf("read secret %s: %w", name, refusal.Of(err))
 	}
 	return out, nil
 }
@@ -73,7 +73,7 @@ func (r *run) field(ctx context.Context, name, field string) (spec.Value, error)
 	version := r.known.Secret(name).Version
 	out, err := r.secrets.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &name, VersionId: &version})
 	if err != nil {
-		return spec.Value{}, fmt.Errorf("read secret %s, which has the only copy of the old value: %w", name, reason(err))
+		return spec.Value{}, fmt.Errorf("read secret %s, which has the only copy of the old value: %w", name, refusal.Of(err))
 	}
 	text := out.SecretBinary
 	if out.SecretString != nil {
@@ -147,20 +147,11 @@ func (r *run) delete(ctx context.Context, s *secretsmanager.DescribeSecretOutput
 	}
 	if len(regions) > 0 {
 		if _, err := r.secrets.RemoveRegionsFromReplication(ctx, &secretsmanager.RemoveRegionsFromReplicationInput{SecretId: s.Name, RemoveReplicaRegions: regions}); err != nil {
-			return fmt.Errorf("remove its replicas in %s: %w", strings.Join(regions, ", "), reason(err))
+			return fmt.Errorf("remove its replicas in %s: %w", strings.Join(regions, ", "), refusal.Of(err))
 		}
 	}
 	if _, err := r.secrets.DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: s.Name, RecoveryWindowInDays: aws.Int64(int64(r.DeleteAfter))}); err != nil {
-		return fmt.Errorf("schedule it for deletion: %w", reason(err))
+		return fmt.Errorf("schedule it for deletion: %w", refusal.Of(err))
 	}
 	return nil
-}
-
-// reason keeps of AWS's errors the code alone: their messages may quote what was
-// sent.
-func reason(err error) error {
-	if failed := smithy.APIError(nil); errors.As(err, &failed) {
-		return fmt.Errorf("AWS answered %s", failed.ErrorCode())
-	}
-	return err
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
-	"github.com/aws/smithy-go"
 
+	"github.com/aistudio/secrets/migrator/apply/refusal"
 	"github.com/aistudio/secrets/sdk/spec"
 )
 
@@ -73,7 +73,7 @@ func (f *Functions) Read(ctx context.Context, function, qualifier string) (Confi
 	for waited := time.Duration(0); ; waited += interval {
 		out, err := f.api.GetFunctionConfiguration(ctx, in)
 		if err != nil {
-			return Configuration{}, fmt.Errorf("read Lambda function %s: %w", function, reason(err))
+			return Configuration{}, fmt.Errorf("read Lambda function %s: %w", function, refusal.Of(err))
 		}
 		settled, err := settled(out)
 		if err != nil {
@@ -138,7 +138,7 @@ func (f *Functions) Update(ctx context.Context, read Configuration, environment 
 		Environment: &lambdatypes.Environment{Variables: environment.reveal()},
 	})
 	if err != nil && !changed(err) {
-		return Configuration{}, fmt.Errorf("update Lambda function %s: %w", read.ARN, reason(err))
+		return Configuration{}, fmt.Errorf("update Lambda function %s: %w", read.ARN, refusal.Of(err))
 	}
 	after, err := f.Read(ctx, read.ARN, "")
 	if err != nil {
@@ -159,7 +159,7 @@ func (f *Functions) Publish(ctx context.Context, read Configuration, description
 		return "", fmt.Errorf("publish a version of Lambda function %s: %w", read.ARN, ErrChanged)
 	}
 	if err != nil {
-		return "", fmt.Errorf("publish a version of Lambda function %s: %w", read.ARN, reason(err))
+		return "", fmt.Errorf("publish a version of Lambda function %s: %w", read.ARN, refusal.Of(err))
 	}
 	version := aws.ToString(out.Version)
 	published, err := f.Read(ctx, read.ARN, version)
@@ -185,7 +185,7 @@ func (f *Functions) Alias(ctx context.Context, function, alias string) (version 
 func (f *Functions) alias(ctx context.Context, function, alias string) (*lambda.GetAliasOutput, error) {
 	out, err := f.api.GetAlias(ctx, &lambda.GetAliasInput{FunctionName: &function, Name: &alias})
 	if err != nil {
-		return nil, fmt.Errorf("read alias %s of Lambda function %s: %w", alias, function, reason(err))
+		return nil, fmt.Errorf("read alias %s of Lambda function %s: %w", alias, function, refusal.Of(err))
 	}
 	if r := out.RoutingConfig; r != nil && len(r.AdditionalVersionWeights) > 0 {
 		return nil, fmt.Errorf("alias %s of Lambda function %s divides its traffic between two versions: wait until that deployment is complete", alias, function)
@@ -219,7 +219,7 @@ func (f *Functions) Point(ctx context.Context, function, alias string, from []st
 		return fmt.Errorf("move alias %s of Lambda function %s: %w", alias, function, ErrChanged)
 	}
 	if err != nil {
-		return fmt.Errorf("move alias %s of Lambda function %s: %w", alias, function, reason(err))
+		return fmt.Errorf("move alias %s of Lambda function %s: %w", alias, function, refusal.Of(err))
 	}
 	return nil
 }
@@ -240,19 +240,3 @@ func changed(err error) bool {
 	failed, conflict := &lambdatypes.PreconditionFailedException{}, &lambdatypes.ResourceConflictException{}
 	return errors.As(err, &failed) || errors.As(err, &conflict)
 }
-
-// reason keeps of AWS's errors the code and the request, since the message may
-// quote what was sent. Others, as a context's, stay as they are.
-func reason(err error) error {
-	var failed smithy.APIError
-	if !errors.As(err, &failed) {
-		return err
-	}
-	return &Refused{Code: failed.ErrorCode()}
-}
-
-// Refused is AWS's refusal of a call.
-type Refused struct{ Code string }
-
-// Error is the code.
-func (r *Refused) Error() string { return "AWS answered " + r.Code }

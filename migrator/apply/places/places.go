@@ -10,11 +10,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
-	"github.com/aws/smithy-go"
 
 	"github.com/aistudio/secrets/migrator/apply/functions"
+	"github.com/aistudio/secrets/migrator/apply/refusal"
 	"github.com/aistudio/secrets/migrator/plan"
 	"github.com/aistudio/secrets/sdk/spec"
 )
@@ -74,7 +75,7 @@ func (r *Reader) read(ctx context.Context, p plan.Place) (spec.Value, bool, erro
 	switch p.In {
 	case spec.ScanLambda:
 		value, there, err := r.functions.Value(ctx, p.ID, p.Variable)
-		if refused := (&functions.Refused{}); errors.As(err, &refused) && refused.Code == "ResourceNotFoundException" {
+		if missing := (&lambdatypes.ResourceNotFoundException{}); errors.As(err, &missing) {
 			return spec.Value{}, false, nil
 		}
 		return value, there, err
@@ -93,7 +94,7 @@ func (r *Reader) variable(ctx context.Context, p plan.Place) (spec.Value, bool, 
 		return spec.Value{}, false, nil
 	}
 	if err != nil {
-		return spec.Value{}, false, reason(err)
+		return spec.Value{}, false, refusal.Of(err)
 	}
 	for _, c := range out.TaskDefinition.ContainerDefinitions {
 		if aws.ToString(c.Name) != p.Container {
@@ -114,15 +115,7 @@ func (r *Reader) parameter(ctx context.Context, name string) (spec.Value, bool, 
 		return spec.Value{}, false, nil
 	}
 	if err != nil {
-		return spec.Value{}, false, reason(err)
+		return spec.Value{}, false, refusal.Of(err)
 	}
 	return spec.ValueString(aws.ToString(out.Parameter.Value)), true, nil
-}
-
-// reason keeps the code of AWS's errors alone: their messages may quote.
-func reason(err error) error {
-	if failed := smithy.APIError(nil); errors.As(err, &failed) {
-		return fmt.Errorf("AWS answered %s", failed.ErrorCode())
-	}
-	return err
 }

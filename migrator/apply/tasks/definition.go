@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"github.com/aistudio/secrets/migrator/apply/refusal"
 	"github.com/aistudio/secrets/sdk/spec"
 )
 
@@ -45,7 +46,7 @@ func (t *Tasks) Definition(ctx context.Context, id string) (Definition, error) {
 	var body []byte
 	out, err := t.ecs.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{TaskDefinition: &id, Include: []types.TaskDefinitionField{types.TaskDefinitionFieldTags}}, captured(&body))
 	if err != nil {
-		return Definition{}, fmt.Errorf("read task definition %s: %w", id, reason(err))
+		return Definition{}, fmt.Errorf("read task definition %s: %w", id, refusal.Of(err))
 	}
 	return definition(out.TaskDefinition, out.Tags, body)
 }
@@ -255,7 +256,7 @@ func (t *Tasks) Register(ctx context.Context, d Definition, after int) (Definiti
 	var body []byte
 	out, err := t.ecs.RegisterTaskDefinition(ctx, d.input(), captured(&body))
 	if err != nil {
-		return Definition{}, fmt.Errorf("register a revision of task definition %s: %w", d.Family, reason(err))
+		return Definition{}, fmt.Errorf("register a revision of task definition %s: %w", d.Family, refusal.Of(err))
 	}
 	fresh, err := definition(out.TaskDefinition, out.Tags, body)
 	if err != nil {
@@ -272,7 +273,7 @@ func (t *Tasks) newer(ctx context.Context, d Definition, after int) (Definition,
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return Definition{}, fmt.Errorf("list the revisions of task definition %s: %w", d.Family, reason(err))
+			return Definition{}, fmt.Errorf("list the revisions of task definition %s: %w", d.Family, refusal.Of(err))
 		}
 		for _, arn := range page.TaskDefinitionArns {
 			family, revision := split(arn)
@@ -310,12 +311,13 @@ func FamilyOf(arn string) string {
 }
 
 // input is the definition as it is registered: all that can be, with its tags.
-// Those of AWS itself can't be set.
+// Those of AWS itself can't be set. Inference accelerators can't either since AWS
+// took that feature away; Register notices that they are missing.
 func (d Definition) input() *ecs.RegisterTaskDefinitionInput {
 	t := d.typed
 	in := &ecs.RegisterTaskDefinitionInput{
 		ContainerDefinitions: t.ContainerDefinitions, Family: t.Family, Cpu: t.Cpu, EnableFaultInjection: t.EnableFaultInjection,
-		EphemeralStorage: t.EphemeralStorage, ExecutionRoleArn: t.ExecutionRoleArn, InferenceAccelerators: t.InferenceAccelerators,
+		EphemeralStorage: t.EphemeralStorage, ExecutionRoleArn: t.ExecutionRoleArn,
 		IpcMode: t.IpcMode, Memory: t.Memory, NetworkMode: t.NetworkMode, PidMode: t.PidMode, PlacementConstraints: t.PlacementConstraints,
 		ProxyConfiguration: t.ProxyConfiguration, RequiresCompatibilities: t.RequiresCompatibilities, RuntimePlatform: t.RuntimePlatform,
 		TaskRoleArn: t.TaskRoleArn, Volumes: t.Volumes,
@@ -332,7 +334,7 @@ func (d Definition) input() *ecs.RegisterTaskDefinitionInput {
 // start from it by themselves.
 func (t *Tasks) Deregister(ctx context.Context, arn string) error {
 	if _, err := t.ecs.DeregisterTaskDefinition(ctx, &ecs.DeregisterTaskDefinitionInput{TaskDefinition: &arn}); err != nil {
-		return fmt.Errorf("deregister %s: %w", arn, reason(err))
+		return fmt.Errorf("deregister %s: %w", arn, refusal.Of(err))
 	}
 	return nil
 }

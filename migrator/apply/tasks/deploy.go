@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/aistudio/secrets/migrator/apply/refusal"
 )
 
 // Running returns the ARN of the revision that the service's primary deployment
@@ -24,7 +26,7 @@ func (t *Tasks) Running(ctx context.Context, cluster, service string) (string, e
 func (t *Tasks) service(ctx context.Context, cluster, service string) (*types.Service, error) {
 	out, err := t.ecs.DescribeServices(ctx, &ecs.DescribeServicesInput{Cluster: &cluster, Services: []string{service}})
 	if err != nil {
-		return nil, fmt.Errorf("read ECS service %s: %w", service, reason(err))
+		return nil, fmt.Errorf("read ECS service %s: %w", service, refusal.Of(err))
 	}
 	if len(out.Services) != 1 || aws.ToString(out.Services[0].Status) != "ACTIVE" {
 		return nil, fmt.Errorf("ECS service %s isn't there any more", service)
@@ -94,7 +96,7 @@ func (t *Tasks) Deploy(ctx context.Context, cluster, service string, from []stri
 		}
 		out, err := t.ecs.UpdateService(ctx, &ecs.UpdateServiceInput{Cluster: &cluster, Service: &service, TaskDefinition: &to})
 		if err != nil {
-			return fmt.Errorf("update ECS service %s: %w", service, reason(err))
+			return fmt.Errorf("update ECS service %s: %w", service, refusal.Of(err))
 		}
 		if err := t.giveWay(ctx, out.Service, cluster, append([]string{to}, from...)); err != nil {
 			return err
@@ -112,7 +114,7 @@ func (t *Tasks) giveWay(ctx context.Context, s *types.Service, cluster string, o
 			continue
 		}
 		if _, err := t.ecs.UpdateService(ctx, &ecs.UpdateServiceInput{Cluster: &cluster, Service: s.ServiceArn, TaskDefinition: &other}); err != nil {
-			return fmt.Errorf("somebody else deployed %s to ECS service %s at the same moment, which was pushed aside and couldn't be brought back: deploy it again: %w", other, aws.ToString(s.ServiceArn), reason(err))
+			return fmt.Errorf("somebody else deployed %s to ECS service %s at the same moment, which was pushed aside and couldn't be brought back: deploy it again: %w", other, aws.ToString(s.ServiceArn), refusal.Of(err))
 		}
 		return fmt.Errorf("somebody else deployed %s to ECS service %s at the same moment, which goes on: %w", other, aws.ToString(s.ServiceArn), ErrChanged)
 	}

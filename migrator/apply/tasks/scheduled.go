@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	eventtypes "github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/aws-sdk-go-v2/service/scheduler"
+
+	"github.com/aistudio/secrets/migrator/apply/refusal"
 )
 
 // RuleTarget returns the task definition that a rule's target starts, as it
@@ -42,7 +44,7 @@ func (t *Tasks) target(ctx context.Context, ruleARN, id string) (eventtypes.Targ
 	for {
 		out, err := t.rules.ListTargetsByRule(ctx, in)
 		if err != nil {
-			return eventtypes.Target{}, fmt.Errorf("read the targets of rule %s: %w", ruleARN, reason(err))
+			return eventtypes.Target{}, fmt.Errorf("read the targets of rule %s: %w", ruleARN, refusal.Of(err))
 		}
 		for _, target := range out.Targets {
 			if aws.ToString(target.Id) == id && target.EcsParameters != nil {
@@ -74,7 +76,7 @@ func (t *Tasks) PointRule(ctx context.Context, ruleARN, id string, from []string
 	name, bus := Rule(ruleARN)
 	out, err := t.rules.PutTargets(ctx, &eventbridge.PutTargetsInput{Rule: name, EventBusName: bus, Targets: []eventtypes.Target{target}})
 	if err != nil {
-		return fmt.Errorf("change target %s of rule %s: %w", id, ruleARN, reason(err))
+		return fmt.Errorf("change target %s of rule %s: %w", id, ruleARN, refusal.Of(err))
 	}
 	if out.FailedEntryCount > 0 {
 		return fmt.Errorf("change target %s of rule %s: EventBridge answered %s", id, ruleARN, aws.ToString(out.FailedEntries[0].ErrorCode))
@@ -100,7 +102,7 @@ func (t *Tasks) schedule(ctx context.Context, arn string) (*scheduler.GetSchedul
 	}
 	out, err := t.schedules.GetSchedule(ctx, &scheduler.GetScheduleInput{GroupName: &group, Name: &name})
 	if err != nil {
-		return nil, fmt.Errorf("read schedule %s: %w", path, reason(err))
+		return nil, fmt.Errorf("read schedule %s: %w", path, refusal.Of(err))
 	}
 	if out.Target == nil || out.Target.EcsParameters == nil {
 		return nil, errors.New("schedule " + path + " no longer starts a task")
@@ -125,7 +127,7 @@ func (t *Tasks) PointSchedule(ctx context.Context, arn string, from []string, to
 	}
 	s.Target.EcsParameters.TaskDefinitionArn = &to
 	if _, err := t.schedules.UpdateSchedule(ctx, update(s)); err != nil {
-		return fmt.Errorf("change schedule %s: %w", arn, reason(err))
+		return fmt.Errorf("change schedule %s: %w", arn, refusal.Of(err))
 	}
 	return nil
 }

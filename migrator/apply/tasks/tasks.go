@@ -11,14 +11,12 @@ package tasks
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/scheduler"
-	"github.com/aws/smithy-go"
 )
 
 // ErrChanged is returned when somebody else changed what was to be changed.
@@ -70,13 +68,4 @@ type Tasks struct {
 // New returns the tasks of the configuration's account and region.
 func New(config aws.Config, sleep Sleep) *Tasks {
 	return &Tasks{ecs.NewFromConfig(config), eventbridge.NewFromConfig(config), scheduler.NewFromConfig(config), sleep}
-}
-
-// reason keeps of AWS's errors the code alone: their messages may quote what was
-// sent.
-func reason(err error) error {
-	if failed := smithy.APIError(nil); errors.As(err, &failed) {
-		return fmt.Errorf("AWS answered %s", failed.ErrorCode())
-	}
-	return err
 }

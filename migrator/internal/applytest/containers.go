@@ -41,6 +41,7 @@ func NewContainers(t *testing.T) *Containers {
 	return c
 }
 
+// Register registers a revision of a task definition and returns its ARN.
 func (c *Containers) Register(family string, environment map[string]string, injected map[string]string) string {
 	c.Helper()
 	app := ecstypes.ContainerDefinition{
@@ -68,6 +69,7 @@ func (c *Containers) Register(family string, environment map[string]string, inje
 	return *out.TaskDefinition.TaskDefinitionArn
 }
 
+// Start makes a service and waits until it runs.
 func (c *Containers) Start(name, definition string, breaker bool) {
 	c.Helper()
 	in := &ecs.CreateServiceInput{Cluster: &c.Cluster, ServiceName: &name, TaskDefinition: &definition, DesiredCount: aws.Int32(2)}
@@ -79,12 +81,14 @@ func (c *Containers) Start(name, definition string, breaker bool) {
 	c.Advance(time.Minute)
 }
 
+// Deploy is somebody else's deployment.
 func (c *Containers) Deploy(name, definition string) {
 	c.Helper()
 	_, err := c.Tasks.UpdateService(c.Context(), &ecs.UpdateServiceInput{Cluster: &c.Cluster, Service: &name, TaskDefinition: &definition})
 	require.NoError(c, err)
 }
 
+// Running is the revision that a service runs.
 func (c *Containers) Running(name string) string {
 	c.Helper()
 	out, err := c.Tasks.DescribeServices(c.Context(), &ecs.DescribeServicesInput{Cluster: &c.Cluster, Services: []string{name}})
@@ -92,6 +96,8 @@ func (c *Containers) Running(name string) string {
 	return *out.Services[0].Deployments[0].TaskDefinition
 }
 
+// Definition is a revision with the environment and the secrets of its first
+// container.
 func (c *Containers) Definition(arn string) (*ecstypes.TaskDefinition, map[string]string, map[string]string) {
 	c.Helper()
 	out, err := c.Tasks.DescribeTaskDefinition(c.Context(), &ecs.DescribeTaskDefinitionInput{TaskDefinition: &arn, Include: []ecstypes.TaskDefinitionField{"TAGS"}})
@@ -107,6 +113,7 @@ func (c *Containers) Definition(arn string) (*ecstypes.TaskDefinition, map[strin
 	return out.TaskDefinition, environment, injected
 }
 
+// Revisions are the active ones of a family.
 func (c *Containers) Revisions(family string) []string {
 	c.Helper()
 	out, err := c.Tasks.ListTaskDefinitions(c.Context(), &ecs.ListTaskDefinitionsInput{FamilyPrefix: &family})
@@ -114,6 +121,7 @@ func (c *Containers) Revisions(family string) []string {
 	return out.TaskDefinitionArns
 }
 
+// Rule makes a rule that starts a task, and returns its ARN.
 func (c *Containers) Rule(definition string) string {
 	c.Helper()
 	out, err := c.Rules.PutRule(c.Context(), &eventbridge.PutRuleInput{Name: aws.String("nightly"), ScheduleExpression: aws.String("rate(1 day)")})
@@ -127,6 +135,7 @@ func (c *Containers) Rule(definition string) string {
 	return *out.RuleArn
 }
 
+// RuleTarget is the rule's target.
 func (c *Containers) RuleTarget() eventtypes.Target {
 	c.Helper()
 	out, err := c.Rules.ListTargetsByRule(c.Context(), &eventbridge.ListTargetsByRuleInput{Rule: aws.String("nightly")})
@@ -134,6 +143,7 @@ func (c *Containers) RuleTarget() eventtypes.Target {
 	return out.Targets[0]
 }
 
+// Schedule makes a schedule that starts a task, and returns its ARN.
 func (c *Containers) Schedule(definition string) string {
 	c.Helper()
 	out, err := c.Schedules.CreateSchedule(c.Context(), &scheduler.CreateScheduleInput{
@@ -149,6 +159,7 @@ func (c *Containers) Schedule(definition string) string {
 	return *out.ScheduleArn
 }
 
+// Scheduled is the schedule.
 func (c *Containers) Scheduled() *scheduler.GetScheduleOutput {
 	c.Helper()
 	out, err := c.Schedules.GetSchedule(c.Context(), &scheduler.GetScheduleInput{Name: aws.String("hourly")})
@@ -156,6 +167,7 @@ func (c *Containers) Scheduled() *scheduler.GetScheduleOutput {
 	return out
 }
 
+// Task is a service of a plan that starts tasks.
 func (c *Containers) Task(kind plan.ServiceKind, id, arn, definition string, how plan.How, variables ...plan.Variable) plan.Service {
 	s := plan.Service{ID: id, Kind: kind, ARN: arn, TaskDefinition: definition, Role: c.Role, Wave: 1, How: how, Digest: "d", Variables: variables}
 	if kind == plan.ECSService {
@@ -164,6 +176,7 @@ func (c *Containers) Task(kind plan.ServiceKind, id, arn, definition string, how
 	return s
 }
 
+// TaskPlace is where a variable of a revision is.
 func TaskPlace(definition, variable string) plan.Place {
 	return plan.Place{In: spec.ScanECS, ID: definition, Container: "app", Variable: variable}
 }
@@ -193,11 +206,13 @@ func Web(c *Containers, how plan.How) (plan.Plan, string) {
 	return c.Plan(secrets, []plan.Service{c.Task(plan.ECSService, "ecs/main/web", webService, old, how, variables...)}), old
 }
 
+// AllowParameters lets ECS inject parameters.
 func (w *World) AllowParameters() {
 	w.Helper()
 	w.Policy("parameters", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["ssm:GetParameters","kms:Decrypt"],"Resource":"*"}]}`)
 }
 
+// ARN is a secret's.
 func (c *Containers) ARN(secret string) string {
 	c.Helper()
 	out, err := c.Secrets.DescribeSecret(c.Context(), &secretsmanager.DescribeSecretInput{SecretId: &secret})

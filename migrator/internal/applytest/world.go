@@ -6,12 +6,12 @@ package applytest
 import (
 	"archive/zip"
 	"bytes"
+	"io/fs"
 	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -79,6 +79,7 @@ func New(t *testing.T) *World {
 	return w
 }
 
+// MakeRole makes a role that services can take on, and returns its ARN.
 func (w *World) MakeRole(name string) string {
 	w.Helper()
 	role, err := w.Roles.CreateRole(w.Context(), &iam.CreateRoleInput{
@@ -106,6 +107,7 @@ var code = sync.OnceValue(func() []byte {
 	return out.Bytes()
 })
 
+// Function makes a function with the environment.
 func (w *World) Function(name string, environment map[string]string) {
 	w.Helper()
 	_, err := w.Functions.CreateFunction(w.Context(), &lambda.CreateFunctionInput{
@@ -116,11 +118,13 @@ func (w *World) Function(name string, environment map[string]string) {
 	w.Advance(time.Minute)
 }
 
+// Advance moves the local cloud's clock.
 func (w *World) Advance(d time.Duration) {
 	w.Helper()
 	require.NoError(w, w.Cloud.Advance(w.Context(), d))
 }
 
+// Environment is that of a function's $LATEST.
 func (w *World) Environment(function string) map[string]string {
 	w.Helper()
 	out, err := w.Functions.GetFunctionConfiguration(w.Context(), &lambda.GetFunctionConfigurationInput{FunctionName: &function})
@@ -131,7 +135,7 @@ func (w *World) Environment(function string) map[string]string {
 	return out.Environment.Variables
 }
 
-// set is somebody else's edit of a function.
+// Set is somebody else's edit of a function.
 func (w *World) Set(function, name, value string) {
 	w.Helper()
 	w.Advance(time.Minute) // until an update is complete
@@ -147,12 +151,14 @@ func (w *World) Set(function, name, value string) {
 	w.Advance(time.Minute)
 }
 
+// Parameter writes an encrypted parameter.
 func (w *World) Parameter(name, value string) {
 	w.Helper()
 	_, err := w.Parameters.PutParameter(w.Context(), &ssm.PutParameterInput{Name: &name, Value: &value, Type: ssmtypes.ParameterTypeSecureString, Overwrite: aws.Bool(true)})
 	require.NoError(w, err)
 }
 
+// Secret is a secret's current value.
 func (w *World) Secret(name string) string {
 	w.Helper()
 	out, err := w.Secrets.GetSecretValue(w.Context(), &secretsmanager.GetSecretValueInput{SecretId: &name})
@@ -165,10 +171,12 @@ func FunctionPlace(function, variable string) plan.Place {
 	return plan.Place{In: spec.ScanLambda, ID: function, Variable: variable}
 }
 
+// Value is a value of a plan.
 func (w *World) Value(text string, places ...plan.Place) plan.Value {
 	return plan.Value{Digest: w.Key.Of(spec.ValueString(text)), Places: places}
 }
 
+// One is a secret of a plan with one value.
 func (w *World) One(name, text string, places ...plan.Place) plan.Secret {
 	return plan.Secret{
 		Name: name, Kind: spec.KindCustom, Description: "test", Values: []plan.Value{w.Value(text, places...)},
@@ -176,6 +184,7 @@ func (w *World) One(name, text string, places ...plan.Place) plan.Secret {
 	}
 }
 
+// Service is a function of a plan.
 func (w *World) Service(function string, wave int, variables ...plan.Variable) plan.Service {
 	return plan.Service{
 		ID: "lambda/" + function, Kind: plan.LambdaFunction, Wave: wave, How: plan.ByReference, Role: w.Role, Digest: "d",
@@ -183,6 +192,7 @@ func (w *World) Service(function string, wave int, variables ...plan.Variable) p
 	}
 }
 
+// Plan is a plan whose role may not read the secrets yet.
 func (w *World) Plan(secrets []plan.Secret, services []plan.Service) plan.Plan {
 	p := plan.Plan{
 		Version: plan.Version, Stack: "dev", Organization: "acme", Environment: "dev", Account: w.Cloud.Account(), Region: Region,
@@ -199,10 +209,12 @@ func (w *World) Plan(secrets []plan.Secret, services []plan.Service) plan.Plan {
 	return p
 }
 
+// Options are those of an apply in the world, whose clock it moves when it waits.
 func (w *World) Options() apply.Options {
 	return apply.Options{Folder: w.Folder, Key: w.Key, Sleep: w.Cloud.Advance, Now: w.Cloud.Clock().Now}
 }
 
+// Apply applies a plan.
 func (w *World) Apply(p plan.Plan, o apply.Options) apply.Result {
 	w.Helper()
 	result, err := apply.Run(w.Context(), w.Config, p, o)
@@ -210,7 +222,7 @@ func (w *World) Apply(p plan.Plan, o apply.Options) apply.Result {
 	return result
 }
 
-// must applies and expects that all is done.
+// Must applies and expects that all is done.
 func (w *World) Must(p plan.Plan) apply.Result {
 	w.Helper()
 	result := w.Apply(p, w.Options())
@@ -218,6 +230,7 @@ func (w *World) Must(p plan.Plan) apply.Result {
 	return result
 }
 
+// State is what the journal adds up to.
 func (w *World) State() journal.State {
 	w.Helper()
 	state, err := journal.Read(w.Folder)
@@ -236,14 +249,17 @@ func Failures(r apply.Result) map[string]string {
 	return all
 }
 
-// changes are the calls of the trail that change something, by name.
+// NoCanary checks that no file of the migration's folder holds one of the values.
 func (w *World) NoCanary(values ...string) {
 	w.Helper()
-	require.NoError(w, filepath.WalkDir(w.Folder, func(path string, d os.DirEntry, err error) error {
+	root, err := os.OpenRoot(w.Folder)
+	require.NoError(w, err)
+	defer root.Close()
+	require.NoError(w, fs.WalkDir(root.FS(), ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		text, err := os.ReadFile(path)
+		text, err := root.ReadFile(path)
 		for _, value := range values {
 			assert.NotContains(w, string(text), value, path)
 		}
@@ -289,7 +305,7 @@ func nameOf(r *http.Request) string {
 	return r.Method + " " + r.URL.Path
 }
 
-// killed runs something whose calls go through the killer, in a goroutine of its
+// Killed runs something whose calls go through the killer, in a goroutine of its
 // own, and tells whether it was killed.
 func (w *World) Killed(at int, after bool, do func(aws.Config)) (bool, []string) {
 	w.Helper()
@@ -307,17 +323,14 @@ func (w *World) Killed(at int, after bool, do func(aws.Config)) (bool, []string)
 	return killed, k.calls
 }
 
-func Count(calls []string, name string) int {
-	return len(slices.DeleteFunc(slices.Clone(calls), func(c string) bool { return c != name }))
-}
-
+// Policy gives the role an inline policy.
 func (w *World) Policy(name, document string) {
 	w.Helper()
 	_, err := w.Roles.PutRolePolicy(w.Context(), &iam.PutRolePolicyInput{RoleName: aws.String("service"), PolicyName: &name, PolicyDocument: &document})
 	require.NoError(w, err)
 }
 
-// observed runs something and lets somebody else act before each of its calls.
+// Observed runs something and lets somebody else act before each of its calls.
 func (w *World) Observed(before func(call int), do func(aws.Config)) []string {
 	w.Helper()
 	k := &killer{RoundTripper: http.DefaultTransport, at: -1, do: before}
