@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/aistudio/secrets/sdk/spec"
 )
@@ -389,7 +390,8 @@ func (d *Drill) rotate(ctx context.Context, r *Report, status *Status) error {
 	return nil
 }
 
-// rotateNow rotates and waits for the end.
+// rotateNow rotates and waits for the end. What a failed rotation leaves pending
+// is cleared, since it would block the rotation after the failback.
 func (r *run) rotateNow(ctx context.Context, s *Secret) error {
 	// What set the rotation up is tested first, and the two can't be at once.
 	if err := r.wait(ctx, "the test of the rotation", func(ctx context.Context) (bool, error) {
@@ -402,9 +404,28 @@ func (r *run) rotateNow(ctx context.Context, s *Secret) error {
 	if err != nil {
 		return err
 	}
-	return r.wait(ctx, "the rotation", func(ctx context.Context) (bool, error) {
+	err = r.wait(ctx, "the rotation", func(ctx context.Context) (bool, error) {
 		return describe(ctx, r.standby.secrets, s.Name).Current() == version, nil
 	})
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	return errors.Join(fmt.Errorf("%w: the function's log in %s says why", err, r.standby.region), r.giveUp(ctx, s.Name, version))
+}
+
+// giveUp cancels a rotation and takes AWSPENDING from its version (API reference,
+// CancelRotateSecret), unless it has become the current one after all.
+func (r *run) giveUp(ctx context.Context, name, version string) error {
+	if err := cancelRotation(ctx, r.standby.secrets, name); err != nil {
+		return err
+	}
+	if describe(ctx, r.standby.secrets, name).pending() != version {
+		return nil
+	}
+	_, err := r.standby.secrets.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
+		SecretId: &name, VersionStage: aws.String("AWSPENDING"), RemoveFromVersionId: &version,
+	})
+	return short(err)
 }
 
 // back fails back and compares.

@@ -135,3 +135,26 @@ func TestDrillThatChangesNothing(t *testing.T) {
 	assert.Equal(t, 20, report.Recovered.Promoted)
 	assert.Equal(t, 1, report.Recovered.Rotated, "one of each function")
 }
+
+// A rotation that fails in the DR region fails the drill, and leaves nothing that
+// blocks the rotations of the primary region.
+func TestRotationFailsInTheDRRegion(t *testing.T) {
+	w := recoverytest.New(t, 10)
+	before := w.Facts()
+	w.Break(recoverytest.Standby)
+	drill, err := estate(t, w, func(o *recovery.Options) { o.Patience = 5 * time.Second }).PlanDrill(t.Context(), recovery.DrillOptions{Rotate: recovery.RotateAll})
+	require.NoError(t, err)
+	report, err := drill.Run(t.Context(), false)
+	require.NoError(t, err)
+	assert.False(t, report.Passed)
+	require.NotEmpty(t, report.Failures)
+	for _, f := range report.Failures {
+		assert.Equal(t, w.Names[0], f.Secret)
+		assert.Contains(t, f.Step, "rotate in us-west-2")
+	}
+	require.NoError(t, w.Cloud.Settle(t.Context()))
+	after := w.Facts()
+	assert.Equal(t, before, after)
+	require.NoError(t, w.Cloud.Advance(t.Context(), 31*24*time.Hour))
+	assert.Equal(t, before["us-east-1 "+w.Names[0]]["versions"].(map[string]string)[w.Version(recoverytest.Home, w.Names[0], "AWSPREVIOUS")], "AWSCURRENT", "it rotates again")
+}

@@ -34,6 +34,9 @@ func setRotation(ctx context.Context, client *secretsmanager.Client, name string
 	out, err := client.RotateSecret(ctx, &secretsmanager.RotateSecretInput{
 		SecretId: &name, RotationLambdaARN: &rotation.FunctionARN, RotationRules: rules, RotateImmediately: &now,
 	})
+	if has(err, "InvalidRequestException") {
+		return "", fmt.Errorf("%w: if a rotation isn't complete, \"rotate unstick\" clears it; then run this again", short(err))
+	}
 	if err != nil {
 		return "", short(err)
 	}

@@ -44,6 +44,7 @@ can't be done as things are, and nothing was changed.`,
 	f.StringVar(&s.file, "stack", "", "the stack's file, such as Pulumi.prod.yaml (required)")
 	f.StringVar(&s.record, "record", "", "file that keeps what was before a failover (default dist/recovery/<environment>/record.json)")
 	f.Float64Var(&s.share, "quota-share", quota.DefaultShare, "share of AWS's request quotas to use")
+	f.DurationVar(&s.patience, "patience", 5*time.Minute, "how long what AWS does in the background may take for one secret: a replication, a rotation")
 	f.BoolVar(&s.asJSON, "json", false, "as JSON")
 	root.AddCommand(newStatus(s), newDrill(s), newFailover(s), newFailback(s))
 	return root
@@ -54,6 +55,7 @@ type stack struct {
 	terminal
 	file, record string
 	share        float64
+	patience     time.Duration
 	asJSON       bool
 }
 
@@ -76,7 +78,7 @@ func (s *stack) open(ctx context.Context) (*recovery.Estate, catalogue.Stack, er
 		record = filepath.Join(s.folder(declared), "record.json")
 	}
 	estate, err := recovery.New(recovery.Options{
-		Stack: declared, AWS: aws, Record: record, QuotaShare: s.share, Poll: s.poll, Progress: s.progress(time.Second),
+		Stack: declared, AWS: aws, Record: record, QuotaShare: s.share, Poll: s.poll, Patience: s.patience, Progress: s.progress(time.Second),
 	})
 	if err != nil {
 		return nil, catalogue.Stack{}, &recovery.RefusedError{Reason: err.Error()}

@@ -171,7 +171,7 @@ const OperatorPolicy = `{"Version":"2012-10-17","Statement":[
 	{"Effect":"Allow","Action":["secretsmanager:ListSecrets","lambda:ListFunctions","sts:GetCallerIdentity"],"Resource":"*"},
 	{"Effect":"Allow","Action":["secretsmanager:CancelRotateSecret","secretsmanager:DescribeSecret","secretsmanager:GetSecretValue",
 		"secretsmanager:ListSecretVersionIds","secretsmanager:ReplicateSecretToRegions","secretsmanager:RotateSecret",
-		"secretsmanager:StopReplicationToReplica"],"Resource":"arn:aws:secretsmanager:*:*:secret:acme/prod/*"},
+		"secretsmanager:StopReplicationToReplica","secretsmanager:UpdateSecretVersionStage"],"Resource":"arn:aws:secretsmanager:*:*:secret:acme/prod/*"},
 	{"Effect":"Allow","Action":["kms:Decrypt","kms:Encrypt","kms:GenerateDataKey"],"Resource":"*"},
 	{"Effect":"Allow","Action":["lambda:GetFunction","lambda:GetFunctionConfiguration","lambda:InvokeFunction","lambda:ListAliases","lambda:UpdateFunctionConfiguration"],"Resource":"*"},
 	{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"arn:aws:iam::*:role/acme-prod-*-reader"}]}`
@@ -294,6 +294,16 @@ func (w *World) Facts() map[string]map[string]any {
 		}
 	}
 	return facts
+}
+
+// Break makes the rotation function of a region fail at its start.
+func (w *World) Break(region string) {
+	w.t.Helper()
+	_, err := w.Lambda(region).UpdateFunctionConfiguration(w.t.Context(), &lambda.UpdateFunctionConfigurationInput{
+		FunctionName: aws.String("acme-prod-rotate-api-key"), Environment: &lambdatypes.Environment{Variables: map[string]string{"SECRETS_LOG_LEVEL": "loud"}},
+	})
+	require.NoError(w.t, err)
+	require.NoError(w.t, w.Cloud.Advance(w.t.Context(), time.Second))
 }
 
 // Version returns the id of the version with a label.
