@@ -369,6 +369,8 @@ func (Pipeline) Preview(ctx context.Context, stack string,
 }
 
 // Up deploys to a stack what a preview showed, if all gates are open.
+//
+// docs/pipeline.md tells of the gates and of the approvals that prod needs.
 func (Pipeline) Up(ctx context.Context, stack string,
 	json *bool, // the report as JSON
 	summary *string, // file for the report as Markdown
@@ -379,6 +381,8 @@ func (Pipeline) Up(ctx context.Context, stack string,
 }
 
 // Promote deploys to a stack what ran with success in the stage before it.
+//
+// It is refused unless that was of this commit and these artifacts.
 func (Pipeline) Promote(ctx context.Context, stack string,
 	json *bool, // the report as JSON
 	summary *string, // file for the report as Markdown
@@ -397,6 +401,8 @@ func (Pipeline) Destroy(ctx context.Context, stack string,
 }
 
 // Drift tells what was changed in AWS behind Pulumi's back.
+//
+// Exit status 2 says that there is something.
 func (Pipeline) Drift(ctx context.Context, stack string,
 	json *bool, // the report as JSON
 	summary *string, // file for the report as Markdown
@@ -405,6 +411,8 @@ func (Pipeline) Drift(ctx context.Context, stack string,
 }
 
 // Checks lists the policy checks that every preview goes through.
+//
+// It needs neither credentials nor a stack.
 func (Pipeline) Checks(ctx context.Context,
 	json *bool, // as JSON
 ) error {

@@ -33,6 +33,7 @@ func TestTheTargetsReadLikeAManual(t *testing.T) {
 		"bench", "build", "cost", "demo", "dr:drill", "dr:failback", "dr:failover", "dr:status", "fmt", "lint", "lint:vuln", "local:start",
 		"migrate:apply", "migrate:cleanup", "migrate:discover", "migrate:plan", "migrate:rollback", "migrate:source", "migrate:status", "migrate:validate",
 		"phase:cleanup", "phase:confirm", "phase:dev", "phase:foundation", "phase:prepare", "phase:prod", "phase:staging", "phase:status",
+		"pipeline:checks", "pipeline:destroy", "pipeline:drift", "pipeline:preview", "pipeline:promote", "pipeline:up",
 		"rotate:cancel", "rotate:history", "rotate:now", "rotate:rollback", "rotate:status", "rotate:unstick",
 		"scorecard", "test", "test:engine", "test:race", "test:unit", "tools:install",
 	}, names)
