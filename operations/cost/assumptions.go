@@ -47,7 +47,7 @@ func Assumptions() []Assumption {
 		{"retries", 1.1, "attempts of a rotation, on average"},
 		{"keys", 3, "keys in the primary region: of the secrets, the alerts, the trail"},
 		{"keyRotations", 0, "yearly rotations that each key has behind it, of which AWS charges for two"},
-		{"alarms", 25, "metrics with an alarm"},
+		{"otherAlarms", 16, "metrics with an alarm beside those of functions, of which each has three"},
 		{"dashboards", 1, "dashboards"},
 		{"otherMetrics", 50, "custom metrics beside those of rotation steps: the feed's, the audit's by rule and severity, the trail's counts"},
 		{"logGb", 1, "GB of logs a month"},

@@ -74,6 +74,7 @@ func TestEstimate(t *testing.T) {
 	// 10 rotations × 4 steps × 3 s × 1 GB; the feed's 30 × 0.2 s × 1/8 GB; the
 	// audit's 730/24 × 30 s × 1/2 GB.
 	assert.InDelta(t, 120+0.75+456.25, line(t, e, "Lambda", "GB-seconds on arm64").Quantity, 1e-6)
+	assert.InDelta(t, 3*3+16, line(t, e, "CloudWatch", "alarms").Quantity, 1e-9, "of the rotation function, the feed's and the audit")
 	assert.InDelta(t, 4*2+50, line(t, e, "CloudWatch", "custom metrics").Quantity, 1e-9)
 
 	sum := 0.0
@@ -118,8 +119,8 @@ func TestPrices(t *testing.T) {
 }
 
 func TestMistakes(t *testing.T) {
-	_, err := cost.Read(`{"instances": "many", "reedsPerDay": 1, "feedSeconds": 0, "retries": 0.5, "alarms": -1}`)
-	for _, want := range []string{"cost.instances is no number", "cost.reedsPerDay is unknown: there are alarms, ", "cost.feedSeconds is 0", "cost.retries is 0.5", "cost.alarms is -1"} {
+	_, err := cost.Read(`{"instances": "many", "reedsPerDay": 1, "feedSeconds": 0, "retries": 0.5, "otherAlarms": -1}`)
+	for _, want := range []string{"cost.instances is no number", "cost.reedsPerDay is unknown: there are auditSeconds, ", "cost.feedSeconds is 0", "cost.retries is 0.5", "cost.otherAlarms is -1"} {
 		require.ErrorContains(t, err, want)
 	}
 	_, err = cost.Read(`[]`)

@@ -199,6 +199,8 @@ func (e estimator) rotations(s catalogue.Secret) float64 {
 const (
 	steps          = 4
 	metricsPerStep = 2 // for each kind of secret: duration and errors
+
+	alarmsPerFunction = 3 // errors, throttles, duration
 	// calls are DescribeSecret and two reads a step, and the writes.
 	callsPerRotation = 14
 	// events are those of a rotation in CloudTrail that the feed's function gets.
@@ -262,7 +264,13 @@ const (
 func (e estimator) watching() {
 	n := float64(len(e.stack.Secrets))
 	e.add("Secrets Manager", "calls of the audit", "secret-call", n*e.regions()*callsPerAudit*daysPerMonth)
-	e.add("CloudWatch", "alarms", "alarm", e.values["alarms"])
+	functions := map[string]bool{"rotation-feed": true, "audit": true}
+	for _, s := range e.stack.Secrets {
+		if s.NeedsRotator() {
+			functions["rotate-"+s.Rotator] = true
+		}
+	}
+	e.add("CloudWatch", "alarms", "alarm", float64(len(functions)*alarmsPerFunction)+e.values["otherAlarms"])
 	e.add("CloudWatch", "dashboards", "dashboard", e.values["dashboards"])
 	kinds := map[spec.Kind]bool{} // that rotate
 	for _, s := range e.stack.Secrets {

@@ -24,14 +24,14 @@ func TestCost(t *testing.T) {
 	text, err := os.ReadFile(prod)
 	require.NoError(t, err)
 	file := filepath.Join(t.TempDir(), "Pulumi.prod.yaml")
-	require.NoError(t, os.WriteFile(file, append(text, "\n  aistudio-secrets:cost:\n    instances: 9\n    alarms: 8\n"...), 0o600))
+	require.NoError(t, os.WriteFile(file, append(text, "\n  aistudio-secrets:cost:\n    instances: 9\n    otherAlarms: 8\n"...), 0o600))
 
-	code, stdout, stderr := run("--stack", file, "--json", "--alarms", "3")
+	code, stdout, stderr := run("--stack", file, "--json", "--other-alarms", "3")
 	require.Equal(t, exitDone, code, stderr)
 	var e cost.Estimate
 	require.NoError(t, json.Unmarshal([]byte(stdout), &e))
 	assert.InDelta(t, 9, e.Assumptions["instances"], 0, "of the stack's file")
-	assert.InDelta(t, 3, e.Assumptions["alarms"], 0, "a flag comes first")
+	assert.InDelta(t, 3, e.Assumptions["otherAlarms"], 0, "a flag comes first")
 	assert.InDelta(t, 12, e.Assumptions["restartsPerDay"], 0)
 
 	code, _, stderr = run("--stack", prod, "--limit", "1")
@@ -40,8 +40,8 @@ func TestCost(t *testing.T) {
 	code, _, _ = run("--stack", prod, "--limit", "1000")
 	assert.Equal(t, exitDone, code)
 	for name, args := range map[string][]string{
-		"no stack": {}, "no such stack": {"--stack", "nowhere.yaml"}, "no number": {"--stack", prod, "--alarms", "5 or so"}, "not a number": {"--stack", prod, "--alarms", "NaN"},
-		"negative": {"--stack", prod, "--alarms", "-1"}, "no such flag": {"--stack", prod, "--colour"}, "both": {"--stack", prod, "--json", "--markdown"},
+		"no stack": {}, "no such stack": {"--stack", "nowhere.yaml"}, "no number": {"--stack", prod, "--other-alarms", "5 or so"}, "not a number": {"--stack", prod, "--other-alarms", "NaN"},
+		"negative": {"--stack", prod, "--other-alarms", "-1"}, "no such flag": {"--stack", prod, "--colour"}, "both": {"--stack", prod, "--json", "--markdown"},
 	} {
 		code, _, stderr := run(args...)
 		assert.Equal(t, exitUsage, code, name)
