@@ -67,17 +67,19 @@ func (w *World) ReaderConfig(role string) aws.Config {
 	return cfg
 }
 
-// repeatExpired makes a call once more, with new credentials, when those that it
+// repeatExpired makes a call again, with new credentials, when those that it
 // began with have expired on the way: the story lets hours pass in an instant,
 // which outlasts a session that no real call does.
 func repeatExpired(stack *middleware.Stack) error {
 	return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("RepeatExpired",
 		func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
-			out, metadata, err := next.HandleInitialize(ctx, in)
-			if api := smithy.APIError(nil); errors.As(err, &api) && api.ErrorCode() == "ExpiredTokenException" {
-				return next.HandleInitialize(ctx, in)
+			for {
+				out, metadata, err := next.HandleInitialize(ctx, in)
+				if api := smithy.APIError(nil); errors.As(err, &api) && api.ErrorCode() == "ExpiredTokenException" && ctx.Err() == nil {
+					continue
+				}
+				return out, metadata, err
 			}
-			return out, metadata, err
 		}), middleware.After)
 }
 

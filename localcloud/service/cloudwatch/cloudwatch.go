@@ -2,7 +2,8 @@
 // statistics, percentiles and arithmetic, metric alarms and dashboards.
 // Composite alarms, anomaly detection, metric streams and Insights are refused.
 //
-// An alarm is evaluated on the minute, by the local cloud's clock, as long as
+// An alarm is evaluated on the minute, or every five when its period is an hour
+// or longer, by the local cloud's clock, as long as
 // its metrics have data that it could see: without any its state can't change.
 package cloudwatch
 

@@ -37,11 +37,21 @@ func (a *alarm) period() time.Duration {
 	return time.Duration(max(a.Period, 60)) * time.Second // an expression without a metric
 }
 
-// plan has the alarm evaluated on the next minute, or the next period if that
-// is shorter. s.mu is held.
+// step is how often an alarm is evaluated: every minute, or every period if that
+// is shorter. What is looked at by the hour or longer changes slowly, and is
+// evaluated every five minutes, for AWS's rule would be much work for nothing when
+// the clock moves by days.
+func (a *alarm) step() time.Duration {
+	if a.period() >= time.Hour {
+		return 5 * time.Minute
+	}
+	return min(a.period(), time.Minute)
+}
+
+// plan has the alarm evaluated the next time. s.mu is held.
 func (s *Service) plan(a *alarm) {
 	a.stop()
-	step := min(a.period(), time.Minute)
+	step := a.step()
 	a.timer = s.env.Clock.AtFunc(s.env.Clock.Now().Truncate(step).Add(step), func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
