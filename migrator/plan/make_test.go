@@ -186,6 +186,12 @@ func TestSecretsAndVariables(t *testing.T) {
 			change:  func(s *settings.Settings) { s.Classify.NotSecrets = []string{"API_*"} },
 			skipped: []string{"API_TOKEN: listed as no secret"},
 		},
+		"encrypted by its program, and listed: it moves as it is": {
+			estate:  functions(function("orders", "API_TOKEN", "vault:v1:"+apiKey)),
+			change:  func(s *settings.Settings) { s.Classify.Secrets = []string{"API_*"} },
+			secrets: []string{"orders/api-token api-key"},
+			moves:   []string{"lambda/orders API_TOKEN -> orders/api-token"},
+		},
 		"what follows a secret already is left alone": {
 			estate: functions(function("orders", "API_TOKEN", apiKey, "API_TOKEN_SECRET_ID", "acme/dev/orders/api-token")),
 		},

@@ -198,6 +198,24 @@ func TestFactsAboutRoles(t *testing.T) {
 	assert.Equal(t, map[string]plan.Role{missing: {Missing: true}}, facts.Roles)
 }
 
+// Rights may also come from policies that a role shares with others.
+func TestFactsAboutSharedPolicies(t *testing.T) {
+	c := newCloud(t)
+	c.key()
+	arn := c.role("service", nil)
+	policy, err := c.roles.CreatePolicy(t.Context(), &iam.CreatePolicyInput{
+		PolicyName: aws.String("reader"), PolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":["secretsmanager:Get*","kms:*"],"Resource":"*"}}`),
+	})
+	require.NoError(t, err)
+	for _, policy := range []string{*policy.Policy.Arn, "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"} {
+		_, err = c.roles.AttachRolePolicy(t.Context(), &iam.AttachRolePolicyInput{RoleName: aws.String("service"), PolicyArn: &policy})
+		require.NoError(t, err)
+	}
+	facts, err := plan.ReadFacts(t.Context(), c.Config(region), draft(c, map[string]string{"acme/dev/x/new": arn}), discover.Estate{}, digest.New(), nil)
+	require.NoError(t, err)
+	assert.Equal(t, map[string]plan.Role{arn: {Readable: []string{"acme/dev/x/new"}}}, facts.Roles)
+}
+
 // Whoever may not list the roles asks about each; whoever may not ask IAM at all
 // knows nothing, which isn't the same as that a role may not read.
 func TestFactsWithFewRights(t *testing.T) {
