@@ -3,8 +3,8 @@
 // Composite alarms, anomaly detection, metric streams and Insights are refused.
 //
 // An alarm is evaluated on the minute, or every five when its period is an hour
-// or longer, by the local cloud's clock, as long as
-// its metrics have data that it could see: without any its state can't change.
+// or longer, by the local cloud's clock, as long as its metrics have data that it
+// could see: without any its state can't change.
 package cloudwatch
 
 import (
