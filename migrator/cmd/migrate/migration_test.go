@@ -276,7 +276,7 @@ func (w *world) counts(service, metric string) {
 // release gives a function the program that knows of Secrets Manager.
 func (w *world) release(name string) {
 	w.Helper()
-	_, err := w.lambda.UpdateFunctionCode(w.Context(), &lambda.UpdateFunctionCodeInput{FunctionName: &name, ZipFile: zipped(w.T, "service")})
+	_, err := w.lambda.UpdateFunctionCode(w.Context(), &lambda.UpdateFunctionCodeInput{FunctionName: &name, ZipFile: zipped(w.T, binary(w.T, "service"))})
 	require.NoError(w, err)
 	w.advance(minute)
 }

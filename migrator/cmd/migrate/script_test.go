@@ -15,8 +15,23 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// programFolder is where the programs of functions are built.
+var programFolder string
+
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"migrate": main})
+	testscript.Main(run{m}, map[string]func(){"migrate": main})
+}
+
+// run makes a folder for the tests' programs, and removes it.
+type run struct{ *testing.M }
+
+func (r run) Run() int {
+	var err error
+	if programFolder, err = os.MkdirTemp("", "migrate-test-"); err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(programFolder)
+	return r.M.Run()
 }
 
 // The program runs as a process, against the local cloud over HTTP.

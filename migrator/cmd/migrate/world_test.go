@@ -180,6 +180,7 @@ type function struct {
 	environment map[string]string
 	tags        map[string]string
 	program     string // of testdata
+	upload      bool   // the program itself, and not a script that runs it: a service is as big as that
 	roleTags    map[string]string
 	rights      string // a statement's actions and resource, besides writing logs
 }
@@ -213,40 +214,64 @@ func (w *world) function(f function) {
 	if f.program == "" {
 		f.program = "service"
 	}
+	code := zipped(w.T, script(w.T, f.program))
+	if f.upload {
+		code = zipped(w.T, binary(w.T, f.program))
+	}
 	role := w.role("fn-"+f.name, f.rights, f.roleTags)
 	_, err := w.lambda.CreateFunction(w.Context(), &lambda.CreateFunctionInput{
 		FunctionName: &f.name, Role: &role, Runtime: lambdatypes.RuntimeProvidedal2023, Handler: aws.String("bootstrap"), Timeout: aws.Int32(30),
 		Architectures: []lambdatypes.Architecture{architecture}, Tags: f.tags,
-		Code: &lambdatypes.FunctionCode{ZipFile: zipped(w.T, f.program)}, Environment: &lambdatypes.Environment{Variables: f.environment},
+		Code: &lambdatypes.FunctionCode{ZipFile: code}, Environment: &lambdatypes.Environment{Variables: f.environment},
 	})
 	require.NoError(w, err, f.name)
 }
 
-// programs are the zips of testdata's programs, built once.
+// programs are testdata's, built once, in a folder that TestMain removes.
 var programs sync.Map
 
-func zipped(t *testing.T, program string) []byte {
+// built returns the path of a program of testdata.
+func built(t *testing.T, name string) string {
 	t.Helper()
-	if code, ok := programs.Load(program); ok {
-		return code.([]byte)
-	}
-	path := filepath.Join(t.TempDir(), "bootstrap")
-	command := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "./testdata/"+program)
-	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
-	output, err := command.CombinedOutput()
-	require.NoError(t, err, string(output))
-	binary, err := os.ReadFile(path)
+	build, _ := programs.LoadOrStore(name, sync.OnceValues(func() (string, error) {
+		path := filepath.Join(programFolder, name)
+		command := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "./testdata/"+name)
+		command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
+		output, err := command.CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("%w: %s", err, output)
+		}
+		return path, err
+	}))
+	path, err := build.(func() (string, error))()
 	require.NoError(t, err)
+	return path
+}
+
+func binary(t *testing.T, name string) []byte {
+	t.Helper()
+	code, err := os.ReadFile(built(t, name))
+	require.NoError(t, err)
+	return code
+}
+
+func script(t *testing.T, name string) []byte {
+	t.Helper()
+	return []byte("#!/bin/sh\nexec " + built(t, name) + "\n")
+}
+
+// zipped is a function's code.
+func zipped(t *testing.T, bootstrap []byte) []byte {
+	t.Helper()
 	var buffer bytes.Buffer
 	archive := zip.NewWriter(&buffer)
 	header := &zip.FileHeader{Name: "bootstrap", Method: zip.Deflate}
 	header.SetMode(0o755)
 	file, err := archive.CreateHeader(header)
 	require.NoError(t, err)
-	_, err = file.Write(binary)
+	_, err = file.Write(bootstrap)
 	require.NoError(t, err)
 	require.NoError(t, archive.Close())
-	programs.Store(program, buffer.Bytes())
 	return buffer.Bytes()
 }
 
