@@ -32,6 +32,7 @@ func artifacts(t *testing.T) string {
 	folder := t.TempDir()
 	for module, commands := range map[string][]string{
 		"auditor":  {"auditor"},
+		"migrator": {"migration-scan"},
 		"rotators": {"rotate-database", "rotate-api-key", "rotate-custom", "rotation-feed"},
 		"sdk":      {"secrets-extension"},
 	} {

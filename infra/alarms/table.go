@@ -65,6 +65,10 @@ func table(args Args) []alarm {
 		},
 		auditMissing(args, environment),
 		alarm{
+			"plaintext-left", "The last scan found secrets in variables of functions and containers, or in parameters. The audit's report names them; `go tool mage -h migrate:plan` tells how to move them.",
+			found, of(spec.MetricNamespace, spec.MetricPlaintextSecrets, "Maximum", environment), "",
+		},
+		alarm{
 			"cache-stale", "Caches serve more than a tenth of their reads from values past their time, because AWS doesn't answer them: services work, and don't learn of new values. The functions' logs tell the error.",
 			condition{"GreaterThanThreshold", staleShare, fiveMinutes, 3, 2, "notBreaching", false},
 			[]metric{

@@ -2,6 +2,7 @@ package catalogue
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -17,6 +18,7 @@ type Audit struct {
 	SecurityHub   bool   `mapstructure:"securityHub"`   // findings go there too
 	ConfigRules   bool   `mapstructure:"configRules"`   // AWS Config's rules for secrets too
 	Trail         Trail  `mapstructure:"trail"`
+	Scan          Scan   `mapstructure:"scan"`
 }
 
 // Trail configures the audit trail.
@@ -24,6 +26,16 @@ type Trail struct {
 	Existing      bool   `mapstructure:"existing"`      // the account has one, such as its organization's; the stack makes none
 	LogGroup      string `mapstructure:"logGroup"`      // of an existing trail, in the stack's account and region; "": its events aren't counted
 	RetentionDays int    `mapstructure:"retentionDays"` // of the log files; 400 by default
+}
+
+// Scan configures the migration's daily scan for secrets in plaintext, an hour
+// before the audit.
+type Scan struct {
+	Off           bool     `mapstructure:"off"`
+	MemoryMB      int      `mapstructure:"memoryMb"`      // of the function; 512 by default
+	Regions       []string `mapstructure:"regions"`       // to scan; none: the stack's
+	MigrationFile string   `mapstructure:"migrationFile"` // what people have decided about names; "": nothing
+	Keys          []string `mapstructure:"keys"`          // ARNs of KMS keys of functions' variables, which the scan may use
 }
 
 const (
@@ -42,12 +54,7 @@ func (s *Stack) readAudit(mistakes *MistakesError) {
 		audit.Architecture = "arm64"
 	}
 	validateArchitecture(KeyAudit+".architecture", audit.Architecture, mistakes)
-	if audit.MemoryMB == 0 {
-		audit.MemoryMB = defaultAuditMemory
-	}
-	if audit.MemoryMB < 128 || audit.MemoryMB > 10240 {
-		mistakes.add(KeyAudit+".memoryMb", "%d: Lambda takes 128 to 10240", audit.MemoryMB)
-	}
+	readMemory(KeyAudit+".memoryMb", &audit.MemoryMB, mistakes)
 	if audit.Hour == nil {
 		hour := defaultAuditHour
 		audit.Hour = &hour
@@ -65,8 +72,37 @@ func (s *Stack) readAudit(mistakes *MistakesError) {
 		mistakes.add(KeyAudit+".objectLock", "%q: write governance, which some may lift, or compliance, which nobody may", lock)
 	}
 	audit.Trail.read(mistakes)
+	audit.Scan.read(mistakes)
 	if url := audit.ReportURL; url != "" && !strings.HasPrefix(url, "https://") {
 		mistakes.add(KeyAudit+".reportUrl", "%q doesn't begin with https://", url)
+	}
+}
+
+// readMemory reads the memory of a function that works through the account.
+func readMemory(path string, megabytes *int, mistakes *MistakesError) {
+	if *megabytes == 0 {
+		*megabytes = defaultAuditMemory
+	}
+	if *megabytes < 128 || *megabytes > 10240 {
+		mistakes.add(path, "%d: Lambda takes 128 to 10240", *megabytes)
+	}
+}
+
+func (s *Scan) read(mistakes *MistakesError) {
+	const path = KeyAudit + ".scan"
+	readMemory(path+".memoryMb", &s.MemoryMB, mistakes)
+	for i, region := range s.Regions {
+		if !regionPattern.MatchString(region) {
+			mistakes.add(path+".regions", "%q is no region", region)
+		}
+		if slices.Contains(s.Regions[:i], region) {
+			mistakes.add(path+".regions", "%q is there twice", region)
+		}
+	}
+	for _, key := range s.Keys {
+		if !keyPattern.MatchString(key) {
+			mistakes.add(path+".keys", "%q is no key's ARN, such as arn:aws:kms:us-east-1:123456789012:key/…; aliases can't be in a policy", key)
+		}
 	}
 }
 
@@ -89,4 +125,7 @@ func (t *Trail) read(mistakes *MistakesError) {
 	}
 }
 
-var logGroupPattern = regexp.MustCompile(`^[.\-_/#A-Za-z0-9]{1,512}$`)
+var (
+	logGroupPattern = regexp.MustCompile(`^[.\-_/#A-Za-z0-9]{1,512}$`)
+	keyPattern      = regexp.MustCompile(`^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`)
+)

@@ -19,6 +19,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/scheduler"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -57,8 +59,10 @@ func TestAlarms(t *testing.T) {
 	}
 	w.deploy(t, "dev", w.cloud.Config(region))
 	config := w.cloud.Config(region)
-	_, err := scheduler.NewFromConfig(config).DeleteSchedule(t.Context(), &scheduler.DeleteScheduleInput{Name: aws.String(auditor)})
-	require.NoError(t, err, "40 audits would be many")
+	for _, daily := range []string{auditor, scan} {
+		_, err := scheduler.NewFromConfig(config).DeleteSchedule(t.Context(), &scheduler.DeleteScheduleInput{Name: aws.String(daily)})
+		require.NoError(t, err, "40 audits would be many")
+	}
 	require.NoError(t, w.cloud.Advance(t.Context(), 10*time.Minute))
 	assert.Equal(t, []string{"feed-late"}, w.on(t), "only that the feed is 40 days late, by the clock of its function")
 	assert.Contains(t, strings.Join(w.receive(t, "on-call"), ""), "aistudio-dev-feed-late", "who has subscribed is told")
@@ -204,6 +208,15 @@ func TestAlarms(t *testing.T) {
 		run := w.audit(t)
 		require.NotEmpty(t, run.Report, "%s", run.failed)
 		expect("rotation-overdue")
+	})
+	t.Run("scan", func(t *testing.T) {
+		parameter := &ssm.PutParameterInput{Name: aws.String("/shop/db/password"), Value: aws.String("hunter2-hunter2"), Type: ssmtypes.ParameterTypeString}
+		_, err := ssm.NewFromConfig(config).PutParameter(t.Context(), parameter)
+		require.NoError(t, err)
+		out, err := lambdas.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: aws.String(scan), Payload: []byte(`{}`)})
+		require.NoError(t, err)
+		require.Nil(t, out.FunctionError, string(out.Payload))
+		expect("plaintext-left")
 	})
 }
 

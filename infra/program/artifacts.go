@@ -20,6 +20,8 @@ type archives struct {
 	feed     string
 	auditor  string
 	policy   string // what the auditor demands; "": its defaults
+	scan     string // "": there is none
+	decided  string // what people have decided about names; "": nothing
 }
 
 // findArchives looks for the zips, so that one that isn't built is reported
@@ -54,10 +56,23 @@ func findArchives(stack catalogue.Stack, root, folder string) (archives, error) 
 	}
 	found.feed = find("rotation-feed", stack.Events.Architecture)
 	found.auditor = find("auditor", stack.Audit.Architecture)
-	if stack.Audit.PolicyFile != "" {
+	scan := stack.Audit.Scan
+	if !scan.Off {
+		found.scan = find("migration-scan", stack.Audit.Architecture)
+	}
+	for _, file := range []struct {
+		key, path string
+		text      *string
+	}{
+		{"policyFile", stack.Audit.PolicyFile, &found.policy},
+		{"scan.migrationFile", scan.MigrationFile, &found.decided},
+	} {
+		if file.path == "" {
+			continue
+		}
 		var err error
-		if found.policy, err = readPolicy(below(root, stack.Audit.PolicyFile)); err != nil {
-			errs = append(errs, fmt.Errorf("%s.policyFile: %w", catalogue.KeyAudit, err))
+		if *file.text, err = readYAML(below(root, file.path)); err != nil {
+			errs = append(errs, fmt.Errorf("%s.%s: %w", catalogue.KeyAudit, file.key, err))
 		}
 	}
 	return found, errors.Join(errs...)
@@ -91,16 +106,16 @@ func checkBundle(path string) error {
 	return nil
 }
 
-// readPolicy reads what the auditor demands. What the YAML says is for the
-// auditor to check, before whose next run nothing comes of it.
-func readPolicy(path string) (string, error) {
+// readYAML reads what a function reads at the start of each run. What the YAML
+// says is for the function to check, before whose next run nothing comes of it.
+func readYAML(path string) (string, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return "", fmt.Errorf("read the auditor's policy: %w", err)
+		return "", fmt.Errorf("read the file: %w", err)
 	}
 	var keys map[string]any
 	if err := yaml.Unmarshal(text, &keys); err != nil {
-		return "", fmt.Errorf("read the auditor's policy %s: %w", path, err)
+		return "", fmt.Errorf("read %s: %w", path, err)
 	}
 	return string(text), nil
 }

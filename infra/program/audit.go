@@ -6,6 +6,7 @@ import (
 	"github.com/aistudio/secrets/infra/catalogue"
 	"github.com/aistudio/secrets/infra/complianceauditor"
 	"github.com/aistudio/secrets/infra/function"
+	"github.com/aistudio/secrets/infra/migrationscan"
 	"github.com/aistudio/secrets/sdk/spec"
 )
 
@@ -34,6 +35,38 @@ func (d *deployment) deployAuditor() error {
 		Protect:          settings.Protect,
 		Tags:             settings.Tags(platform),
 	})
+	return err
+}
+
+// deployScan makes the daily scan for secrets in plaintext, if the stack has one.
+// It writes into the audit's bucket, once all that guards the bucket is there.
+func (d *deployment) deployScan() error {
+	settings, audit, scan := d.stack.Settings, d.stack.Audit, d.stack.Audit.Scan
+	if scan.Off {
+		return nil
+	}
+	regions := scan.Regions
+	if len(regions) == 0 {
+		regions = d.regions()
+	}
+	_, err := migrationscan.New(d.ctx, "scan", migrationscan.Args{
+		Prefix:           settings.Prefix(),
+		Environment:      settings.Environment,
+		Partition:        d.account.partition,
+		AccountID:        d.account.id,
+		Region:           d.stack.Region,
+		Regions:          regions,
+		ArchivePath:      d.archives.scan,
+		Architecture:     audit.Architecture,
+		MemoryMB:         scan.MemoryMB,
+		LogRetentionDays: settings.LogRetentionDays,
+		AuditHour:        *audit.Hour,
+		Decided:          d.archives.decided,
+		Keys:             scan.Keys,
+		BucketName:       d.auditor.BucketName,
+		Retain:           settings.Protect || audit.Lock() != "",
+		Tags:             settings.Tags(platform),
+	}, pulumi.DependsOn([]pulumi.Resource{d.auditor}))
 	return err
 }
 

@@ -11,10 +11,12 @@ import (
 	"github.com/aistudio/secrets/infra/audittrail"
 	"github.com/aistudio/secrets/infra/cachelayer"
 	"github.com/aistudio/secrets/infra/complianceauditor"
+	"github.com/aistudio/secrets/infra/dailyfunction"
 	"github.com/aistudio/secrets/infra/dashboard"
 	"github.com/aistudio/secrets/infra/encryptionkey"
 	"github.com/aistudio/secrets/infra/function"
 	"github.com/aistudio/secrets/infra/managedsecret"
+	"github.com/aistudio/secrets/infra/migrationscan"
 	"github.com/aistudio/secrets/infra/network"
 	"github.com/aistudio/secrets/infra/rotation"
 	"github.com/aistudio/secrets/infra/rotationevents"
@@ -124,6 +126,20 @@ func TestComponentsValidate(t *testing.T) {
 				return err
 			},
 			[]string{"compliance auditor x: ", "Prefix", "Environment", "Partition", "AccountID", "Region", "ArchivePath", "Hour is 24", "RetentionDays is 0", `Lock is "governance"`, "Topic", "Catalogue", "Tags"},
+		},
+		"MigrationScan": {
+			func(ctx *pulumi.Context) error {
+				_, err := migrationscan.New(ctx, "x", migrationscan.Args{AuditHour: 24})
+				return err
+			},
+			[]string{"migration scan x: ", "Prefix", "Environment", "Partition", "AccountID", "Region", "ArchivePath", "AuditHour is 24", "BucketName", "Tags"},
+		},
+		"DailyFunction": {
+			func(ctx *pulumi.Context) error {
+				_, err := dailyfunction.New(ctx, "x", dailyfunction.Args{Hour: -1, Function: function.Args{TimeoutSeconds: 3}})
+				return err
+			},
+			[]string{"daily function x: ", "Partition", "AccountID", "Region", "Hour is -1", "TimeoutSeconds or DeadLetters", `Name ""`},
 		},
 		"Rotation": {
 			func(ctx *pulumi.Context) error {

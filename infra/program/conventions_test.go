@@ -100,7 +100,7 @@ func checkTags(t *testing.T, args pulumi.MockResourceArgs) {
 
 // wildcards are the statements that AWS leaves no other way; the code names the
 // source of each.
-var wildcards = map[string]bool{"Trace": true, "NetworkInterfaces": true, "ReadInBatches": true, "FindServers": true, "Audit": true, "NeverAValue": true}
+var wildcards = map[string]bool{"Trace": true, "NetworkInterfaces": true, "ReadInBatches": true, "FindServers": true, "Audit": true, "NeverAValue": true, "Discover": true}
 
 // named are the resources whose own policies name them, and not policy.This.
 var named = map[string]string{

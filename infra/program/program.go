@@ -78,6 +78,7 @@ func (d *deployment) run() error {
 		d.deployRotators,
 		d.deployRotations,
 		d.deployAuditor,
+		d.deployScan,
 		d.deployAlarms,
 		d.deployDashboard,
 	} {

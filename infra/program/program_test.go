@@ -46,7 +46,7 @@ func TestNothingIsDeployed(t *testing.T) {
 		"no archive": {
 			artifacts: t.TempDir(),
 			want: []string{"rotate-database_linux_arm64.zip", "rotate-api-key_linux_arm64.zip", "rotate-custom_linux_arm64.zip", "rotation-feed_linux_arm64.zip",
-				"auditor_linux_arm64.zip", "secrets-extension-layer_linux_arm64.zip", "secrets-extension-layer_linux_amd64.zip", "go tool mage build"},
+				"auditor_linux_arm64.zip", "migration-scan_linux_arm64.zip", "secrets-extension-layer_linux_arm64.zip", "secrets-extension-layer_linux_amd64.zip", "go tool mage build"},
 		},
 		"no master": {
 			cloud: paper{caller: root},

@@ -103,7 +103,7 @@ func stackConfig(t *testing.T, stack string) map[string]string {
 }
 
 // commands are what becomes an archive, which a stack may need.
-var commands = []string{"rotate-database", "rotate-api-key", "rotate-oauth", "rotate-custom", "rotation-feed", "auditor", "secrets-extension-layer"}
+var commands = []string{"rotate-database", "rotate-api-key", "rotate-oauth", "rotate-custom", "rotation-feed", "auditor", "migration-scan", "secrets-extension-layer"}
 
 // artifacts is a folder with empty archives.
 func artifacts(t *testing.T) string {

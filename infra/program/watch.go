@@ -4,7 +4,9 @@ import (
 	"github.com/aistudio/secrets/infra/alarms"
 	"github.com/aistudio/secrets/infra/audittrail"
 	"github.com/aistudio/secrets/infra/complianceauditor"
+	"github.com/aistudio/secrets/infra/dailyfunction"
 	"github.com/aistudio/secrets/infra/dashboard"
+	"github.com/aistudio/secrets/infra/migrationscan"
 	"github.com/aistudio/secrets/infra/rotationevents"
 )
 
@@ -16,8 +18,11 @@ const rotationRetries = 2
 func (d *deployment) functions() []alarms.Function {
 	prefix := d.stack.Settings.Prefix()
 	functions := []alarms.Function{
-		{Name: complianceauditor.FunctionName(prefix), TimeoutSeconds: complianceauditor.TimeoutSeconds},
+		{Name: complianceauditor.FunctionName(prefix), TimeoutSeconds: dailyfunction.TimeoutSeconds},
 		{Name: rotationevents.FunctionName(prefix), TimeoutSeconds: rotationevents.TimeoutSeconds},
+	}
+	if !d.stack.Audit.Scan.Off {
+		functions = append(functions, alarms.Function{Name: migrationscan.FunctionName(prefix), TimeoutSeconds: dailyfunction.TimeoutSeconds})
 	}
 	for _, name := range sorted(d.archives.rotators) {
 		functions = append(functions, alarms.Function{
@@ -25,6 +30,16 @@ func (d *deployment) functions() []alarms.Function {
 		})
 	}
 	return functions
+}
+
+// queues are those of what functions failed on.
+func (d *deployment) queues() []string {
+	prefix := d.stack.Settings.Prefix()
+	queues := []string{rotationevents.QueueName(prefix), dailyfunction.QueueName(complianceauditor.FunctionName(prefix))}
+	if !d.stack.Audit.Scan.Off {
+		queues = append(queues, dailyfunction.QueueName(migrationscan.FunctionName(prefix)))
+	}
+	return queues
 }
 
 // deployAlarms makes everything that tells the topic.
@@ -38,7 +53,7 @@ func (d *deployment) deployAlarms() error {
 		FailedRule:  rotationevents.FailedRule(settings.Prefix()),
 		Trail:       d.trailMetrics(),
 		Functions:   d.functions(),
-		Queues:      []string{rotationevents.QueueName(settings.Prefix()), complianceauditor.QueueName(settings.Prefix())},
+		Queues:      d.queues(),
 		Tags:        settings.Tags(platform),
 	})
 	return err

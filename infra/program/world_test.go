@@ -226,6 +226,7 @@ var buildArchives = sync.OnceValues(func() (string, error) {
 	for module, packages := range map[string][]string{
 		"rotators": {"./cmd/rotate-database", "./cmd/rotate-api-key", "./cmd/rotate-custom", "./cmd/rotation-feed"},
 		"auditor":  {"./cmd/auditor"},
+		"migrator": {"./cmd/migration-scan"},
 		"sdk":      {"./cmd/secrets-extension"},
 	} {
 		build := exec.Command("go", append([]string{"build", "-ldflags=-s -w", "-o", folder + "/"}, packages...)...)
@@ -241,6 +242,7 @@ var buildArchives = sync.OnceValues(func() (string, error) {
 		"rotate-custom":     {"rotate-custom", "bootstrap"},
 		"rotation-feed":     {"rotation-feed", "bootstrap"},
 		"auditor":           {"auditor", "bootstrap"},
+		"migration-scan":    {"migration-scan", "bootstrap"},
 		"secrets-extension": {"secrets-extension-layer", "extensions/secrets-extension"},
 	} {
 		if err := zipProgram(filepath.Join(folder, binary), archived.entry, filepath.Join(folder, archived.archive+"_linux_"+runtime.GOARCH+".zip")); err != nil {

@@ -131,7 +131,7 @@ func (w *world) writeArtifacts(t *testing.T) {
 	require.NoError(t, writer.Close())
 
 	var sums strings.Builder
-	for _, command := range []string{"auditor", "rotation-feed", "rotate-database", "rotate-api-key", "rotate-oauth", "rotate-custom", "secrets-extension-layer"} {
+	for _, command := range []string{"auditor", "migration-scan", "rotation-feed", "rotate-database", "rotate-api-key", "rotate-oauth", "rotate-custom", "secrets-extension-layer"} {
 		for _, architecture := range []string{"arm64", "amd64"} {
 			name := command + "_linux_" + architecture + ".zip"
 			require.NoError(t, os.WriteFile(filepath.Join(dist, name), archive.Bytes(), 0o600))
