@@ -6,7 +6,7 @@
 //
 // # migration.<stack>.yaml
 //
-// Everything is optional. Patterns are those of path.Match without regard to
+// The reference is docs/migration-settings.md. Everything is optional. Patterns are those of path.Match without regard to
 // case: * stands for anything but a slash; /** at the end stands for all that is
 // below. Services are written lambda/<function>, ecs/<cluster>/<service>,
 // rule/<rule>/<target> and schedule/<group>/<name>; parameters begin with
