@@ -64,7 +64,7 @@ func migrating(name Name, title string, more ...Step) Phase {
 			Reaches: []string{"applied"},
 		},
 		{
-			Title: "Validate", Command: []string{"migrate", "validate", "{stack}", "--folder", "{folder}"},
+			Title: "Watch the services for the soak time", Command: []string{"migrate", "validate", "{stack}", "--folder", "{folder}", "--soak", soak(string(name)).String(), "--wait"},
 			Reaches: []string{"valid"},
 		},
 		{Title: "Measure that services are as fast as before", Reaches: []string{"performance"}},
