@@ -234,3 +234,62 @@ func TestTheJournalIsNeededToGoOn(t *testing.T) {
 	assert.Equal(t, os.FileMode(0o700), info.Mode().Perm())
 	assert.False(t, strings.Contains(w.Folder, "canary"))
 }
+
+// Whoever writes the secret at any moment keeps what they wrote.
+func TestSomebodyElseWritesTheSecretAtEveryCall(t *testing.T) {
+	const name = "acme/dev/orders/api-key"
+	for _, exists := range []bool{false, true} {
+		for at, more := 0, true; more; at++ {
+			w := applytest.New(t)
+			p := applytest.Small(w)
+			if exists {
+				_, err := w.Secrets.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String(name)})
+				require.NoError(t, err)
+			}
+			written := false
+			var result apply.Result
+			calls := w.Observed(func(call int) {
+				if call != at {
+					return
+				}
+				written = true
+				_, err := w.Secrets.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String(name), SecretString: aws.String("canary-other")})
+				if err != nil {
+					_, err = w.Secrets.PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{SecretId: aws.String(name), SecretString: aws.String("canary-other")})
+				}
+				assert.NoError(t, err)
+			}, func(config aws.Config) {
+				var err error
+				result, err = apply.Run(t.Context(), config, p, w.Options())
+				assert.NoError(t, err)
+			})
+			if more = written; !more {
+				break
+			}
+			require.Equal(t, "canary-other", w.Secret(name), "overwritten at call %d, %s", at, calls[at])
+			switched := w.Environment("orders")["API_KEY_SECRET_ID"] != ""
+			if switched {
+				// Only where it was written after the service's last look at it.
+				assert.Contains(t, calls[:at], "GetSecretValue")
+			} else {
+				assert.False(t, result.Complete)
+			}
+			assert.NotContains(t, fmt.Sprintf("%+v", result), "canary")
+		}
+	}
+}
+
+// A replica that the stack wants is waited for, and one that failed is told of.
+func TestReplicasAreWaitedFor(t *testing.T) {
+	const name = "acme/dev/orders/api-key"
+	w := applytest.New(t)
+	p := applytest.Small(w)
+	_, err := w.Secrets.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String(name)})
+	require.NoError(t, err)
+	w.Replicate(name, "us-west-2")
+	w.Must(p)
+	there := secretsmanager.NewFromConfig(w.Cloud.Config("us-west-2"))
+	out, err := there.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String(name)})
+	require.NoError(t, err)
+	assert.Equal(t, applytest.Canary, *out.SecretString)
+}

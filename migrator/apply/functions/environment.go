@@ -1,11 +1,8 @@
 package functions
 
 import (
-	"encoding/json"
 	"maps"
-	"slices"
 
-	"github.com/aistudio/secrets/migrator/digest"
 	"github.com/aistudio/secrets/sdk/spec"
 )
 
@@ -46,17 +43,6 @@ func (e Environment) Without(name string) Environment {
 // Equal tells whether both have the same variables with the same values.
 func (e Environment) Equal(other Environment) bool {
 	return maps.EqualFunc(e.variables, other.variables, spec.Value.Equal)
-}
-
-// Digest is that of all names and values.
-func (e Environment) Digest(key digest.Key) string {
-	var pairs [][2]string
-	for _, name := range slices.Sorted(maps.Keys(e.variables)) {
-		pairs = append(pairs, [2]string{name, e.variables[name].RevealString()})
-	}
-	text, _ := json.Marshal(pairs) // strings always marshal
-	defer clear(text)
-	return key.OfBytes(text)
 }
 
 func (e Environment) reveal() map[string]string {
