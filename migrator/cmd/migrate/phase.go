@@ -148,7 +148,7 @@ const program = "migrate"
 func (c *change) run(ctx context.Context, line []string) error {
 	name, own := line[0], line[0] == program
 	if own {
-		self, err := os.Executable()
+		self, err := c.self()
 		if err != nil {
 			return fmt.Errorf("find this program: %w", err)
 		}

@@ -27,12 +27,14 @@ type terminal struct {
 	bar   bool                        // err shows a bar that moves
 	quota func(aws.Config) aws.Config // how fast AWS is called
 	sleep func(time.Duration) error   // how to wait; nil: in real time
+	self  func() (string, error)      // path of this program
 }
 
 func newTerminal() terminal {
 	return terminal{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
 		human: term.IsTerminal(int(os.Stdin.Fd())), bar: term.IsTerminal(int(os.Stderr.Fd())),
+		self:  os.Executable,
 		quota: func(c aws.Config) aws.Config { return quota.Apply(c, quota.AWS()) },
 	}
 }
