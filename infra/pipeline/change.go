@@ -151,7 +151,7 @@ func digest(project, stack, command string, revision Revision, changes []Change)
 	}
 	facts := make([]fact, 0, len(changes))
 	for _, change := range changes {
-		facts = append(facts, fact{change.Operation, change.URN, change.Properties, comparable(change.inputs)})
+		facts = append(facts, fact{change.Operation, change.URN, change.Properties, repeatable(change.inputs)})
 	}
 	text, err := json.Marshal(map[string]any{
 		"project": project, "stack": stack, "command": command,
@@ -164,8 +164,8 @@ func digest(project, stack, command string, revision Revision, changes []Change)
 	return "sha256:" + hex.EncodeToString(sum[:]), nil
 }
 
-// comparable leaves out of inputs what differs from preview to preview.
-func comparable(value any) any {
+// repeatable leaves out of inputs what differs from preview to preview.
+func repeatable(value any) any {
 	switch value := value.(type) {
 	case map[string]any:
 		object := maps.Clone(value)
@@ -183,13 +183,13 @@ func comparable(value any) any {
 			delete(object, "__defaults")
 		}
 		for key, element := range object {
-			object[key] = comparable(element)
+			object[key] = repeatable(element)
 		}
 		return object
 	case []any:
 		list := make([]any, len(value))
 		for i, element := range value {
-			list[i] = comparable(element)
+			list[i] = repeatable(element)
 		}
 		return list
 	}

@@ -404,7 +404,7 @@ func TestAKilledUpdate(t *testing.T) {
 	ctx := t.Context()
 	pid := filepath.Join(t.TempDir(), "pid")
 	cli := filepath.Join(t.TempDir(), "pulumi")
-	require.NoError(t, os.WriteFile(cli, []byte(fmt.Sprintf("#!/bin/sh\necho $$ > %s\nexec %s \"$@\"\n", pid, tools.cli)), 0o700)) //nolint:gosec // it has to be executable
+	require.NoError(t, os.WriteFile(cli, []byte(fmt.Sprintf("#!/bin/sh\necho $$ > %s\nexec %s \"$@\"\n", pid, tools.cli)), 0o700))
 	var err error
 	w.command, err = pipeline.NewCommand(ctx, cli, time.Minute)
 	require.NoError(t, err)

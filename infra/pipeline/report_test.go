@@ -235,7 +235,7 @@ func TestMessagesOfTheCLI(t *testing.T) {
 func fakeCLI(t *testing.T, script string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "pulumi")
-	require.NoError(t, os.WriteFile(file, []byte("#!/bin/sh\nif [ \"$2\" = version ]; then echo v3.274.1; exit; fi\n"+script), 0o700)) //nolint:gosec // it has to be executable
+	require.NoError(t, os.WriteFile(file, []byte("#!/bin/sh\nif [ \"$2\" = version ]; then echo v3.274.1; exit; fi\n"+script), 0o700))
 	return file
 }
 
@@ -292,7 +292,7 @@ func TestOnlyPreviewsIgnoreProtection(t *testing.T) {
 
 func TestAnOldCLIIsRefused(t *testing.T) {
 	old := filepath.Join(t.TempDir(), "pulumi")
-	require.NoError(t, os.WriteFile(old, []byte("#!/bin/sh\necho v3.200.0\n"), 0o700)) //nolint:gosec // it has to be executable
+	require.NoError(t, os.WriteFile(old, []byte("#!/bin/sh\necho v3.200.0\n"), 0o700))
 	_, err := NewCommand(t.Context(), old, time.Minute)
 	require.ErrorContains(t, err, "needs 3.274.0 or a later 3")
 	_, err = NewCommand(t.Context(), filepath.Join(t.TempDir(), "none"), time.Minute)

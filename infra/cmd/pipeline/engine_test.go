@@ -165,7 +165,7 @@ func (w *world) command(t *testing.T, as aws.Config, args ...string) (*exec.Cmd,
 	require.NoError(t, err)
 	self, err := os.Executable()
 	require.NoError(t, err)
-	c := exec.Command(self, append(args, "--project", w.project, "--commit", commit, "--pulumi", tools.cli, "--json")...) //nolint:noctx // a test may send signals
+	c := exec.Command(self, append(args, "--project", w.project, "--commit", commit, "--pulumi", tools.cli, "--json")...)
 	c.Env = append(append(os.Environ(), w.environment...),
 		"AWS_ACCESS_KEY_ID="+credentials.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+credentials.SecretAccessKey, "AWS_SESSION_TOKEN="+credentials.SessionToken)
 	var stdout, stderr bytes.Buffer
