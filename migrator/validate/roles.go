@@ -68,12 +68,12 @@ func (v *validation) mayRead(ctx context.Context, s *service) (Check, error) {
 		}
 		if decision == types.PolicyEvaluationDecisionTypeExplicitDeny {
 			denials = append(denials, "kms:Decrypt for "+secret.name)
-		} else if decision != types.PolicyEvaluationDecisionTypeAllowed && !v.readers.has(s.Role, secret.name) {
+		} else if decision != types.PolicyEvaluationDecisionTypeAllowed && v.readers.how(s, secret.name) == "" {
 			unsure = append(unsure, "whether the policy of the key of "+secret.name+" allows kms:Decrypt: the role's own policies don't")
 		}
 	}
 	lacking = slices.DeleteFunc(lacking, func(what string) bool {
-		return v.readers.has(s.Role, strings.TrimPrefix(what, "secretsmanager:GetSecretValue on "))
+		return v.readers.how(s, strings.TrimPrefix(what, "secretsmanager:GetSecretValue on ")) != ""
 	})
 	check.Remedy = "Apply the plan's grant for the role, or have its owner add it."
 	switch {
@@ -157,7 +157,7 @@ func (v *validation) reads(s *service) Check {
 	var unread []string
 	var hows []string
 	for _, secret := range v.secretsOf(s) {
-		how := v.readers.how(s.Role, secret.name)
+		how := v.readers.how(s, secret.name)
 		if how == "" && s.How == plan.ByInjection && s.pulled && s.references != nil {
 			how = "ECS, which read it before it started the tasks that run"
 		}
@@ -176,7 +176,7 @@ func (v *validation) reads(s *service) Check {
 	}
 	if len(unread) > 0 {
 		check.Result, check.How = Unknown, "sts:AssumeRole of the role ("+v.readers.refused[s.Role]+") and CloudTrail's event history ("+v.readers.trail+")"
-		check.Detail = "nobody has read " + strings.Join(unread, ", ") + " as the role " + s.Role
+		check.Detail = "nobody has read " + strings.Join(unread, ", ") + " as the role " + s.Role + " since the service was switched"
 		check.Remedy = "Call the service, or start the task once, and validate again: CloudTrail tells after up to 15 minutes."
 		return check
 	}

@@ -19,7 +19,7 @@ import (
 
 // readers are who has read which secret.
 type readers struct {
-	read     map[reading]string  // how that is known
+	read     map[reading]read    // the last time
 	refused  map[string]string   // why a role couldn't be taken on, by its ARN
 	problems map[string][]string // reads that failed as a role, by its ARN
 	trail    string              // what the trail was good for
@@ -27,14 +27,30 @@ type readers struct {
 
 type reading struct{ role, secret string }
 
-func (r readers) how(role, secret string) string { return r.read[reading{role, secret}] }
+// read is when something was read, and how that is known.
+type read struct {
+	at  time.Time
+	how string
+}
 
-func (r readers) has(role, secret string) bool { return r.how(role, secret) != "" }
+// early is how much before a service counts as switched its first read may be:
+// it is healthy only a while after its configuration has changed.
+const early = 10 * time.Minute
+
+// how tells how it is known that a role has read a secret since the service was
+// switched, or "". A read before proves nothing: rights may have changed.
+func (r readers) how(s *service, secret string) string {
+	found := r.read[reading{s.Role, secret}]
+	if found.at.Before(s.switched.Add(-early)) {
+		return ""
+	}
+	return found.how
+}
 
 // readAsRoles reads the secrets as the roles that let the migrator take them on,
 // and looks the others up in the trail.
 func (v *validation) readAsRoles(ctx context.Context, services []*service) error {
-	v.readers = readers{read: map[reading]string{}, refused: map[string]string{}, problems: map[string][]string{}, trail: "not asked"}
+	v.readers = readers{read: map[reading]read{}, refused: map[string]string{}, problems: map[string][]string{}, trail: "not asked"}
 	wanted := map[string]map[string]*secret{} // by role and name
 	for _, s := range services {
 		if wanted[s.Role] == nil {
@@ -88,12 +104,14 @@ func (v *validation) readAs(ctx context.Context, role string, secrets map[string
 		}
 		v.mu.Lock()
 		switch {
+		case err != nil && !answered(err):
+			v.readers.refused[role] = "it was taken on, and its read had no answer"
 		case err != nil:
 			v.readers.problems[role] = append(v.readers.problems[role], fmt.Sprintf("it can't read %s: %s", name, code(err)))
 		case aws.ToString(value.VersionId) == wanted.version && v.Key.OfBytes([]byte(text(value))) != wanted.digests[""]:
 			v.readers.problems[role] = append(v.readers.problems[role], "it reads another value of "+name)
 		default:
-			v.readers.read[reading{role, name}] = "sts:AssumeRole of the role and a read as it"
+			v.readers.read[reading{role, name}] = read{v.now, "sts:AssumeRole of the role and a read as it"}
 		}
 		v.mu.Unlock()
 	}
@@ -127,12 +145,12 @@ func (v *validation) lookUp(ctx context.Context, unproven map[reading]bool) erro
 		for _, e := range page.Events {
 			role, secret, at, ok := readBy(aws.ToString(e.CloudTrailEvent))
 			if found := (reading{role, secret}); ok && unproven[found] {
-				v.readers.read[found] = "CloudTrail, which saw the role read it, the last time at " + moment(at)
+				v.readers.read[found] = read{at, "CloudTrail, which saw the role read it, the last time at " + moment(at)}
 				delete(unproven, found)
 			}
 		}
 	}
-	v.readers.trail = fmt.Sprintf("no read as the role in the last %d days", trailDays)
+	v.readers.trail = fmt.Sprintf("no such read in the last %d days", trailDays)
 	return nil
 }
 

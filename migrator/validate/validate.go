@@ -244,6 +244,12 @@ func code(err error) string {
 	return "no answer"
 }
 
+// answered tells whether the error is AWS's, and not the network's.
+func answered(err error) bool {
+	api := smithy.APIError(nil)
+	return errors.As(err, &api)
+}
+
 func gone(err error) bool {
 	return slices.Contains([]string{
 		"ResourceNotFoundException", "ParameterNotFound", "NoSuchEntity", "ServiceNotFoundException", "ClusterNotFoundException",
