@@ -38,6 +38,7 @@ func buckets() []bucket {
 		{"Lambda", []string{"GetFunction"}, 100},
 		{"Lambda", nil, 15},
 		{"STS", nil, 600},
+		{"IAM", nil, 10}, // not documented: few, since what deploys needs them
 	}
 }
 

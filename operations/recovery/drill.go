@@ -228,11 +228,18 @@ func (d *Drill) run(ctx context.Context, r *Report) error {
 	if n := len(d.Status.Secrets) - len(valued); n > 0 {
 		r.Notes = append(r.Notes, fmt.Sprintf("%d secrets have no value yet and weren't read", n))
 	}
-	callers, readers, err := e.callers(ctx, valued)
+	callers, others, readers, err := e.callers(ctx, valued)
 	if err != nil {
 		return err
 	}
+	allowed, denied, notes, err := e.simulate(ctx, others)
+	if err != nil {
+		return err
+	}
+	readers.Simulated = allowed
 	r.Readers = readers
+	r.Failures = append(r.Failures, denied...)
+	r.Notes = append(r.Notes, notes...)
 	e.tell(Progress{"read in " + e.standby.region, 0, len(valued)})
 	r.Direct, failures = e.read(ctx, callers, []string{e.standby.region}, func(config aws.Config, _ string) aws.Config { return config })
 	r.Failures = append(r.Failures, failures...)

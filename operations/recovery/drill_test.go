@@ -124,6 +124,7 @@ func TestDrillThatChangesNothing(t *testing.T) {
 	assert.Equal(t, 20, report.Failover.Failover, "the primary endpoint never answers")
 	assert.Equal(t, 10, report.Readers.ByService)
 	assert.Equal(t, 10, report.Readers.ByOperator)
+	assert.Equal(t, 10, report.Readers.Simulated)
 	assert.Equal(t, []string{"roles that can't be taken on, AccessDenied: arn:aws:iam::123456789012:role/acme-prod-svc01-reader"}, report.Readers.Why)
 	assert.Equal(t, before, w.Facts())
 
@@ -134,6 +135,26 @@ func TestDrillThatChangesNothing(t *testing.T) {
 	require.True(t, report.Passed, "%+v", report.Failures)
 	assert.Equal(t, 20, report.Recovered.Promoted)
 	assert.Equal(t, 1, report.Recovered.Rotated, "one of each function")
+}
+
+// A service that couldn't read in the DR region fails the drill, whether its role
+// can be taken on (svc00) or IAM is asked (svc01).
+func TestReadersWithoutRights(t *testing.T) {
+	w := recoverytest.New(t, 20)
+	w.Deny("svc00")
+	w.Deny("svc01")
+	drill, err := estate(t, w).PlanDrill(t.Context(), recovery.DrillOptions{Rotate: recovery.RotateNone})
+	require.NoError(t, err)
+	report, err := drill.Run(t.Context(), false)
+	require.NoError(t, err)
+	assert.False(t, report.Passed)
+	problems := map[string]int{}
+	for _, f := range report.Failures {
+		problems[f.Step+": "+f.Problem]++
+	}
+	assert.Equal(t, 10, problems["ask IAM about readers: arn:aws:iam::123456789012:role/acme-prod-svc01-reader may not read it in us-west-2 by its own policies: implicitDeny"])
+	assert.Positive(t, report.Direct.Failed)
+	assert.Zero(t, report.Readers.Simulated)
 }
 
 // A rotation that fails in the DR region fails the drill, and leaves nothing that

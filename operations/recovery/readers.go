@@ -29,16 +29,18 @@ type caller struct {
 type Readers struct {
 	ByService  int      `json:"byService"`  // secrets that were read with the role of a service
 	ByOperator int      `json:"byOperator"` // those that were read with the operator's own rights
+	Simulated  int      `json:"simulated"`  // those that services whose roles can't be taken on may read, as IAM says
 	Why        []string `json:"why"`        // the operator's own; never null
 }
 
 // callers takes on the role of a service for each secret, as far as that is
-// allowed: the first of its readers whose role can be taken on. STS is asked in
-// the DR region, since the primary's is dark in a disaster.
-func (e *Estate) callers(ctx context.Context, list []*Secret) ([]*caller, Readers, error) {
+// allowed: the first of its readers whose role can be taken on. Those that can't
+// are returned too, by secret. STS is asked in the DR region, since the primary's is dark in a
+// disaster.
+func (e *Estate) callers(ctx context.Context, list []*Secret) ([]*caller, map[*Secret][]string, Readers, error) {
 	identity, err := e.standby.sts.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
-		return nil, Readers{}, fmt.Errorf("ask STS in %s who you are: %w", e.standby.region, short(err))
+		return nil, nil, Readers{}, fmt.Errorf("ask STS in %s who you are: %w", e.standby.region, short(err))
 	}
 	arn := strings.SplitN(aws.ToString(identity.Arn), ":", 3)
 	partition := "aws"
@@ -48,7 +50,8 @@ func (e *Estate) callers(ctx context.Context, list []*Secret) ([]*caller, Reader
 	roles := map[string]*caller{}
 	operator := &caller{config: e.standby.config}
 	readers := Readers{Why: []string{}}
-	why := map[string][]string{} // roles by reason
+	others := map[*Secret][]string{} // roles that can't be taken on
+	why := map[string][]string{}     // roles by reason
 	for _, s := range list {
 		reads := operator
 		if len(s.readers) == 0 {
@@ -66,6 +69,7 @@ func (e *Estate) callers(ctx context.Context, list []*Secret) ([]*caller, Reader
 				reads = roles[name]
 				break
 			}
+			others[s] = append(others[s], name)
 		}
 		reads.secrets = append(reads.secrets, s)
 		if reads == operator {
@@ -75,7 +79,7 @@ func (e *Estate) callers(ctx context.Context, list []*Secret) ([]*caller, Reader
 		}
 	}
 	if ctx.Err() != nil {
-		return nil, Readers{}, context.Cause(ctx)
+		return nil, nil, Readers{}, context.Cause(ctx)
 	}
 	if readers.ByOperator > 0 {
 		for _, reason := range slices.Sorted(maps.Keys(why)) {
@@ -86,7 +90,7 @@ func (e *Estate) callers(ctx context.Context, list []*Secret) ([]*caller, Reader
 	for _, name := range slices.Sorted(maps.Keys(roles)) {
 		all = append(all, roles[name])
 	}
-	return slices.DeleteFunc(all, func(c *caller) bool { return len(c.secrets) == 0 }), readers, nil
+	return slices.DeleteFunc(all, func(c *caller) bool { return len(c.secrets) == 0 }), others, readers, nil
 }
 
 func (e *Estate) takeOn(ctx context.Context, role string) *caller {

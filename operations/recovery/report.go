@@ -49,6 +49,9 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 	for _, why := range r.Readers.Why {
 		line("- %s", why)
 	}
+	if r.Readers.ByOperator > 0 {
+		line("\nOf %d secrets IAM's simulation says that services whose roles can't be taken on may read them there.", r.Readers.Simulated)
+	}
 	line("\n| reads through the SDK | secrets | failed | by failover | slowest first read | median | 99 %% | slowest |\n|---|---:|---:|---:|---:|---:|---:|---:|")
 	for _, row := range []struct {
 		what  string

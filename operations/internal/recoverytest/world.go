@@ -174,7 +174,7 @@ const OperatorPolicy = `{"Version":"2012-10-17","Statement":[
 		"secretsmanager:StopReplicationToReplica","secretsmanager:UpdateSecretVersionStage"],"Resource":"arn:aws:secretsmanager:*:*:secret:acme/prod/*"},
 	{"Effect":"Allow","Action":["kms:Decrypt","kms:Encrypt","kms:GenerateDataKey"],"Resource":"*"},
 	{"Effect":"Allow","Action":["lambda:GetFunction","lambda:GetFunctionConfiguration","lambda:InvokeFunction","lambda:ListAliases","lambda:UpdateFunctionConfiguration"],"Resource":"*"},
-	{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"arn:aws:iam::*:role/acme-prod-*-reader"}]}`
+	{"Effect":"Allow","Action":["iam:SimulatePrincipalPolicy","sts:AssumeRole"],"Resource":"arn:aws:iam::*:role/acme-prod-*-reader"}]}`
 
 // Config is the operator's.
 func (w *World) Config() aws.Config {
@@ -294,6 +294,13 @@ func (w *World) Facts() map[string]map[string]any {
 		}
 	}
 	return facts
+}
+
+// Deny takes a service's right to read away.
+func (w *World) Deny(service string) {
+	w.t.Helper()
+	_, err := iam.NewFromConfig(w.Cloud.Config(Home)).DeleteRolePolicy(w.t.Context(), &iam.DeleteRolePolicyInput{RoleName: aws.String("acme-prod-" + service + "-reader"), PolicyName: aws.String("rights")})
+	require.NoError(w.t, err)
 }
 
 // Break makes the rotation function of a region fail at its start.
