@@ -26,17 +26,25 @@ type secretsAPI interface {
 	DeleteSecret(context.Context, *secretsmanager.DeleteSecretInput, ...func(*secretsmanager.Options)) (*secretsmanager.DeleteSecretOutput, error)
 }
 
-const current = "AWSCURRENT"
+const (
+	current = "AWSCURRENT"
+	pending = "AWSPENDING"
+)
 
 // unrotated tells whether the secret's current version is still the one that the
-// migration wrote or found. A secret that is gone can't have been rotated.
+// migration wrote or found, and no rotation is under way: its second step changes
+// the password, and its fourth the version (Secrets Manager user guide, "Rotation
+// by Lambda function"). A secret that is gone can't have been rotated.
 func (r *run) unrotated(ctx context.Context, name string) error {
 	out, err := r.describe(ctx, name)
 	if err != nil || out == nil {
 		return err
 	}
 	known := r.known.Secret(name)
-	now := currentVersion(out)
+	now := labelled(out, current)
+	if next := labelled(out, pending); next != "" && next != now {
+		return fmt.Errorf("secret %s: a rotation of it is under way, or failed halfway, so the old value may be of no use already: wait until it is done; or, if what the secret is for still takes the old value, run aws secretsmanager update-secret-version-stage --secret-id %s --version-stage %s --remove-from-version-id %s and roll back again", name, name, pending, next)
+	}
 	if now == known.Version || now == "" {
 		return nil
 	}
@@ -59,9 +67,10 @@ func (r *run) describe(ctx context.Context, name string) (*secretsmanager.Descri
 	return out, nil
 }
 
-func currentVersion(s *secretsmanager.DescribeSecretOutput) string {
+// labelled is the version with the label, or "".
+func labelled(s *secretsmanager.DescribeSecretOutput, label string) string {
 	for version, stages := range s.VersionIdsToStages {
-		if slices.Contains(stages, current) {
+		if slices.Contains(stages, label) {
 			return version
 		}
 	}
@@ -121,7 +130,7 @@ func (r *run) remove(ctx context.Context, s journal.Secret) (steps.Outcome, stri
 		return "", "", err
 	}
 	deleted := found == nil || found.DeletedDate != nil
-	if !deleted && currentVersion(found) != s.Version {
+	if !deleted && labelled(found, current) != s.Version {
 		return "", "", errors.New("it was rotated or changed since the migration wrote it, so somebody uses it: delete it by hand if nobody does")
 	}
 	if r.DryRun {

@@ -43,6 +43,9 @@ func (d Definition) GoString() string { return d.String() }
 // Definition reads a revision, by its ARN, or the newest active one of a family
 // by the ARN without a revision.
 func (t *Tasks) Definition(ctx context.Context, id string) (Definition, error) {
+	if family, revision := split(id); revision == 0 {
+		id = family // ECS's API reference knows no ARN without a revision
+	}
 	var body []byte
 	out, err := t.ecs.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{TaskDefinition: &id, Include: []types.TaskDefinitionField{types.TaskDefinitionFieldTags}}, captured(&body))
 	if err != nil {

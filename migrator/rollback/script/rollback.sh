@@ -25,6 +25,7 @@ if [ "${1:-}" = '-n' ]; then
   shift
 fi
 only=("$@")
+unknown=" $* " # of those asked for, the ones that the migration didn't switch
 failed=0
 problem=''
 subject=''
@@ -48,6 +49,7 @@ wanted() {
   local id
   for id in "${only[@]}"; do
     if [ "$id" = "$1" ]; then
+      unknown=${unknown/" $1 "/ }
       return 0
     fi
   done
@@ -63,6 +65,15 @@ finish() {
   subject=''
 }
 
+# tell_unknown tells of what was asked for and isn't here.
+tell_unknown() {
+  local id
+  for id in $unknown; do
+    say "$id: NOT brought back: it is not among what the migration switched: look at its spelling, and at 'migrate status'"
+    failed=1
+  done
+}
+
 # ask runs the aws CLI and takes its answer into $answer.
 ask() {
   if ! answer=$(aws "$@"); then
@@ -71,22 +82,44 @@ ask() {
   fi
 }
 
+# tell runs the aws CLI with its standard input, and takes its answer into $answer.
+# What the CLI or AWS says when it fails may quote the input, which is secret: so
+# only AWS's code is shown.
+tell() {
+  if ! answer=$(aws "$@" 2>&1); then
+    case $answer in
+      *'An error occurred ('*)
+        answer=${answer#*'An error occurred ('}
+        answer="AWS answered ${answer%%)*}"
+        ;;
+      *) answer="aws $3 $4 failed" ;;
+    esac
+    return 1
+  fi
+}
+
 # check_secret <region> <name> <version>: the old value is of no use once the
-# secret was rotated.
+# secret was rotated, and maybe already while it is.
 check_secret() {
   [ -z "$problem" ] || return 0
   local stages
-  if ! stages=$(aws --region "$1" secretsmanager describe-secret --secret-id "$2" --output json \
-    --query "contains(VersionIdsToStages.\"$3\" || \`[]\`, 'AWSCURRENT')" 2>&1); then
+  if ! stages=$(aws --region "$1" secretsmanager describe-secret --secret-id "$2" --output text \
+    --query "join('/', ['', to_string(contains(VersionIdsToStages.\"$3\" || \`[]\`, 'AWSCURRENT')), to_string(length(values(VersionIdsToStages || \`{}\`)[?contains(@, 'AWSPENDING') && !contains(@, 'AWSCURRENT')])), ''])" 2>&1); then
     case $stages in
       *ResourceNotFoundException*) return 0 ;; # what is gone wasn't rotated
     esac
     fail "secret $2 can't be read: $stages"
     return 0
   fi
-  if [ "$stages" != true ]; then
-    fail "secret $2 was rotated or changed since the migration wrote it, so the old value may be of no use: leave the service at the secret, or make version $3 its current one if what it is for still takes that"
-  fi
+  case $stages in # the CLI may have warned of something besides
+    */true/0/*) ;;
+    */true/*)
+      fail "a rotation of secret $2 is under way, or failed halfway, so the old value may be of no use already: wait until it is done; or, if what the secret is for still takes the old value, take the label AWSPENDING off its version, and run again"
+      ;;
+    *)
+      fail "secret $2 was rotated or changed since the migration wrote it, so the old value may be of no use: leave the service at the secret, or make version $3 its current one if what it is for still takes that"
+      ;;
+  esac
 }
 
 is_one_of() {
@@ -106,13 +139,18 @@ is_one_of() {
 # names of its variables and the texts of the references, all from one look.
 read_function() {
   local query name
-  query='[RevisionId, LastUpdateStatus, join(`""`, [`"="`, join(`" "`, keys(Environment.Variables || `{}`))])'
+  query='[RevisionId, LastUpdateStatus, Environment.Error.ErrorCode, join(`""`, [`"="`, join(`" "`, keys(Environment.Variables || `{}`))])'
   for name in "${moved[@]}"; do
     query="$query, Environment.Variables.\"${name}_SECRET_ID\""
   done
   ask --region "$region" lambda get-function-configuration --function-name "$lambda" --output text --query "$query]" || return 1
   IFS=$'\t' read -r -a seen <<<"$answer"
-  names=${seen[2]#=}
+  if [ "${seen[2]}" != None ]; then
+    # It looks empty, and writing it would take all variables away.
+    fail "its environment cannot be decrypted (${seen[2]}): the right kms:Decrypt on its key is needed"
+    return 1
+  fi
+  names=${seen[3]#=}
 }
 
 # begin_function <region> <ARN> <variables that moved…>
@@ -151,7 +189,7 @@ reference() {
   local i
   has "$1_SECRET_ID" || return 0
   for ((i = 0; i < ${#moved[@]}; i++)); do
-    if [ "${moved[i]}" = "$1" ] && [ "${seen[i + 3]}" != "$2" ]; then
+    if [ "${moved[i]}" = "$1" ] && [ "${seen[i + 4]:-}" != "$2" ]; then
       fail "variable $1_SECRET_ID names another secret than the migration wrote: correct the function by hand"
       return 0
     fi
@@ -253,9 +291,9 @@ end_function() {
     body="{${added#,}"
   fi
   answer=''
-  if ! answer=$(printf '{"Variables":%s}}' "$body" |
-    aws --region "$region" lambda update-function-configuration --function-name "$lambda" --revision-id "${seen[0]}" --environment file:///dev/stdin --output text --query LastUpdateStatus); then
-    fail 'the function could not be updated, see above: if somebody else changed it at this moment, run again'
+  if ! tell --region "$region" lambda update-function-configuration --function-name "$lambda" --revision-id "${seen[0]}" --environment file:///dev/stdin --output text --query LastUpdateStatus \
+    < <(printf '{"Variables":%s}}' "$body"); then
+    fail "the function could not be updated: $answer: if somebody else changed it at this moment, run again"
     return 0
   fi
   body='' added=''
@@ -306,6 +344,17 @@ deregister() {
   ask --region "$1" ecs deregister-task-definition --task-definition "$2" --output text --query taskDefinition.status || true
 }
 
+# newest <region> <family> <old revision>: what is left is the old one.
+newest() {
+  [ -z "$problem" ] && [ -z "$dry_run" ] || return 0
+  ask --region "$1" ecs describe-task-definition --task-definition "$2" --output text --query taskDefinition.taskDefinitionArn || return 0
+  if [ "$answer" = "$3" ]; then
+    say "$subject: starts $3"
+  else
+    fail "it starts the newest revision, which is $answer and not $3: see who registered it (the migration too, if its apply was stopped there), and whether it has the old values"
+  fi
+}
+
 # swap <old> <new…>: puts the old revision into $answer in the place of a new one.
 swap() {
   local old=$1 new before=$answer back="\"TaskDefinitionArn\": \"$1\""
@@ -337,10 +386,15 @@ rule() {
   [ "$result" -eq 0 ] || return 0
   say "$subject: goes back to $1"
   [ -z "$dry_run" ] || return 0
-  if ! answer=$(printf '[%s]' "$answer" |
-    aws --region "$region" events put-targets --rule "$rule" --event-bus-name "$bus" --targets file:///dev/stdin --output text --query FailedEntryCount) || [ "$answer" != 0 ]; then
-    fail 'the target could not be changed, see above'
+  if ! tell --region "$region" events put-targets --rule "$rule" --event-bus-name "$bus" --targets file:///dev/stdin --output text --query "join('/', ['failed', to_string(FailedEntryCount)])" \
+    < <(printf '[%s]' "$answer"); then
+    fail "the target could not be changed: $answer"
+    return 0
   fi
+  case $answer in
+    *failed/0*) ;;
+    *) fail 'the target could not be changed: EventBridge took the call and not the target' ;;
+  esac
 }
 
 # schedule <region> <group> <name> <old revision> <revisions of the migration…>
@@ -366,8 +420,8 @@ schedule() {
   [ "$result" -eq 0 ] || return 0
   say "$subject: goes back to $1"
   [ -z "$dry_run" ] || return 0
-  if ! answer=$(printf '%s' "$answer" |
-    aws --region "$region" scheduler update-schedule --cli-input-json "$rest" --target file:///dev/stdin --output text --query ScheduleArn); then
-    fail 'the schedule could not be changed, see above'
+  if ! tell --region "$region" scheduler update-schedule --cli-input-json "$rest" --target file:///dev/stdin --output text --query ScheduleArn \
+    < <(printf '%s' "$answer"); then
+    fail "the schedule could not be changed: $answer"
   fi
 }

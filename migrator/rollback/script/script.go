@@ -72,7 +72,7 @@ func render(stack string, s journal.State) []byte {
 		restore(&out, x, s)
 		out.WriteString("fi\nfinish\n")
 	}
-	out.WriteString("\nexit \"$failed\"\n")
+	out.WriteString("\ntell_unknown\nexit \"$failed\"\n")
 	return out.Bytes()
 }
 
@@ -134,6 +134,8 @@ func restore(out *bytes.Buffer, x journal.Service, s journal.State) {
 		for _, revision := range x.Versions {
 			fmt.Fprintf(out, "  deregister %s\n", words(at, revision))
 		}
+		family := tasks.FamilyOf(x.Old)
+		fmt.Fprintf(out, "  newest %s\n", words(at, family[strings.LastIndexByte(family, '/')+1:], x.Old))
 	case x.Kind == plan.ECSService:
 		fmt.Fprintf(out, "  service %s\n", words(append([]string{at, x.Cluster, x.ARN, x.Old}, x.Versions...)...))
 	case x.Kind == plan.RuleTask:
