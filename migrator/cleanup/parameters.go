@@ -54,7 +54,9 @@ func (r *run) removeParameters(ctx context.Context) error {
 		case lookupErr != nil:
 			why = "who reads it isn't known: " + lookupErr.Error()
 		default:
-			why = r.inUse(c, read)
+			if why = r.inUse(c, read); why == "" {
+				why = r.owned(ctx, c.name)
+			}
 		}
 		if why == "" {
 			goes = append(goes, c)
@@ -144,6 +146,23 @@ func (r *run) inUse(c candidate, read map[string]string) string {
 	return ""
 }
 
+// owned tells which tool owns the parameter, and would make it again or fail
+// without it, or "".
+func (r *run) owned(ctx context.Context, name string) string {
+	list, err := r.tags(ctx, name)
+	if err != nil {
+		return "who owns it isn't known: " + err.Error()
+	}
+	tags := map[string]string{}
+	for _, tag := range list {
+		tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+	}
+	if tool := (discover.Service{Tags: tags}).ManagedBy(); tool != "" {
+		return tool + " owns it: take it out there"
+	}
+	return ""
+}
+
 // unlisted tells what of the estate couldn't be listed, or "": what names a
 // parameter may be there.
 func (r *run) unlisted() string {
@@ -158,7 +177,7 @@ func (r *run) unlisted() string {
 // namedBy tells what of the estate that runs names the parameter, or "". In a dry
 // run, the variables that would go count for nothing.
 func (r *run) namedBy(p *discover.Parameter) string {
-	names := func(text string) bool { return text == p.Name || text == p.ARN || strings.HasPrefix(text, p.ARN+":") }
+	names := func(text string) bool { return mentions(text, p.Name) || mentions(text, p.ARN) }
 	setting := func(s classify.Setting) bool { return names(s.Value.RevealString()) }
 	goes := r.going()
 	for _, f := range r.estate.Functions {
@@ -187,9 +206,51 @@ func (r *run) namedBy(p *discover.Parameter) string {
 			if i := slices.IndexFunc(c.Injected, func(x discover.Injected) bool { return names(x.ValueFrom) }); i >= 0 {
 				return "secret " + c.Injected[i].Name + " of " + d.ARN + ", which " + users[d.ARN] + " starts,"
 			}
+			if i := slices.IndexFunc(c.Arguments, setting); i >= 0 {
+				return c.Arguments[i].Name + " of " + d.ARN + ", which " + users[d.ARN] + " starts,"
+			}
+		}
+	}
+	for _, s := range r.estate.ScheduledTasks {
+		for _, c := range s.Overrides {
+			if i := slices.IndexFunc(c.Settings, setting); i >= 0 {
+				return "variable " + c.Settings[i].Name + " in the input of " + s.ARN
+			}
 		}
 	}
 	return ""
+}
+
+// mentions tells whether a text names the parameter, of which that is the name or
+// the ARN: alone, with a version or a label (name:3), or, if it has a slash, in
+// the midst of other text, such as {{resolve:ssm:/name:3}} or a JSON object.
+func mentions(text, name string) bool {
+	if text == name || strings.HasPrefix(text, name+":") {
+		return true
+	}
+	if !strings.Contains(name, "/") {
+		return false // a word like any other
+	}
+	for at := 0; ; at++ {
+		i := strings.Index(text[at:], name)
+		if i < 0 {
+			return false
+		}
+		at += i
+		before, after := text[:at], text[at+len(name):]
+		// ssm:///name has slashes more than the name.
+		if !endsInName(strings.TrimSuffix(before, "//")) && (after == "" || !inName(after[0])) {
+			return true
+		}
+	}
+}
+
+func endsInName(text string) bool { return text != "" && inName(text[len(text)-1]) }
+
+// inName tells whether a parameter's name can have the character (Systems Manager
+// API reference, PutParameter).
+func inName(c byte) bool {
+	return c == '/' || c == '.' || c == '-' || c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
 // going is what a dry run doesn't take out and a real one would: variables of
@@ -264,20 +325,32 @@ func (r *run) delete(ctx context.Context, p journal.Parameter) error {
 	return nil
 }
 
-// describe returns what is known of a parameter besides its value.
+// describe returns what is known of a parameter besides its value. SSM fills pages
+// as well as it can, so one may be empty though another follows (Systems Manager
+// API reference, DescribeParameters).
 func (r *run) describe(ctx context.Context, name string) (ssmtypes.ParameterMetadata, []ssmtypes.Tag, error) {
-	out, err := r.parameters.DescribeParameters(ctx, &ssm.DescribeParametersInput{
+	pages := ssm.NewDescribeParametersPaginator(r.parameters, &ssm.DescribeParametersInput{
 		ParameterFilters: []ssmtypes.ParameterStringFilter{{Key: aws.String("Name"), Option: aws.String("Equals"), Values: []string{name}}},
 	})
-	if err != nil {
-		return ssmtypes.ParameterMetadata{}, nil, fmt.Errorf("describe parameter %s: %w", name, refusal.Of(err))
+	var found []ssmtypes.ParameterMetadata
+	for pages.HasMorePages() && len(found) == 0 {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return ssmtypes.ParameterMetadata{}, nil, fmt.Errorf("describe parameter %s: %w", name, refusal.Of(err))
+		}
+		found = page.Parameters
 	}
-	if len(out.Parameters) != 1 {
+	if len(found) != 1 {
 		return ssmtypes.ParameterMetadata{}, nil, fmt.Errorf("parameter %s isn't there any more", name)
 	}
-	tags, err := r.parameters.ListTagsForResource(ctx, &ssm.ListTagsForResourceInput{ResourceType: ssmtypes.ResourceTypeForTaggingParameter, ResourceId: &name})
+	tags, err := r.tags(ctx, name)
+	return found[0], tags, err
+}
+
+func (r *run) tags(ctx context.Context, name string) ([]ssmtypes.Tag, error) {
+	out, err := r.parameters.ListTagsForResource(ctx, &ssm.ListTagsForResourceInput{ResourceType: ssmtypes.ResourceTypeForTaggingParameter, ResourceId: &name})
 	if err != nil {
-		return ssmtypes.ParameterMetadata{}, nil, fmt.Errorf("list the tags of parameter %s: %w", name, refusal.Of(err))
+		return nil, fmt.Errorf("list the tags of parameter %s: %w", name, refusal.Of(err))
 	}
-	return out.Parameters[0], tags.TagList, nil
+	return out.TagList, nil
 }

@@ -118,6 +118,13 @@ func (w *World) Function(name string, environment map[string]string) {
 	w.Advance(time.Minute)
 }
 
+// Remove is somebody's removal of a function.
+func (w *World) Remove(function string) {
+	w.Helper()
+	_, err := w.Functions.DeleteFunction(w.Context(), &lambda.DeleteFunctionInput{FunctionName: &function})
+	require.NoError(w, err)
+}
+
 // Advance moves the local cloud's clock.
 func (w *World) Advance(d time.Duration) {
 	w.Helper()
