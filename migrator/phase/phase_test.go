@@ -120,6 +120,14 @@ func TestPrepare(t *testing.T) {
 	report := w.look(phase.Prepare)
 	assert.True(t, report.Complete, "%+v", report.Items)
 
+	// It isn't, while the phase before it isn't.
+	w.advance(27 * time.Hour)
+	report = w.look(phase.Prepare)
+	assert.False(t, report.Complete)
+	assert.False(t, report.Ready())
+	w.audits("", 0)
+	assert.True(t, w.look(phase.Prepare).Complete)
+
 	// A changed plan must be reviewed again.
 	w.plan(func(p *plan.Plan) { p.Secrets[0].Description = "Another" })
 	w.answers(phase.Prepare, "plan-reviewed", phase.Fail, "the plan has changed since ann reviewed it")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
@@ -99,6 +100,8 @@ func (w *world) small() {
 	w.function(function{name: "billing", environment: map[string]string{"API_KEY": "canary-billing-77aa13c0"}})
 	w.service(task{name: "web", environment: map[string]string{"SESSION_SECRET": w.plant("canary-web-0e5b8d21aa94")}})
 	w.scheduledTasks()
+	_, err = s3.NewFromConfig(w.cloud.Config(region)).CreateBucket(w.Context(), &s3.CreateBucketInput{Bucket: aws.String("acme-dev-audit-" + w.cloud.Account())})
+	require.NoError(w, err)
 	w.write("migration.dev.yaml", "aliases:\n  lambda/orders: [live]\nservices:\n  parameter:/billing/**: billing\n")
 	w.advance(2 * minute)
 }
@@ -150,6 +153,7 @@ func (w *world) walk() string {
 		{exitDone, []string{"validate", stack, "--soak", "0"}},
 		{exitDone, []string{"cleanup", stack, "--soak", "0", "--delete-versions", "--yes"}},
 		{exitDone, []string{"restore", stack, "export", "--yes"}},
+		{exitFindings, []string{"phase", "status", stack}},
 	} {
 		if step.args[0] == "validate" {
 			if err := w.used(); err != nil {
