@@ -3,6 +3,7 @@ package apply_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -75,6 +76,13 @@ func TestAnAliasThatIsNotWhatLatestIs(t *testing.T) {
 		"another timeout": {func(w *applytest.World) {
 			_, err := w.Functions.UpdateFunctionConfiguration(w.Context(), &lambda.UpdateFunctionConfigurationInput{FunctionName: aws.String("orders"), Timeout: aws.Int32(9)})
 			require.NoError(w, err)
+		}, "which isn't what $LATEST is"},
+		"another network": {func(w *applytest.World) {
+			_, err := w.Functions.UpdateFunctionConfiguration(w.Context(), &lambda.UpdateFunctionConfigurationInput{
+				FunctionName: aws.String("orders"), VpcConfig: &lambdatypes.VpcConfig{SubnetIds: []string{"subnet-1"}, SecurityGroupIds: []string{"sg-1"}},
+			})
+			require.NoError(w, err)
+			w.Advance(time.Minute)
 		}, "which isn't what $LATEST is"},
 		"divided traffic": {func(w *applytest.World) {
 			w.Set("orders", "RELEASE", "7")

@@ -14,7 +14,7 @@ import (
 // function brings a function's aliases and its environment back. Variables that
 // aren't the migration's stay as they are now.
 func (r *run) function(ctx context.Context, s journal.Service) (steps.Outcome, string, error) {
-	read, err := r.functions.Read(ctx, s.ARN, "")
+	read, err := r.functions.ReadBroken(ctx, s.ARN)
 	if err != nil {
 		return "", "", err
 	}
@@ -36,7 +36,7 @@ func (r *run) function(ctx context.Context, s journal.Service) (steps.Outcome, s
 			return "", "", err
 		}
 	}
-	if !wanted.Equal(read.Environment) {
+	if !wanted.Equal(read.Environment) || read.Broken != nil {
 		if _, err := r.functions.Update(ctx, read, wanted); err != nil {
 			return "", "", err
 		}

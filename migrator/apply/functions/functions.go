@@ -5,6 +5,7 @@ package functions
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -56,16 +57,32 @@ type Configuration struct {
 	Version     string // its number, or $LATEST
 	Revision    string // RevisionId
 	Environment Environment
+	Broken      error  // of ReadBroken: why it has to be mended; nil: it hasn't
 	code        string // what the version runs besides its environment
 }
 
 // SameCode tells whether both versions differ in nothing but their environment
-// and what Lambda counts: code, layers, handler, runtime, role and sizes.
+// and what Lambda counts: code, layers, handler, runtime, role, sizes, network,
+// file systems, logs and so on.
 func (c Configuration) SameCode(other Configuration) bool { return c.code == other.code }
 
 // Read returns the function's configuration when no update of it is under way:
 // it waits for one to end. qualifier is a version, an alias, or "" for $LATEST.
 func (f *Functions) Read(ctx context.Context, function, qualifier string) (Configuration, error) {
+	read, err := f.read(ctx, function, qualifier)
+	if err == nil && read.Broken != nil {
+		return Configuration{}, fmt.Errorf("lambda function %s: %w: mend it first", function, read.Broken)
+	}
+	return read, err
+}
+
+// ReadBroken is Read of $LATEST for whoever is to mend it: Lambda takes another
+// update after one that failed (Lambda developer guide, "Lambda function states").
+func (f *Functions) ReadBroken(ctx context.Context, function string) (Configuration, error) {
+	return f.read(ctx, function, "")
+}
+
+func (f *Functions) read(ctx context.Context, function, qualifier string) (Configuration, error) {
 	in := &lambda.GetFunctionConfigurationInput{FunctionName: &function}
 	if qualifier != "" {
 		in.Qualifier = &qualifier
@@ -75,11 +92,7 @@ func (f *Functions) Read(ctx context.Context, function, qualifier string) (Confi
 		if err != nil {
 			return Configuration{}, fmt.Errorf("read Lambda function %s: %w", function, refusal.Of(err))
 		}
-		settled, err := settled(out)
-		if err != nil {
-			return Configuration{}, fmt.Errorf("lambda function %s: %w", function, err)
-		}
-		if settled {
+		if settled(out) {
 			return configuration(function, out)
 		}
 		if waited >= patience {
@@ -91,18 +104,22 @@ func (f *Functions) Read(ctx context.Context, function, qualifier string) (Confi
 	}
 }
 
-// settled tells whether a version can be used and changed. An idle function
-// (State Inactive) can: its next invocation wakes it.
-func settled(c *lambda.GetFunctionConfigurationOutput) (bool, error) {
+// settled tells whether a version can be changed. An idle function (State
+// Inactive) can: its next invocation wakes it.
+func settled(c *lambda.GetFunctionConfigurationOutput) bool {
+	return c.State != lambdatypes.StatePending && c.LastUpdateStatus != lambdatypes.LastUpdateStatusInProgress
+}
+
+// broken tells why a version can't be used, or nil.
+func broken(c *lambda.GetFunctionConfigurationOutput) error {
 	switch {
-	case c.State == lambdatypes.StatePending || c.LastUpdateStatus == lambdatypes.LastUpdateStatusInProgress:
-		return false, nil
 	case c.State == lambdatypes.StateFailed:
-		return false, fmt.Errorf("it is in the state Failed (%s): mend it first", c.StateReasonCode)
+		return fmt.Errorf("it is in the state Failed (%s)", c.StateReasonCode)
 	case c.LastUpdateStatus == lambdatypes.LastUpdateStatusFailed:
-		return false, fmt.Errorf("its last update failed (%s): mend it first", c.LastUpdateStatusReasonCode)
+		return fmt.Errorf("its last update failed (%s)", c.LastUpdateStatusReasonCode)
+	default:
+		return nil
 	}
-	return true, nil
 }
 
 func configuration(function string, c *lambda.GetFunctionConfigurationOutput) (Configuration, error) {
@@ -115,17 +132,28 @@ func configuration(function string, c *lambda.GetFunctionConfigurationOutput) (C
 	}
 	return Configuration{
 		ARN: function, Version: aws.ToString(c.Version), Revision: aws.ToString(c.RevisionId),
-		Environment: newEnvironment(variables), code: code(c),
+		Environment: newEnvironment(variables), Broken: broken(c), code: code(c),
 	}, nil
 }
 
 // code names all that makes two versions run alike.
 func code(c *lambda.GetFunctionConfigurationOutput) string {
-	text := fmt.Sprint(aws.ToString(c.CodeSha256), aws.ToString(c.Handler), c.Runtime, aws.ToString(c.Role), aws.ToInt32(c.MemorySize), aws.ToInt32(c.Timeout), c.Architectures)
-	for _, layer := range c.Layers {
-		text += " " + aws.ToString(layer.Arn)
+	parts := []any{
+		c.CodeSha256, c.Handler, c.Runtime, c.Role, c.MemorySize, c.Timeout, c.Architectures, c.PackageType, c.KMSKeyArn,
+		c.EphemeralStorage, c.FileSystemConfigs, c.DeadLetterConfig, c.TracingConfig, c.LoggingConfig, c.ImageConfigResponse,
 	}
-	return text
+	for _, layer := range c.Layers {
+		parts = append(parts, layer.Arn)
+	}
+	if c.VpcConfig != nil {
+		// In whatever order Lambda gives them.
+		parts = append(parts, slices.Sorted(slices.Values(c.VpcConfig.SubnetIds)), slices.Sorted(slices.Values(c.VpcConfig.SecurityGroupIds)))
+	}
+	if c.SnapStart != nil {
+		parts = append(parts, c.SnapStart.ApplyOn)
+	}
+	text, _ := json.Marshal(parts) // texts and numbers always marshal
+	return string(text)
 }
 
 // Update writes the environment over that of $LATEST as it was read, and returns
