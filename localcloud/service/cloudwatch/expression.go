@@ -101,26 +101,25 @@ func (c calculator) fill(what, with ast.Expr) (series, error) {
 // same at all times; what others lack is replaced.
 func (c calculator) combine(f func([]float64) float64, lacking float64, operands ...ast.Expr) (series, error) {
 	in := make([]series, len(operands))
-	scalars := 0
+	var dated []series // those that have times
 	for i, e := range operands {
 		var err error
 		if in[i], err = c.eval(e); err != nil {
 			return nil, err
 		}
-		if scalar(e) {
-			scalars++
+		if !scalar(e) {
+			dated = append(dated, in[i])
 		}
 	}
 	out := series{}
 	for _, t := range c.times {
+		known := len(dated) == 0 || slices.ContainsFunc(dated, func(s series) bool { _, ok := s[t]; return ok })
 		values := make([]float64, len(in))
-		known := scalars == len(operands)
 		for i, s := range in {
 			v, ok := s[t]
 			if !ok {
 				v = lacking
 			}
-			known = known || ok && !scalar(operands[i])
 			values[i] = v
 		}
 		if known && !slices.ContainsFunc(values, math.IsNaN) {
