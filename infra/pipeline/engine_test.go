@@ -447,6 +447,36 @@ func TestAKilledUpdate(t *testing.T) {
 	assert.NotContains(t, operationsOf(report), pipeline.Create, "the queue is known")
 }
 
+// A policy that has an ARN in it isn't known before AWS has made it up: what is
+// wrong with it is found once it is made.
+func TestWhatAPreviewCannotSee(t *testing.T) {
+	w := newWorld(t)
+	stack := w.stack(t, "dev", func(ctx *pulumi.Context) error {
+		var queue, policy resource
+		if err := ctx.RegisterResource("aws:sqs/queue:Queue", "queue", pulumi.Map{
+			"name": pulumi.String("open"), "sqsManagedSseEnabled": pulumi.Bool(true),
+			"tags": pulumi.StringMap{"Environment": pulumi.String("dev"), "Service": pulumi.String("orders"), "Owner": pulumi.String("o"), "ManagedBy": pulumi.String("pulumi")},
+		}, &queue); err != nil {
+			return err
+		}
+		return ctx.RegisterResource("aws:sqs/queuePolicy:QueuePolicy", "queue", pulumi.Map{
+			"queueUrl": queue.ID(),
+			"policy":   pulumi.Sprintf(`{"Version": "2012-10-17", "Statement": [{"Sid": "Open", "Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "%s"}]}`, queue.ARN),
+		}, &policy)
+	})
+	dev := w.pipeline(t, stack, pipeline.Options{})
+
+	report := dev.Up(t.Context())
+	w.require(t, pipeline.Failed, report)
+	require.Len(t, report.Violations, 1)
+	assert.Equal(t, "no-wildcard-principal", report.Violations[0].Check)
+	assert.Contains(t, report.Violations[0].Problem, "statement Open")
+
+	report = dev.Preview(t.Context())
+	w.require(t, pipeline.Refused, report)
+	assert.Equal(t, []string{pipeline.GateChecks}, gates(report), "what stays the same is checked too")
+}
+
 // killAt kills the process whose number is in a file, when it is time.
 func killAt(ctx context.Context, file string, ready func() bool) error {
 	tick := time.NewTicker(10 * time.Millisecond)
