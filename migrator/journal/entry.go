@@ -128,7 +128,7 @@ type Service struct {
 	Aliases  []Alias  `json:"aliases,omitempty"`
 
 	Time     time.Time `json:"-"` // of the entry
-	Switched time.Time `json:"-"` // when it last became healthy; zero: it isn't switched
+	Switched time.Time `json:"-"` // when it last became healthy by an apply; zero: it isn't switched
 }
 
 // Variable is a variable of a service that moves.

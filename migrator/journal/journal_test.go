@@ -158,3 +158,20 @@ func TestNoJournalIsTheEmptyState(t *testing.T) {
 	assert.Empty(t, state.Services)
 	assert.True(t, state.Started.IsZero())
 }
+
+// A cleanup takes old values out of services that have soaked: a soak doesn't
+// begin anew, so one that was killed can go on.
+func TestACleanupBeginsNoSoak(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "migration", "dev")
+	j := open(t, folder)
+	require.NoError(t, j.Record(service(journal.Healthy)))
+	switched := j.State().LastSwitch()
+	require.NoError(t, j.Close())
+	j, err := journal.Open(folder, journal.Cleanup, func() time.Time { return start.Add(48 * time.Hour) })
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = j.Close() })
+	for _, status := range []journal.Status{journal.Switching, journal.Healthy, journal.Cleaning} {
+		require.NoError(t, j.Record(service(status)))
+		assert.Equal(t, switched, j.State().LastSwitch())
+	}
+}

@@ -95,7 +95,7 @@ func (s *State) add(e Entry) error {
 		x := *e.Service
 		x.Time = e.Time
 		switch {
-		case x.Status == Healthy:
+		case x.Status == Healthy && e.Act != Cleanup: // which takes old values out that a soak has shown to be of no use
 			x.Switched = e.Time
 		case x.Live():
 			x.Switched = s.Services[x.ID].Switched

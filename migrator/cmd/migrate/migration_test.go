@@ -104,6 +104,7 @@ func TestTheWholeMigration(t *testing.T) {
 	assert.True(t, dry.DryRun)
 	first := slices.MinFunc(slices.DeleteFunc(slices.Clone(p.Services), func(s plan.Service) bool { return s.Skip != "" }), func(a, b plan.Service) int { return a.Wave - b.Wave })
 	w.want(exitDone, &done, "apply", stack, "--wave", strconv.Itoa(first.Wave), "--yes")
+	w.interrupted(10, "apply", stack, "--yes")
 	w.want(exitDone, &done, "apply", stack, "--yes")
 	assert.True(t, done.Complete)
 	require.Len(t, done.Steps, len(dry.Steps))
@@ -130,6 +131,7 @@ func TestTheWholeMigration(t *testing.T) {
 	var back rollback.Result
 	w.want(exitDone, &back, "rollback", stack, "--dry-run")
 	migrated := w.look(e)
+	w.interrupted(10, "rollback", stack, "--yes")
 	w.want(exitDone, &back, "rollback", stack, "--yes")
 	assert.True(t, back.Complete)
 	assert.NotEqual(t, migrated, w.look(e))
@@ -148,6 +150,7 @@ func TestTheWholeMigration(t *testing.T) {
 	assert.Contains(t, stderr, "soak time was 1h0m0s, and 24h0m0s are asked for")
 	w.want(exitDone, &end, "cleanup", stack, "--soak", "1h", "--ignore-reader", "fn-reporting", "--dry-run")
 	assert.Equal(t, migrated, w.look(e))
+	w.interrupted(10, "cleanup", stack, "--soak", "1h", "--ignore-reader", "fn-reporting", "--yes")
 	w.want(exitDone, &end, "cleanup", stack, "--soak", "1h", "--ignore-reader", "fn-reporting", "--yes")
 	assert.True(t, end.Complete)
 	for _, s := range p.Services {
@@ -171,6 +174,15 @@ func TestTheWholeMigration(t *testing.T) {
 	stop()
 	w.noCanaries()
 	assert.Empty(t, w.cloud.Unsupported())
+}
+
+// interrupted runs a command that somebody stops while it waits.
+func (w *world) interrupted(n int, args ...string) {
+	w.Helper()
+	w.interrupt(n)
+	code, _, stderr := w.migrate(args...)
+	require.Equal(w, exitCouldNot, code, stderr)
+	assert.Contains(w, stderr, "run again to go on")
 }
 
 // file reads a file of the migration's folder.

@@ -3,6 +3,7 @@ package main
 import (
 	"archive/zip"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -53,6 +54,7 @@ type world struct {
 	root       string
 	random     *rand.Rand
 	jump       sync.RWMutex // held while the clock jumps
+	waits      int          // see interrupt
 
 	mu       sync.Mutex
 	canaries []string // every value that must be seen nowhere
@@ -117,14 +119,30 @@ func (w *world) migrate(args ...string) (code int, stdout, stderr string) {
 		quota: func(c aws.Config) aws.Config { return c }, // the emulator has none, and a test no time
 		sleep: func(d time.Duration) error { return w.cloud.Advance(w.Context(), d) },
 	}
+	ctx, cancel := context.WithCancel(w.Context())
+	defer cancel()
+	if left := w.waits; left > 0 {
+		w.waits = 0
+		advance := t.sleep
+		t.sleep = func(d time.Duration) error {
+			if left--; left == 0 {
+				cancel()
+			}
+			return advance(d)
+		}
+	}
 	begin := time.Now()
-	code = execute(w.Context(), t, append(args, "--root", w.root))
+	code = execute(ctx, t, append(args, "--root", w.root))
 	w.Logf("$ migrate %s [%d] %s", strings.Join(args, " "), code, time.Since(begin).Round(time.Millisecond))
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.printed.WriteString(out.String() + err.String())
 	return code, out.String(), err.String()
 }
+
+// interrupt has the next command be interrupted, as by Ctrl-C, when it waits for
+// AWS for the n-th time.
+func (w *world) interrupt(n int) { w.waits = n }
 
 // want runs the command, which must end with a code, and decodes its JSON.
 func (w *world) want(code int, into any, args ...string) {
