@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/aistudio/secrets/migrator/apply/functions"
 	"github.com/aistudio/secrets/migrator/apply/places"
@@ -81,6 +82,7 @@ type run struct {
 	plan      plan.Plan
 	secrets   secretsAPI
 	roles     rolesAPI
+	identity  identityAPI
 	functions *functions.Functions
 	tasks     *tasks.Tasks
 	places    *places.Reader
@@ -145,7 +147,7 @@ func newRun(config aws.Config, p plan.Plan, o Options) (*run, error) {
 	f := functions.New(config, o.Sleep)
 	r := &run{
 		Options: o, plan: p,
-		secrets: secretsmanager.NewFromConfig(config), roles: iam.NewFromConfig(config),
+		secrets: secretsmanager.NewFromConfig(config), roles: iam.NewFromConfig(config), identity: sts.NewFromConfig(config),
 		functions: f, tasks: tasks.New(config, tasks.Sleep(o.Sleep)), places: places.New(config, f),
 		proved: map[string]bool{},
 	}

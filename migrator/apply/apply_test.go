@@ -218,7 +218,20 @@ func TestFinalLeavesNoOldValue(t *testing.T) {
 		assert.Equal(t, map[string]string{"API_KEY_SECRET_ID": "acme/dev/orders/api-key", "LOG_LEVEL": "info"}, w.Environment("orders"))
 		assert.NotContains(t, w.Environment("mail"), "TOKEN_PARAM")
 		assert.Equal(t, plan.Final, w.State().Services["lambda/mail"].Mode)
+		o.Mode = plan.DualRead
+		require.True(t, w.Apply(p, o).Complete)
+		assert.NotContains(t, w.Environment("orders"), "API_KEY", "an apply brings no old value back")
 	}
+}
+
+func TestAPlanOfAnotherAccountOrRegion(t *testing.T) {
+	w := applytest.New(t)
+	p := applytest.Small(w)
+	p.Account = "210987654321"
+	_, err := apply.Run(t.Context(), w.Config, p, w.Options())
+	require.ErrorContains(t, err, "for the account 210987654321 and not for "+w.Cloud.Account())
+	_, err = apply.Run(t.Context(), w.Cloud.Config("us-west-2"), p, w.Options())
+	require.ErrorContains(t, err, "for us-east-1 and not for us-west-2")
 }
 
 func TestTheJournalIsNeededToGoOn(t *testing.T) {

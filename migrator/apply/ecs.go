@@ -114,14 +114,14 @@ func (r *run) injecting(s plan.Service, d tasks.Definition, variables []journal.
 }
 
 // switching is the definition with the secrets in the place of the values.
-func (r *run) switching(s plan.Service, d tasks.Definition, variables []journal.Variable) tasks.Definition {
+func switching(s plan.Service, d tasks.Definition, variables []journal.Variable, mode plan.Mode) tasks.Definition {
 	for _, v := range variables {
 		if s.How == plan.ByInjection {
 			d = d.Injecting(v.Container, v.Name, v.Reference)
 			continue
 		}
 		d = d.With(v.Container, v.Name+spec.ReferenceSuffix, v.Reference)
-		if r.Mode == plan.Final {
+		if mode == plan.Final {
 			d = d.Without(v.Container, v.Name)
 			continue
 		}
@@ -165,7 +165,7 @@ func (r *run) switchTask(ctx context.Context, s plan.Service, known journal.Serv
 	if err := r.injecting(s, base, next.Variables); err != nil {
 		return known, err
 	}
-	wanted := r.switching(s, base, next.Variables)
+	wanted := switching(s, base, next.Variables, next.Mode)
 	if err := r.newestFits(ctx, next, base, wanted); err != nil || r.DryRun {
 		return next, err
 	}

@@ -50,16 +50,16 @@ func namesParameter(text, parameter string) bool {
 }
 
 // wanted is the environment with the references.
-func (r *run) wanted(e functions.Environment, variables []journal.Variable, compare bool) functions.Environment {
+func wanted(e functions.Environment, variables []journal.Variable, mode plan.Mode, compare bool) functions.Environment {
 	for _, v := range variables {
 		e = e.With(v.Name+spec.ReferenceSuffix, spec.ValueString(v.Reference))
-		if r.Mode == plan.Final {
+		if mode == plan.Final {
 			e = e.Without(v.Name)
 		}
 	}
 	switch {
 	case !compare:
-	case r.Mode == plan.Final:
+	case mode == plan.Final:
 		e = e.Without(spec.EnvDualRead)
 	default:
 		e = e.With(spec.EnvDualRead, spec.ValueString(compareMode))
@@ -73,12 +73,12 @@ func (r *run) switchFunction(ctx context.Context, s plan.Service, known journal.
 		return known, err
 	}
 	variables := r.moving(s, known)
-	compare := known.Live() && known.Compare
-	if _, there := read.Environment.Get(spec.EnvDualRead); !there && r.Mode == plan.DualRead {
+	mode, compare := r.mode(known), known.Live() && known.Compare
+	if _, there := read.Environment.Get(spec.EnvDualRead); !there && mode == plan.DualRead {
 		compare = true
 	}
-	wanted := r.wanted(read.Environment, variables, compare)
-	switched := wanted.Equal(read.Environment)
+	target := wanted(read.Environment, variables, mode, compare)
+	switched := target.Equal(read.Environment)
 	if !switched {
 		if err := r.variablesFit(read.Environment, variables); err != nil {
 			return known, fmt.Errorf("it isn't as the plan has it, and stays as it is: %w: make a new plan", err)
@@ -100,7 +100,7 @@ func (r *run) switchFunction(ctx context.Context, s plan.Service, known journal.
 		return known, err
 	}
 	if !switched {
-		if read, err = r.functions.Update(ctx, read, wanted); err != nil {
+		if read, err = r.functions.Update(ctx, read, target); err != nil {
 			return known, err
 		}
 	}

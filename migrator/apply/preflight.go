@@ -8,9 +8,12 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/aistudio/secrets/migrator/apply/places"
+	"github.com/aistudio/secrets/migrator/apply/refusal"
 	"github.com/aistudio/secrets/migrator/plan"
 	"github.com/aistudio/secrets/sdk/spec"
 )
@@ -21,6 +24,13 @@ const readers = 8
 // preflight compares what the plan was made from with how it is now, for all
 // that isn't done yet. It writes nothing.
 func (r *run) preflight(ctx context.Context) error {
+	who, err := r.identity.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if err != nil {
+		return fmt.Errorf("find out whose account this is: %w", refusal.Of(err))
+	}
+	if account := aws.ToString(who.Account); account != r.plan.Account {
+		return fmt.Errorf("the plan is for the account %s and not for %s", r.plan.Account, account)
+	}
 	var mu sync.Mutex
 	var changes []string
 	changed := func(text string) {
@@ -73,6 +83,10 @@ func placeOf(s plan.Service, v plan.Variable) plan.Place {
 		return plan.Place{In: spec.ScanLambda, ID: strings.TrimPrefix(s.ID, "lambda/"), Variable: v.Name}
 	}
 	return plan.Place{In: spec.ScanECS, ID: s.TaskDefinition, Container: v.Container, Variable: v.Name}
+}
+
+type identityAPI interface {
+	GetCallerIdentity(context.Context, *sts.GetCallerIdentityInput, ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error)
 }
 
 // differs says in what a service isn't as the plan has it.

@@ -111,7 +111,7 @@ func (r *run) judge(ctx context.Context, s plan.Service, known journal.Service) 
 
 // switched tells whether an earlier run did all that is to be done.
 func (r *run) switched(s plan.Service, known journal.Service) bool {
-	if !known.Live() || r.Mode == plan.Final && known.Mode != plan.Final && s.How == plan.ByReference {
+	if !known.Live() || r.mode(known) != known.Mode && s.How == plan.ByReference {
 		return false
 	}
 	return !slices.ContainsFunc(r.selection.variables(s), func(v plan.Variable) bool { return !known.Holds(v) })
@@ -121,12 +121,21 @@ func (r *run) switched(s plan.Service, known journal.Service) bool {
 func (r *run) begin(s plan.Service, known journal.Service, variables []journal.Variable) journal.Service {
 	next := known
 	next.ID, next.Kind, next.ARN, next.Cluster, next.Role, next.Wave, next.How = s.ID, s.Kind, s.ARN, s.Cluster, s.Role, s.Wave, s.How
-	next.Mode, next.Variables, next.Problem = r.Mode, variables, ""
+	next.Mode, next.Variables, next.Problem = r.mode(known), variables, ""
 	if !known.Live() {
 		next.Attempt++
 	}
 	next.Status = journal.Switching
 	return next
+}
+
+// mode is what the service is switched to. What has lost its old values doesn't get
+// them back by an apply.
+func (r *run) mode(known journal.Service) plan.Mode {
+	if known.Live() && known.Mode == plan.Final {
+		return plan.Final
+	}
+	return r.Mode
 }
 
 // moving are the variables of the service that move, with what the journal knows

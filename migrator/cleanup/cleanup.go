@@ -214,6 +214,9 @@ func (r *run) finish(ctx context.Context, services []journal.Service) error {
 			case journal.Restoring, journal.Returning:
 				return "", "", errors.New("it is on its way back: run the rollback again, which completes it, or apply again")
 			}
+			if !s.Done() && s.Mode != plan.Final {
+				return "", "", errors.New("its switch isn't complete: apply again, validate, and clean up then")
+			}
 			return finisher.Finish(ctx, s)
 		})
 		if err != nil {

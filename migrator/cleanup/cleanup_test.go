@@ -237,6 +237,18 @@ func TestWhatCannotBeTakenOut(t *testing.T) {
 	assert.False(t, w.State().Cleaned())
 }
 
+// A switch that was begun and isn't complete is no migration to clean up.
+func TestAnApplyThatIsNotCompleteIsNotCleanedUp(t *testing.T) {
+	w := applytest.New(t)
+	p := applytest.Small(w)
+	o := w.Options()
+	o.Healthy = func(context.Context, plan.Service) error { return errors.New("it answers 500") }
+	w.Apply(p, o)
+	result := clean(w, options(w, p))
+	assert.Contains(t, failures(result)["lambda/orders"], "its switch isn't complete")
+	assert.Contains(t, w.Environment("orders"), "API_KEY")
+}
+
 // A secret that was rotated during the soak is no reason to keep the old value.
 func TestARotatedSecretIsNoObstacle(t *testing.T) {
 	w, p := migrated(t)
