@@ -1,6 +1,9 @@
 package plan
 
 import (
+	"bytes"
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -38,6 +41,7 @@ const (
 	UnknownKey           = "unknown-key"            // a key that a secret's JSON object hasn't
 	ClientEncrypted      = "client-encrypted"       // only its program can read the value
 	Overridden           = "overridden"             // a schedule sets a secret by itself
+	RevisionInactive     = "revision-inactive"      // there would be no way back to what runs now
 	AliasMissing         = "alias-missing"          // the function hasn't the alias that is to move
 	Unread               = "unread"                 // nobody knows what is in it
 )
@@ -45,8 +49,20 @@ const (
 // Limits of AWS, in bytes.
 const (
 	maxValue       = 65536   // of a secret's value (Secrets Manager user guide, "Secrets Manager quotas")
-	maxEnvironment = 4 << 10 // of a function's variables, names and values (Lambda developer guide, "Lambda quotas")
+	maxEnvironment = 4 << 10 // of a function's variables (Lambda developer guide, "Lambda quotas"), as a JSON object
 )
+
+// variableSize is what a variable takes of that: two texts, a colon and a comma.
+// Lambda measures the JSON object of all, as the message of its refusal shows.
+func variableSize(name, value string) int { return quotedSize(name) + quotedSize(value) + len(":,") }
+
+func quotedSize(text string) int {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(text) // texts always encode
+	return out.Len() - len("\n")
+}
 
 // block finds what a person must settle, for the plan as it is now.
 func (m *maker) block() {
@@ -278,6 +294,11 @@ func (m *maker) blockService(s Service, c *candidate) {
 	if s.How == ByInjection && oldPlatform(c.platform, s.Variables) {
 		m.blocked(PlatformTooOld, s.ID, "Fargate's platform version "+c.platform+" can't inject such a secret", "move the service to platform version 1.4.0 or LATEST", "")
 	}
+	if d := m.definitions[s.TaskDefinition]; d != nil && !d.Active {
+		// ECS doesn't let a service go to such a revision (Amazon ECS API reference,
+		// DeregisterTaskDefinition).
+		m.blocked(RevisionInactive, s.ID, "what it runs, "+revisionOf(s.TaskDefinition)+", was deregistered, so neither ECS nor a rollback could bring it back to that", "deploy an active revision, and make the plan again", "")
+	}
 	for _, alias := range s.Aliases {
 		if !slices.Contains(c.aliases, alias) {
 			m.blocked(AliasMissing, s.ID, "it has no alias "+alias, "correct its aliases in this file or in the migration's", "")
@@ -352,28 +373,29 @@ func (m *maker) blockVariables(s Service, c *candidate) {
 	if s.How == ByInjection {
 		return
 	}
-	size := 0
+	size := len("{}") - len(",")
 	if m.plan.Mode == DualRead {
-		size += len(spec.EnvDualRead) + len(longestSwitch)
+		size += variableSize(spec.EnvDualRead, longestSwitch)
 	}
 	for _, sc := range c.scopes {
 		present := map[string]*setting{}
 		for _, one := range sc.settings {
 			present[one.name] = one
-			size += len(one.name) + one.value.Len()
 			if one.parameter != nil {
-				// The variable holds the parameter's name or ARN.
-				size += max(len(one.parameter.Name), len(one.parameter.ARN)) - one.value.Len()
+				// The variable holds the parameter's name, or its ARN, which is longer.
+				size += variableSize(one.name, cmp.Or(one.parameter.ARN, one.parameter.Name))
+				continue
 			}
+			size += variableSize(one.name, one.value.RevealString())
 		}
 		for _, v := range s.Variables {
 			if v.Container != sc.container {
 				continue
 			}
 			name, reference := v.Reference()
-			size += len(name) + len(reference)
+			size += variableSize(name, reference)
 			if old := present[v.Name]; old != nil && m.plan.Mode == Final && old.parameter == nil {
-				size -= len(v.Name) + old.value.Len()
+				size -= variableSize(v.Name, old.value.RevealString())
 			}
 			// None of the names that Lambda keeps to itself ends like a reference's
 			// (Lambda developer guide, "Defined runtime environment variables").

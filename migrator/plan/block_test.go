@@ -88,14 +88,19 @@ func TestBlocks(t *testing.T) {
 		"a key on its way":    {estate: one, facts: plan.Facts{Known: true, KeyWhy: "its state is PendingDeletion"}, want: []string{"no-key alias/acme/dev/secrets"}, says: []string{"PendingDeletion"}},
 		"an estate of no use": {estate: functions(function("orders", "LOG_LEVEL", "info")), facts: plan.Facts{Known: true}},
 		"over Lambda's 4 KB with the references": {
-			estate: functions(function("orders", "API_TOKEN", apiKey, "BULK", strings.Repeat("plain words ", 332))), facts: known(),
+			estate: functions(function("orders", "API_TOKEN", apiKey, "BULK", strings.Repeat("plain words ", 330))), facts: known(),
 			want: []string{"environment-too-large lambda/orders"}, says: []string{"4096", "with the mode final"},
 		},
 		"at Lambda's 4 KB": {
-			estate: functions(function("orders", "API_TOKEN", apiKey, "BULK", strings.Repeat("plain words ", 331))), facts: known(),
+			estate: functions(function("orders", "API_TOKEN", apiKey, "BULK", strings.Repeat("plain words ", 329))), facts: known(),
+		},
+		// Lambda measures the JSON object, in which each of these takes two bytes.
+		"over Lambda's 4 KB by quotes": {
+			estate: functions(function("orders", "API_TOKEN", apiKey, "BULK", strings.Repeat(`"`, 2000))), facts: known(),
+			want: []string{"environment-too-large lambda/orders"},
 		},
 		"below 4 KB once the old value is gone": {
-			estate: functions(function("orders", "API_TOKEN", apiKey, "BULK", strings.Repeat("plain words ", 332))), facts: known(),
+			estate: functions(function("orders", "API_TOKEN", apiKey, "BULK", strings.Repeat("plain words ", 330))), facts: known(),
 			change: func(s *settings.Settings) { s.Mode = settings.Final },
 		},
 		"the reference's variable is taken": {
@@ -138,6 +143,10 @@ func TestBlocks(t *testing.T) {
 		"CodeDeploy deploys": {
 			estate: with(running(discover.Container{Settings: pairs("API_TOKEN", apiKey)}), func(e *discover.Estate) { e.Services[0].Controller = "CODE_DEPLOY" }), facts: known(),
 			want: []string{"deployment-controller ecs/main/web"}, says: []string{"CODE_DEPLOY"},
+		},
+		"a revision that there is no way back to": {
+			estate: with(running(discover.Container{Settings: pairs("API_TOKEN", apiKey)}), func(e *discover.Estate) { e.TaskDefinitions[0].Active = false }), facts: known(),
+			want: []string{"revision-inactive ecs/main/web"}, says: []string{"was deregistered", "deploy an active revision"},
 		},
 		"somebody else deploys": {
 			estate: with(running(discover.Container{Settings: pairs("API_TOKEN", apiKey)}), func(e *discover.Estate) { e.Services[0].Controller = "EXTERNAL" }), facts: known(),

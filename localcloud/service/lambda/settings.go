@@ -1,7 +1,9 @@
 package lambda
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"maps"
 	"net/http"
 	"regexp"
@@ -168,12 +170,12 @@ func (s settings) validate() error {
 	return validateVariables(s.variables)
 }
 
-// maxVariables is AWS's limit for all names and values together, in bytes.
+// maxVariables is AWS's limit for all names and values together, in bytes of their
+// JSON object, which the message of AWS's refusal quotes.
 const maxVariables = 4 << 10
 
 // validateVariables never tells a value.
 func validateVariables(variables map[string]string) error {
-	size := 0
 	var reserved []string
 	for _, name := range slices.Sorted(maps.Keys(variables)) {
 		if !variableForm.MatchString(name) {
@@ -182,12 +184,14 @@ func validateVariables(variables map[string]string) error {
 		if reservedVariables[name] {
 			reserved = append(reserved, name)
 		}
-		size += len(name) + len(variables[name])
 	}
 	if len(reserved) > 0 {
 		return invalid("Lambda was unable to configure your environment variables because the environment variables you have provided contains reserved keys that are currently not supported for modification. Reserved keys used in this request: %s", strings.Join(reserved, ", "))
 	}
-	if size > maxVariables {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(variables); err != nil || text.Len()-len("\n") > maxVariables {
 		return invalid("Lambda was unable to configure your environment variables because the environment variables you have provided exceeded the 4KB limit.")
 	}
 	return nil
