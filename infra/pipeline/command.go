@@ -153,15 +153,16 @@ func (e *CommandError) Error() string {
 // Unwrap returns the error of the process.
 func (e *CommandError) Unwrap() error { return e.err }
 
-// complaint picks what the CLI wrote about its failure out of its output, whose
-// other lines hold inputs and outputs of resources.
+// complaint picks what the CLI wrote about its failure, a paragraph, out of its
+// output, whose other lines hold inputs and outputs of resources.
 func complaint(stderr, stdout string) string {
 	for _, text := range []string{stderr, stdout} {
 		at := strings.LastIndex(text, "error: ")
 		if at < 0 {
 			continue
 		}
-		return strings.TrimSpace(text[at+len("error: "):])
+		paragraph, _, _ := strings.Cut(text[at+len("error: "):], "\n\n")
+		return strings.TrimSpace(paragraph)
 	}
 	return ""
 }

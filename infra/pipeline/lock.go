@@ -2,40 +2,45 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
-
-	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 )
 
 // lock is what the backend says of who works on the stack.
 type lock struct {
 	// text is what it said.
 	text string
-	// host, pid and since are those of the process that made the lock; empty
-	// with Pulumi Cloud, which doesn't say.
-	host  string
-	pid   int
-	since time.Time
+	// host and pid are those of the process that made the lock; empty with
+	// Pulumi Cloud, which doesn't say.
+	host string
+	pid  int
 }
 
+// conflicts are how the backends begin to tell of a lock: Pulumi's own, and
+// Pulumi Cloud (as in auto.IsConcurrentUpdateError, which knows only errors of
+// the Automation API's own calls).
+var conflicts = []string{"the stack is currently locked by", "[409] Conflict: Another update is currently in progress."}
+
 // holder is how Pulumi's own backends (S3, file and so on) tell of a lock.
-var holder = regexp.MustCompile(`created by .*@(\S+) \(pid (\d+)\) at (\S+)`)
+var holder = regexp.MustCompile(`created by .*@(\S+) \(pid (\d+)\) at `)
 
 // lockOf returns the lock that an operation met, or nil if that isn't why it
 // failed.
 func lockOf(err error) *lock {
-	if !auto.IsConcurrentUpdateError(err) {
+	var command *CommandError
+	if !errors.As(err, &command) || !slices.ContainsFunc(conflicts, func(text string) bool { return strings.Contains(command.Message, text) }) {
 		return nil
 	}
-	l := &lock{text: message(err)}
+	l := &lock{text: command.Message}
 	if found := holder.FindStringSubmatch(l.text); found != nil {
 		l.host = found[1]
 		l.pid, _ = strconv.Atoi(found[2])
-		l.since, _ = time.Parse(time.RFC3339, found[3])
 	}
 	return l
 }

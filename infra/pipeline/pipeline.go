@@ -302,10 +302,10 @@ func (p *Pipeline) unprotect(ctx context.Context, urns []string) error {
 	}
 	for _, urn := range urns {
 		p.log("taking the protection off %s", urn)
-		_, stderr, code, err := workspace.PulumiCommand().Run(ctx, workspace.WorkDir(), nil, nil, nil, env,
+		_, _, _, err := workspace.PulumiCommand().Run(ctx, workspace.WorkDir(), nil, nil, nil, env,
 			"state", "unprotect", urn, "--yes", "--stack", p.stack.Name())
 		if err != nil {
-			return fmt.Errorf("take the protection off %s: %w (exit code %d)%.0s", urn, err, code, stderr)
+			return fmt.Errorf("take the protection off %s: %w", urn, err)
 		}
 	}
 	return nil

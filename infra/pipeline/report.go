@@ -144,7 +144,12 @@ func (r *Report) fail(urn, problem string) {
 	r.Failures = append(r.Failures, Failure{URN: urn, Problem: problem})
 }
 
-func (r *Report) warn(warning string) { r.Warnings = append(r.Warnings, warning) }
+// warn notes what should be known, once.
+func (r *Report) warn(warning string) {
+	if !slices.Contains(r.Warnings, warning) {
+		r.Warnings = append(r.Warnings, warning)
+	}
+}
 
 // next notes what to do, once.
 func (r *Report) next(step string) {

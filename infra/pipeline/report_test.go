@@ -224,7 +224,7 @@ func TestFollow(t *testing.T) {
 
 func TestMessagesOfTheCLI(t *testing.T) {
 	assert.Equal(t, "the stack is locked", complaint("warning: old\nerror: the stack is locked\n", "outputs: value"))
-	assert.Equal(t, "boom", complaint("", "diff\nerror: boom"))
+	assert.Equal(t, "boom", complaint("", "diff\nerror: boom\n\nOutputs:\n  a: value"))
 	assert.Empty(t, complaint("a: value\n", "b: value\n"))
 	assert.Equal(t, "boom", message(errors.Join(&CommandError{Message: "boom", err: errors.New("exit status 1")})))
 	assert.Equal(t, "first", message(errors.New("first\nstdout: value")))
