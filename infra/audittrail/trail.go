@@ -158,7 +158,7 @@ func keyPolicy(args Args) policy.Document {
 			Sid:       "EncryptLogGroup",
 			Effect:    policy.Allow,
 			Principal: &policy.Principal{Service: []string{"logs." + args.Region + ".amazonaws.com"}},
-			Action:    []string{"kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo"},
+			Action:    []string{"kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo"},
 			Resource:  []string{policy.This},
 			Condition: policy.Condition{"ArnEquals": {"kms:EncryptionContext:aws:logs:arn": {args.groupARN()}}},
 		},

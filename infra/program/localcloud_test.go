@@ -233,6 +233,7 @@ func TestProd(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, primary.Equal(replica), "the replica has another value")
 
+	t.Run("matrix", w.checkMatrix) // before the others, who change secrets
 	t.Run("access", w.checkAccess)
 	_, err = read(t, in(w.session(t, "intruder"), replicaRegion), name)
 	requireDenied(t, err)
