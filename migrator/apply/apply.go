@@ -92,6 +92,8 @@ type run struct {
 
 	steps  *steps.Steps
 	proved map[string]bool // secrets that were read and are right
+
+	granted bool // a role just got a policy
 }
 
 // Run applies the plan in the account and region of the configuration, whose
@@ -193,6 +195,11 @@ func (r *run) do(ctx context.Context) error {
 // waves switches the services of one wave after those of another, as long as
 // all do well.
 func (r *run) waves(ctx context.Context) error {
+	if r.granted && len(r.selection.services) > 0 {
+		if err := r.Sleep(ctx, policyArrives); err != nil {
+			return fmt.Errorf("stopped before the services: run again to go on: %w", err)
+		}
+	}
 	wave, held := 0, ""
 	for _, s := range r.selection.services {
 		if s.Wave != wave && len(r.Only) == 0 {

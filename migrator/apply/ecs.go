@@ -159,6 +159,11 @@ func (r *run) switchTask(ctx context.Context, s plan.Service, known journal.Serv
 	if err != nil {
 		return known, err
 	}
+	if !known.Live() && !base.Active() {
+		// ECS doesn't let a service go to such a revision (Amazon ECS API reference,
+		// DeregisterTaskDefinition).
+		return known, fmt.Errorf("%s was deregistered, so there would be no way back to it: deploy an active revision, and make a new plan", old)
+	}
 	if err := r.definitionFits(base, next.Variables); err != nil {
 		return known, err
 	}

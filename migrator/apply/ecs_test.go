@@ -1,6 +1,7 @@
 package apply_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -89,6 +90,7 @@ func TestAServiceWhoseNewTasksDoNotStartGoesBack(t *testing.T) {
 			result := c.Apply(p, c.Options())
 			detail := applytest.Failures(result)["ecs/main/web"]
 			assert.Contains(t, detail, "doesn't reach a steady state")
+			assert.Contains(t, detail, map[bool]string{true: "circuit breaker", false: "3 tasks in a row failed to start"}[breaker])
 			assert.Contains(t, detail, "brought back to "+old)
 			assert.Equal(t, old, c.Running("web"))
 			assert.Equal(t, journal.Returned, c.State().Services["ecs/main/web"].Status)
@@ -99,6 +101,39 @@ func TestAServiceWhoseNewTasksDoNotStartGoesBack(t *testing.T) {
 			applytest.CheckWeb(c, old)
 		})
 	}
+}
+
+// ECS would refuse to bring the service back to it.
+func TestAServiceOfADeregisteredRevisionStaysAsItIs(t *testing.T) {
+	c := applytest.NewContainers(t)
+	p, old := applytest.Web(c, plan.ByInjection)
+	_, err := c.Tasks.DeregisterTaskDefinition(t.Context(), &ecs.DeregisterTaskDefinitionInput{TaskDefinition: &old})
+	require.NoError(t, err)
+	for _, dry := range []bool{true, false} {
+		o := c.Options()
+		o.DryRun = dry
+		assert.Contains(t, applytest.Failures(c.Apply(p, o))["ecs/main/web"], "no way back to it: deploy an active revision")
+	}
+	assert.Equal(t, old, c.Running("web"))
+	assert.Empty(t, c.Revisions("web"))
+}
+
+// IAM's simulation knows of a new policy before the services do.
+func TestANewPolicyIsGivenTimeToArrive(t *testing.T) {
+	w := applytest.New(t)
+	p := applytest.Small(w)
+	var waited []time.Duration
+	o := w.Options()
+	sleep := o.Sleep
+	o.Sleep = func(ctx context.Context, d time.Duration) error {
+		waited = append(waited, d)
+		return sleep(ctx, d)
+	}
+	require.True(t, w.Apply(p, o).Complete)
+	assert.Contains(t, waited, 15*time.Second)
+	waited = nil
+	require.True(t, w.Apply(p, o).Complete)
+	assert.Empty(t, waited)
 }
 
 func TestAServiceThatSomebodyElseDeploys(t *testing.T) {

@@ -33,6 +33,10 @@ type rolesAPI interface {
 const (
 	policyPatience = 2 * time.Minute
 	policyInterval = 5 * time.Second
+
+	// policyArrives is how long a new policy is given to reach the services besides:
+	// IAM's simulation knows of it before they do.
+	policyArrives = 15 * time.Second
 )
 
 const readAction = "secretsmanager:GetSecretValue"
@@ -88,6 +92,7 @@ func (r *run) addPolicy(ctx context.Context, g plan.Grant, want, have string) er
 	if _, err := r.roles.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: aws.String(roleName(g.Role)), PolicyName: &g.PolicyName, PolicyDocument: &want}); err != nil {
 		return fmt.Errorf("add the inline policy %s: %w", g.PolicyName, refusal.Of(err))
 	}
+	r.granted = true
 	return nil
 }
 

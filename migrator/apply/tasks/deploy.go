@@ -135,6 +135,8 @@ func (t *Tasks) await(ctx context.Context, cluster, service, to string) error {
 			return &UnsteadyError{aws.ToString(p.RolloutStateReason)}
 		case revision(s) != to:
 			return t.replaced(s, to)
+		case !hasBreaker(s) && p.FailedTasks >= tooMany(p.DesiredCount):
+			return &UnsteadyError{fmt.Sprintf("%d tasks in a row failed to start", p.FailedTasks)}
 		case waited >= patience:
 			return &UnsteadyError{fmt.Sprintf("%d of %d tasks run after %s", p.RunningCount, p.DesiredCount, patience)}
 		}
@@ -143,6 +145,17 @@ func (t *Tasks) await(ctx context.Context, cluster, service, to string) error {
 		}
 	}
 }
+
+func hasBreaker(s *types.Service) bool {
+	c := s.DeploymentConfiguration
+	return c != nil && c.DeploymentCircuitBreaker != nil && c.DeploymentCircuitBreaker.Enable
+}
+
+// tooMany is how many tasks may fail in a row before a deployment counts as
+// failed, as with ECS's circuit breaker, which not all services have (ECS developer
+// guide, "How the Amazon ECS deployment circuit breaker detects failures"). Where
+// ECS may stop the old tasks first, the service is down meanwhile.
+func tooMany(desired int32) int32 { return min(max((desired+1)/2, 3), 200) }
 
 // replaced tells ECS's own rollback, which leaves the failed deployment in sight,
 // from a deployment of somebody else.
