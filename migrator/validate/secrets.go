@@ -29,8 +29,9 @@ type valueReader interface {
 type secret struct {
 	name    string
 	arn     string
-	key     string // KMS key, as the secret names it; "": AWS's own
-	version string // the current one
+	key     string    // KMS key, as the secret names it; "": AWS's own
+	version string    // the current one
+	made    time.Time // when that version was
 	rotated time.Time
 	tags    map[string]string
 	digests digests
@@ -104,7 +105,7 @@ func (v *validation) readSecret(ctx context.Context, name string) (*secret, erro
 		s.problem = "its value can't be read: " + code(err)
 		return s, ctx.Err()
 	}
-	s.version = aws.ToString(value.VersionId)
+	s.version, s.made = aws.ToString(value.VersionId), aws.ToTime(value.CreatedDate)
 	s.digests = digestsOf(v.Key, text(value))
 	return s, nil
 }
@@ -186,11 +187,12 @@ func (v *validation) equal(ctx context.Context, wanted plan.Secret, found *secre
 }
 
 // rotated tells why the secret may hold something else than what the migration
-// wrote, or "".
+// wrote, or "". A rotation is complete after it has made its version; one that is
+// newer than the last rotation was put by somebody.
 func (v *validation) rotated(s *secret) string {
 	wrote, known := v.Versions[s.name]
 	switch {
-	case s.rotated.IsZero(), known && wrote == s.version:
+	case s.rotated.IsZero(), s.made.After(s.rotated), known && wrote == s.version:
 		return ""
 	default:
 		return "it was rotated at " + moment(s.rotated)

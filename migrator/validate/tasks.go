@@ -80,6 +80,9 @@ func (v *validation) judgeService(s *service, found types.Service) {
 
 // readRevision takes the references out of a task definition's revision.
 func (v *validation) readRevision(ctx context.Context, s *service, arn string) error {
+	if name := arn[strings.LastIndexByte(arn, '/')+1:]; !strings.Contains(name, ":") {
+		arn = name // of the family: ECS's API reference knows no ARN without a revision
+	}
 	out, err := v.tasks.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{TaskDefinition: &arn})
 	if err != nil {
 		return err
