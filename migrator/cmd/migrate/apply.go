@@ -41,7 +41,7 @@ It can be stopped at any point and run again, and goes on where it was. A plan
 that no longer fits the estate is refused before anything is written. A service
 that doesn't do well is changed back.
 
-Exit status: 0 done; 1 a step failed or was held up; 2 it couldn't be done.`,
+Exit status: 0 done; 1 a step failed, was held up, or is blocked by the plan; 2 it couldn't be done.`,
 		Example: "  migrate apply dev --dry-run\n  migrate apply prod --wave 1\n  migrate apply prod --only lambda/orders --mode dual-read",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -89,6 +89,10 @@ func (c *change) apply(ctx context.Context, o apply.Options) error {
 		r, err := run(dryRun)
 		return r.Complete, wouldDo(r.Steps), r, err
 	})
+	if err == nil && len(p.Blocked) > 0 && o.Wave == 0 && len(o.Only) == 0 {
+		c.say("What blocks in the plan was left out: %d. See %s.\n", len(p.Blocked), c.planPath())
+		return errFindings
+	}
 	var changed *apply.ChangedError
 	if errors.As(err, &changed) && !c.dryRun {
 		return errors.Join(err, c.replan(ctx))

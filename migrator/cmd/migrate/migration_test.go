@@ -57,6 +57,9 @@ skip:
 // The whole way of a company's estate, by the commands that people use, while its
 // services are in use.
 func TestTheWholeMigration(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a minute")
+	}
 	w := newWorld(t)
 	begin := time.Now()
 	e := w.build()

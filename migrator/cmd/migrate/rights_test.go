@@ -187,6 +187,9 @@ func TestTheRightsInThePage(t *testing.T) {
 		w.noCanaries()
 		assert.Empty(t, w.cloud.Unsupported())
 	})
+	if testing.Short() {
+		return // half a minute
+	}
 	for i, s := range all {
 		t.Run("without "+s["Sid"].(string), func(t *testing.T) {
 			w := newWorld(t)
