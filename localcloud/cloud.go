@@ -137,6 +137,12 @@ func (c *Cloud) Advance(ctx context.Context, d time.Duration) error {
 // asynchronous invocations, deliveries of events.
 func (c *Cloud) Settle(ctx context.Context) error { return c.Clock().Settle(ctx) }
 
+// Spend says what all that the default account's budgets are about has cost this
+// month, and will have by its end, in USD: AWS Budgets sends what that is over.
+func (c *Cloud) Spend(ctx context.Context, actual, forecast float64) error {
+	return c.backend.Load().budgets.Spend(ctx, c.Account(), actual, forecast)
+}
+
 // Config is an AWS configuration with the root credentials of the default
 // account, for the clients of the AWS SDK.
 func (c *Cloud) Config(region string) aws.Config {

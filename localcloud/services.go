@@ -7,6 +7,7 @@ import (
 
 	"github.com/aistudio/secrets/localcloud/api"
 	"github.com/aistudio/secrets/localcloud/clock"
+	"github.com/aistudio/secrets/localcloud/service/budgets"
 	"github.com/aistudio/secrets/localcloud/service/cloudtrail"
 	"github.com/aistudio/secrets/localcloud/service/cloudwatch"
 	"github.com/aistudio/secrets/localcloud/service/dynamodb"
@@ -32,6 +33,7 @@ type backend struct {
 	env      *api.Env
 	iam      *iam.Service
 	lambda   *lambda.Service
+	budgets  *budgets.Service
 	services map[string]api.Service
 	tempDir  string
 }
@@ -70,6 +72,7 @@ func newBackend(c *Cloud) (*backend, error) {
 	trail.Connect(logGroups, objects, b.iam)
 	secrets := secretsmanager.New(b.env, keys, b.lambda)
 	parameters := ssm.New(b.env, keys, secrets)
+	b.budgets = budgets.New(b.env, topics)
 
 	for _, s := range []api.Service{
 		b.iam,
@@ -90,6 +93,7 @@ func newBackend(c *Cloud) (*backend, error) {
 		objects,
 		scheduler.New(b.env, b.iam, b.lambda, queue, topics),
 		securityhub.New(b.env),
+		b.budgets,
 	} {
 		b.services[s.Name()] = s
 	}

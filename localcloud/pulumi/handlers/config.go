@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/budgets"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
@@ -98,6 +99,7 @@ func validateEndpoint(address string) error {
 type clients struct {
 	config Config
 
+	budgets    *budgets.Client
 	cloudtrail *cloudtrail.Client
 	cloudwatch *cloudwatch.Client
 	dynamodb   *dynamodb.Client
@@ -141,6 +143,7 @@ func newClients(config Config) *clients {
 	}
 	return &clients{
 		config:     config,
+		budgets:    budgets.NewFromConfig(common, func(o *budgets.Options) { o.BaseEndpoint = endpoint("budgets") }),
 		cloudtrail: cloudtrail.NewFromConfig(common, func(o *cloudtrail.Options) { o.BaseEndpoint = endpoint("cloudtrail") }),
 		cloudwatch: cloudwatch.NewFromConfig(common, func(o *cloudwatch.Options) { o.BaseEndpoint = endpoint("cloudwatch") }),
 		dynamodb:   dynamodb.NewFromConfig(common, func(o *dynamodb.Options) { o.BaseEndpoint = endpoint("dynamodb") }),

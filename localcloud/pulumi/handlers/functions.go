@@ -44,6 +44,15 @@ func (p *Provider) Invoke(ctx context.Context, token string, args resource.Prope
 	return resource.NewPropertyMapFromMap(result), nil
 }
 
+// accountID is the account of the provider's credentials.
+func (c *clients) accountID(ctx context.Context) (string, error) {
+	identity, err := c.sts.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if err != nil {
+		return "", err
+	}
+	return aws.ToString(identity.Account), nil
+}
+
 func getCallerIdentity(ctx context.Context, c *clients, _ map[string]any) (map[string]any, error) {
 	identity, err := c.sts.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {

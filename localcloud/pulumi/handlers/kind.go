@@ -184,6 +184,7 @@ func kinds() []resourceType {
 		bucketPolicyKind(),
 		bucketPublicAccessBlockKind(),
 		bucketVersioningKind(),
+		budgetKind(),
 		dashboardKind(),
 		eventRuleKind(),
 		eventTargetKind(),

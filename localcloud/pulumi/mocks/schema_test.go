@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/budgets"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudtrail"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudwatch"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/dynamodb"
@@ -32,6 +33,7 @@ type schemaType struct {
 
 func schema() map[string]schemaType {
 	return map[string]schemaType{
+		"aws:budgets/budget:Budget":                      {budgets.Budget{}, budgets.BudgetArgs{}, []string{"autoAdjustData", "costTypes", "plannedLimits"}},
 		"aws:cloudtrail/trail:Trail":                     {cloudtrail.Trail{}, cloudtrail.TrailArgs{}, []string{"eventSelectors", "insightSelectors", "snsTopicArn", "snsTopicName"}},
 		"aws:cloudwatch/logMetricFilter:LogMetricFilter": {cloudwatch.LogMetricFilter{}, cloudwatch.LogMetricFilterArgs{}, nil},
 		"aws:cloudwatch/eventRule:EventRule":             {cloudwatch.EventRule{}, cloudwatch.EventRuleArgs{}, nil},
