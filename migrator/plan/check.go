@@ -31,13 +31,42 @@ func Check(p Plan, s settings.Settings, estate discover.Estate, classifier Class
 	if err != nil {
 		return nil, fmt.Errorf("make a plan to compare with: %w", err)
 	}
-	m := newMaker(s, estate, classifier, key, facts)
-	c := checker{maker: m, old: p, fresh: fresh, byID: m.byID(), switched: map[string]bool{}}
+	c := newChecker(p, s, estate, classifier, key, facts)
+	c.fresh = fresh
 	c.check()
+	return c.sorted(), nil
+}
+
+// CheckEdited tells what blocks the plan as it is now and isn't in its list of
+// blocks, and what rights it doesn't give: what a person who edited it overlooked.
+// It doesn't compare the estate's values with the plan's. Facts are those of this
+// plan.
+func CheckEdited(p Plan, s settings.Settings, estate discover.Estate, classifier Classifier, key digest.Key, facts Facts) []Difference {
+	c := newChecker(p, s, estate, classifier, key, facts)
+	for _, x := range c.services {
+		x.updating = false // an apply waits for it
+	}
+	c.checkBlocks()
+	c.checkGrants()
+	return c.sorted()
+}
+
+func newChecker(p Plan, s settings.Settings, estate discover.Estate, classifier Classifier, key digest.Key, facts Facts) *checker {
+	m := newMaker(s, estate, classifier, key, facts)
+	c := &checker{maker: m, old: p, byID: m.byID(), switched: map[string]bool{}}
+	for _, s := range p.Services {
+		if x := c.byID[s.ID]; x != nil && isSwitched(s, x) {
+			c.switched[s.ID] = true
+		}
+	}
+	return c
+}
+
+func (c *checker) sorted() []Difference {
 	slices.SortFunc(c.found, func(a, b Difference) int {
 		return cmp.Or(cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Change, b.Change))
 	})
-	return slices.Compact(c.found), nil
+	return slices.Compact(c.found)
 }
 
 type checker struct {
@@ -57,11 +86,6 @@ func (c *checker) check() {
 	if c.old.Account != c.estate.Account || c.old.Region != c.estate.Region {
 		c.differ(c.old.Stack, "the plan is for account %s in %s, and this is account %s in %s", c.old.Account, c.old.Region, c.estate.Account, c.estate.Region)
 		return
-	}
-	for _, s := range c.old.Services {
-		if x := c.byID[s.ID]; x != nil && isSwitched(s, x) {
-			c.switched[s.ID] = true
-		}
 	}
 	c.checkValues()
 	for _, s := range c.old.Services {

@@ -78,6 +78,9 @@ func (c *change) apply(ctx context.Context, o apply.Options) error {
 		o.Sleep = func(ctx context.Context, d time.Duration) error { return errors.Join(ctx.Err(), c.sleep(d)) }
 	}
 	o.Folder = c.folder
+	if err := c.checkEdited(ctx, config, p, o); err != nil {
+		return err
+	}
 	run := func(dryRun bool) (apply.Result, error) {
 		o.DryRun = dryRun
 		bar := &progress{terminal: c.terminal}
