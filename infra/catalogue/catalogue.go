@@ -23,6 +23,7 @@ type Stack struct {
 	Cache     Cache
 	Events    Events
 	Audit     Audit
+	Budget    Budget
 	Secrets   []Secret // ordered by name
 }
 

@@ -28,13 +28,14 @@ const (
 	KeyCache     = Namespace + ":cache"
 	KeyEvents    = Namespace + ":events"
 	KeyAudit     = Namespace + ":audit"
+	KeyBudget    = Namespace + ":budget"
 	KeyCatalogue = Namespace + ":catalogue"
 	KeyRegion    = "aws:region"
 )
 
 // Keys returns the keys of the configuration that Parse reads.
 func Keys() []string {
-	return []string{KeyRegion, KeySettings, KeyServices, KeyDatabases, KeyRotators, KeyCache, KeyEvents, KeyAudit, KeyCatalogue}
+	return []string{KeyRegion, KeySettings, KeyServices, KeyDatabases, KeyRotators, KeyCache, KeyEvents, KeyAudit, KeyBudget, KeyCatalogue}
 }
 
 // entry is a Secret as it is written.
@@ -71,6 +72,7 @@ type document struct {
 	Cache     Cache                     `mapstructure:"cache"`
 	Events    Events                    `mapstructure:"events"`
 	Audit     Audit                     `mapstructure:"audit"`
+	Budget    Budget                    `mapstructure:"budget"`
 	Catalogue map[string]entry          `mapstructure:"catalogue"`
 }
 
@@ -89,6 +91,7 @@ func Parse(values map[string]string) (Stack, error) {
 		Cache:     written.Cache,
 		Events:    written.Events,
 		Audit:     written.Audit,
+		Budget:    written.Budget,
 	}
 	if values[KeySettings] == "" {
 		mistakes.add(KeySettings, "is missing")
@@ -101,6 +104,7 @@ func Parse(values map[string]string) (Stack, error) {
 	stack.readCache(&mistakes)
 	stack.readEvents(&mistakes)
 	stack.readAudit(&mistakes)
+	stack.readBudget(&mistakes)
 	for _, key := range slices.Sorted(maps.Keys(written.Catalogue)) {
 		stack.Secrets = append(stack.Secrets, stack.readSecret(key, written.Catalogue[key], &mistakes))
 	}

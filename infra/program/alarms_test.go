@@ -67,7 +67,7 @@ func TestAlarms(t *testing.T) {
 	assert.Equal(t, []string{"feed-late"}, w.on(t), "only that the feed is 40 days late, by the clock of its function")
 	assert.Contains(t, strings.Join(w.receive(t, "on-call"), ""), "aistudio-dev-feed-late", "who has subscribed is told")
 
-	const google, signing = "aistudio/dev/studio/google-oauth", "aistudio/dev/studio/webhook-signing"
+	const signing = "aistudio/dev/studio/webhook-signing"
 	sm := secretsmanager.NewFromConfig(config)
 	lambdas := lambda.NewFromConfig(config)
 	stranger := w.createRole(t, "stranger")
@@ -157,7 +157,7 @@ func TestAlarms(t *testing.T) {
 		r := rotator{world: w, role: "aistudio-dev-rotation-feed"}
 		whole := w.record.named("aws:iam/rolePolicy:RolePolicy")["rotation-feed"].Inputs["policy"].StringValue()
 		r.put(t, without(t, whole, "TellFeed"))
-		w.putValue(t, google, `{"client_id": "one"}`)
+		w.putValue(t, `{"client_id": "one"}`)
 		require.NoError(t, w.cloud.Advance(t.Context(), 30*time.Minute)) // Lambda tries again, and gives up
 		on := w.on(t)
 		assert.Contains(t, on, "rotation-feed-errors")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/aistudio/secrets/infra/alarms"
 	"github.com/aistudio/secrets/infra/audittrail"
+	"github.com/aistudio/secrets/infra/budget"
 	"github.com/aistudio/secrets/infra/cachelayer"
 	"github.com/aistudio/secrets/infra/complianceauditor"
 	"github.com/aistudio/secrets/infra/dailyfunction"
@@ -105,6 +106,13 @@ func TestComponentsValidate(t *testing.T) {
 				return err
 			},
 			[]string{"audit trail x: ", "Prefix", "Partition", "AccountID", "Region", "doesn't end in a slash", "KeyARN", "Administrators", "DeletionWindowDays", "RetentionDays", "Tags"},
+		},
+		"Budget": {
+			func(ctx *pulumi.Context) error {
+				_, err := budget.New(ctx, "x", budget.Args{Emails: make([]string, 11)})
+				return err
+			},
+			[]string{"budget x: ", "Name", "Environment", "MonthlyUSD is 0", "TopicARN", "Emails has 11", "Tags"},
 		},
 		"Alarms": {
 			func(ctx *pulumi.Context) error {

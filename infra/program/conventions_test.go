@@ -27,6 +27,7 @@ var resourceTypes = map[string]bool{
 	"aws:iam/rolePolicy:RolePolicy":                          false,
 	"aws:iam/policy:Policy":                                  true,
 	"aws:iam/rolePolicyAttachment:RolePolicyAttachment":      false,
+	"aws:budgets/budget:Budget":                              true,
 	"aws:lambda/function:Function":                           true,
 	"aws:lambda/permission:Permission":                       false,
 	"aws:lambda/invocation:Invocation":                       false,

@@ -38,6 +38,7 @@ type deployed struct {
 
 	alarms    *alarms.Alarms
 	dashboard *dashboard.Dashboard
+	budget    pulumi.StringOutput // its name; empty text: there is none
 }
 
 type reader struct {
@@ -154,6 +155,7 @@ func (d *deployment) deployEvents() error {
 		Protect:            settings.Protect,
 		Tags:               settings.Tags(platform),
 	}
+	args.Budget = !d.stack.Budget.Off
 	if settings.ReplicaRegion != "" {
 		args.Replica = &rotationevents.Replica{Region: settings.ReplicaRegion, Provider: d.replica}
 	}

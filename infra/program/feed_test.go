@@ -39,10 +39,13 @@ func (w *world) checkDevLayer(t *testing.T) {
 	assert.ErrorContains(t, err, "ResourceNotFoundException", "nobody else may use it")
 }
 
+// google is a secret that awaits its value.
+const google = "aistudio/dev/studio/google-oauth"
+
 // putValue is a change that no rotation makes.
-func (w *world) putValue(t *testing.T, name, value string) {
+func (w *world) putValue(t *testing.T, value string) {
 	t.Helper()
-	_, err := secretsmanager.NewFromConfig(w.cloud.Config(region)).PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{SecretId: &name, SecretString: &value})
+	_, err := secretsmanager.NewFromConfig(w.cloud.Config(region)).PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{SecretId: aws.String(google), SecretString: &value})
 	require.NoError(t, err)
 	require.NoError(t, w.cloud.Settle(t.Context()))
 }
@@ -50,7 +53,7 @@ func (w *world) putValue(t *testing.T, name, value string) {
 // A cache with a reader's role learns of what rotates and of what people put.
 func (w *world) checkFeed(t *testing.T) {
 	since := w.cloud.Clock().Now()
-	w.putValue(t, "aistudio/dev/studio/google-oauth", `{"client_id": "planted"}`)
+	w.putValue(t, `{"client_id": "planted"}`)
 	r := rotator{world: w, secret: "aistudio/dev/orders/database"}
 	r.rotate(t)
 
@@ -74,7 +77,6 @@ func (w *world) checkFeed(t *testing.T) {
 
 // A cache of another stack's or of nobody's secrets isn't told.
 func (w *world) checkFeedStatements(t *testing.T) {
-	const secret = "aistudio/dev/studio/google-oauth"
 	r := rotator{world: w, role: "aistudio-dev-rotation-feed"}
 	whole := w.record.named("aws:iam/rolePolicy:RolePolicy")["rotation-feed"].Inputs["policy"].StringValue()
 	without := func(sids ...string) string {
@@ -92,7 +94,7 @@ func (w *world) checkFeedStatements(t *testing.T) {
 	}
 	defer r.put(t, whole)
 	before := w.told(t)
-	w.putValue(t, secret, `{"client_id": "one"}`)
+	w.putValue(t, `{"client_id": "one"}`)
 	require.Greater(t, w.told(t), before)
 	assert.Empty(t, w.receive(t, "aistudio-dev-rotation-feed-failures"))
 
@@ -103,7 +105,7 @@ func (w *world) checkFeedStatements(t *testing.T) {
 		t.Run(strings.Join(test.removed, " and "), func(t *testing.T) {
 			r.put(t, without(test.removed...))
 			before := w.told(t)
-			w.putValue(t, secret, `{"client_id": "`+strings.Join(test.removed, "")+`"}`)
+			w.putValue(t, `{"client_id": "`+strings.Join(test.removed, "")+`"}`)
 			require.NoError(t, w.cloud.Advance(t.Context(), time.Hour)) // Lambda tries again, and gives up
 			assert.Equal(t, before, w.told(t))
 			failures := w.receive(t, "aistudio-dev-rotation-feed-failures")

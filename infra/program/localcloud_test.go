@@ -44,6 +44,7 @@ func TestDev(t *testing.T) {
 		})
 	})
 	t.Run("alerts", w.checkAlerts)
+	t.Run("budget", w.checkBudget)
 	t.Run("destroy", func(t *testing.T) {
 		require.NoError(t, w.monitor.Destroy(t.Context()))
 		assert.Empty(t, w.monitor.Resources())

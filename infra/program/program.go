@@ -23,8 +23,8 @@ type Options struct {
 // the archives before it registers a resource, so a mistake deploys nothing.
 //
 // The stack's outputs are keyArn, replicaKeyArn, feedTable (a name),
-// alertsTopicArn, trailArn, trailBucket, auditorArn, auditBucket and dashboard
-// (names); secrets, readerRoles, rotators and layers are maps to ARNs by the
+// alertsTopicArn, trailArn, trailBucket, auditorArn, auditBucket, dashboard
+// and budget (names); secrets, readerRoles, rotators and layers are maps to ARNs by the
 // secret's path, the service, the rotator's name and the architecture, and
 // standbyRotators and replicaLayers what of them is in the replica's region;
 // lambdaEnvironment and ecsEnvironment are what a service needs for its cache,
@@ -81,6 +81,7 @@ func (d *deployment) run() error {
 		d.deployScan,
 		d.deployAlarms,
 		d.deployDashboard,
+		d.deployBudget,
 	} {
 		if err := step(); err != nil {
 			return err
@@ -121,6 +122,7 @@ func (d *deployment) export() {
 	d.ctx.Export("auditorArn", d.auditor.FunctionARN)
 	d.ctx.Export("auditBucket", d.auditor.BucketName)
 	d.ctx.Export("dashboard", d.dashboard.Name)
+	d.ctx.Export("budget", d.budget)
 	d.ctx.Export("layers", d.cache.LayerARNs)
 	d.ctx.Export("replicaLayers", d.cache.ReplicaARNs)
 	d.ctx.Export("lambdaEnvironment", lambda)

@@ -1,8 +1,11 @@
 package program
 
 import (
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
 	"github.com/aistudio/secrets/infra/alarms"
 	"github.com/aistudio/secrets/infra/audittrail"
+	"github.com/aistudio/secrets/infra/budget"
 	"github.com/aistudio/secrets/infra/complianceauditor"
 	"github.com/aistudio/secrets/infra/dailyfunction"
 	"github.com/aistudio/secrets/infra/dashboard"
@@ -89,4 +92,26 @@ func (d *deployment) deployDashboard() error {
 	var err error
 	d.dashboard, err = dashboard.New(d.ctx, "dashboard", args)
 	return err
+}
+
+// deployBudget makes the budget, if the stack has one.
+func (d *deployment) deployBudget() error {
+	settings, limits := d.stack.Settings, d.stack.Budget
+	if d.budget = pulumi.String("").ToStringOutput(); limits.Off {
+		return nil
+	}
+	made, err := budget.New(d.ctx, "budget", budget.Args{
+		Name:        settings.Prefix() + "-secrets",
+		Environment: settings.Environment,
+		MonthlyUSD:  limits.MonthlyUSD,
+		ByTag:       limits.ByTag,
+		TopicARN:    d.events.TopicARN,
+		Emails:      limits.Emails,
+		Tags:        settings.Tags(platform),
+	})
+	if err != nil {
+		return err
+	}
+	d.budget = made.Name
+	return nil
 }

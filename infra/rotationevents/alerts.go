@@ -89,7 +89,7 @@ func (e *RotationEvents) deployTopic(ctx *pulumi.Context, name string, args Args
 // guide, "Encryption at rest"). Of the account's own roles, IAM decides.
 func keyPolicy(args Args) policy.Document {
 	topic := []string{args.arn("sns", topicName(args))}
-	return policy.Document{
+	document := policy.Document{
 		{
 			Sid:       "Administration",
 			Effect:    policy.Allow,
@@ -117,10 +117,21 @@ func keyPolicy(args Args) policy.Document {
 			}},
 		},
 	}
+	if args.Budget {
+		document = append(document, policy.Statement{
+			Sid:       "EncryptForBudgets",
+			Effect:    policy.Allow,
+			Principal: &policy.Principal{Service: []string{budgetService}},
+			Action:    []string{"kms:Decrypt", "kms:GenerateDataKey"},
+			Resource:  []string{policy.This},
+			Condition: args.fromBudgets(),
+		})
+	}
+	return document
 }
 
 func topicPolicy(args Args, topicARN string) policy.Document {
-	return policy.Document{
+	document := policy.Document{
 		{
 			Sid:       "FromTheRule",
 			Effect:    policy.Allow,
@@ -138,6 +149,29 @@ func topicPolicy(args Args, topicARN string) policy.Document {
 			Condition: policy.Condition{"ArnLike": {"aws:SourceArn": {args.arn("cloudwatch", "alarm:"+args.Prefix+"-*")}}},
 		},
 		policy.WithoutTLS("sns:Publish", topicARN),
+	}
+	if args.Budget {
+		document = append(document, policy.Statement{
+			Sid:       "FromBudgets",
+			Effect:    policy.Allow,
+			Principal: &policy.Principal{Service: []string{budgetService}},
+			Action:    []string{"sns:Publish"},
+			Resource:  []string{topicARN},
+			Condition: args.fromBudgets(),
+		})
+	}
+	return document
+}
+
+const budgetService = "budgets.amazonaws.com"
+
+// fromBudgets is the condition that AWS Budgets comes for the stack's account
+// (Cost Management user guide, "Creating an Amazon SNS topic for budget
+// notifications").
+func (a Args) fromBudgets() policy.Condition {
+	return policy.Condition{
+		"StringEquals": {"aws:SourceAccount": {a.AccountID}},
+		"ArnLike":      {"aws:SourceArn": {"arn:" + a.Partition + ":budgets::" + a.AccountID + ":*"}},
 	}
 }
 

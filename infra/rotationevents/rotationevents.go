@@ -32,6 +32,7 @@ type Args struct {
 	DeletionWindowDays int      // of the topic's key, 7 to 30
 	Protect            bool     // refuse to delete the topic's key
 	Subscriptions      []Subscription
+	Budget             bool // AWS Budgets tells the topic too
 	Tags               map[string]string
 }
 
