@@ -36,6 +36,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	secrets "github.com/aistudio/secrets/sdk"
 	"github.com/aistudio/secrets/sdk/spec"
@@ -162,7 +163,8 @@ func FromEnv(source secrets.Getter, variable string, options Options) (*Reader, 
 }
 
 // Value returns the secret's value. It fails if the place that the switch
-// allows, or both, fail; the error tells of all that was tried.
+// allows, or both, fail; the error tells of all that was tried. Secrets Manager has
+// until halfway to the context's deadline before the old place is read.
 func (r *Reader) Value(ctx context.Context) (spec.Value, error) {
 	value, result, err := r.read(ctx)
 	r.count(result)
@@ -190,15 +192,20 @@ func (r *Reader) read(ctx context.Context) (spec.Value, Result, error) {
 		// A typing error in an incident must not take the service down.
 		result.Err = fmt.Errorf("environment variable %s: %q is none of new, old, compare: reading as with new", spec.EnvDualRead, mode)
 	}
-	value, version, err := r.readNew(ctx)
+	value, version, late, err := r.readNewInTime(ctx)
 	if err != nil {
-		result.Err = err
 		old, oldErr := r.readOld(ctx)
-		if oldErr != nil {
+		if oldErr == nil {
+			result.Err, result.Place = err, PlaceOld
+			return old, result, nil
+		}
+		if late { // and for nothing
+			value, version, err = r.readNew(ctx)
+		}
+		if err != nil {
+			result.Err = err
 			return spec.Value{}, result, errors.Join(err, oldErr)
 		}
-		result.Place = PlaceOld
-		return old, result, nil
 	}
 	result.Place, result.VersionID = PlaceNew, version
 	if mode == modeCompare && r.toCompare(version) {
@@ -244,6 +251,21 @@ func (r *Reader) readOld(ctx context.Context) (spec.Value, error) {
 		return spec.Value{}, fmt.Errorf("read the old place of secret %q: %w", r.id, err)
 	}
 	return value, nil
+}
+
+// readNewInTime reads the new place until halfway to the context's deadline, which
+// leaves the other half to the old place and to what the caller does then: in a
+// network without a way to Secrets Manager nothing answers at all, and a function
+// is stopped at its deadline. late tells that this was too short.
+func (r *Reader) readNewInTime(ctx context.Context) (value spec.Value, version string, late bool, err error) {
+	early := ctx
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		early, cancel = context.WithDeadline(ctx, deadline.Add(-time.Until(deadline)/2))
+		defer cancel()
+	}
+	value, version, err = r.readNew(early)
+	return value, version, early.Err() != nil && ctx.Err() == nil, err
 }
 
 func (r *Reader) readNew(ctx context.Context) (value spec.Value, version string, err error) {
