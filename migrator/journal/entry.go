@@ -128,6 +128,7 @@ type Service struct {
 	Aliases  []Alias  `json:"aliases,omitempty"`
 
 	Time     time.Time `json:"-"` // of the entry
+	By       Act       `json:"-"` // of the entry
 	Switched time.Time `json:"-"` // when it last became healthy by an apply; zero: it isn't switched
 }
 

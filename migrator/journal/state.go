@@ -93,7 +93,7 @@ func (s *State) add(e Entry) error {
 		s.Grants[x.Key()] = x
 	case e.Service != nil:
 		x := *e.Service
-		x.Time = e.Time
+		x.Time, x.By = e.Time, e.Act
 		switch {
 		case x.Status == Healthy && e.Act != Cleanup: // which takes old values out that a soak has shown to be of no use
 			x.Switched = e.Time

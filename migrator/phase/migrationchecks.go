@@ -153,7 +153,7 @@ func dualReadCheck() Check {
 			}
 			var final []string
 			for id, s := range state.Services {
-				if s.Live() && s.Mode != plan.DualRead {
+				if s.Live() && s.Mode != plan.DualRead && s.By != journal.Cleanup {
 					final = append(final, id+" was switched with mode "+string(s.Mode))
 				}
 			}

@@ -216,6 +216,22 @@ func TestCleanup(t *testing.T) {
 	}
 }
 
+// prod keeps its old values until the cleanup takes them out.
+func TestProdReadsBoth(t *testing.T) {
+	w := newWorld(t, "prod", "")
+	w.answers(phase.Prod, "dual-read", phase.Fail, "a plan isn't there")
+	w.plan(func(p *plan.Plan) { p.Mode = plan.Final })
+	w.answers(phase.Prod, "dual-read", phase.Fail, "the plan's mode is final")
+	w.plan(nil)
+	w.applied()
+	w.answers(phase.Prod, "dual-read", phase.Pass, "")
+	final := journal.Entry{Service: &journal.Service{ID: "lambda/shop", Kind: plan.LambdaFunction, Status: journal.Healthy, Mode: plan.Final}}
+	w.journal(journal.Cleanup, final)
+	w.answers(phase.Prod, "dual-read", phase.Pass, "")
+	w.journal(journal.Apply, final)
+	w.answers(phase.Prod, "dual-read", phase.Fail, "lambda/shop was switched with mode final")
+}
+
 func TestWhatPeopleConfirm(t *testing.T) {
 	w := newWorld(t, "prod", "")
 	at := phase.At{Phase: phase.Prod, Stack: "prod"}

@@ -72,7 +72,7 @@ func (v *validation) count(ctx context.Context, services []*service) error {
 			return ctx.Err()
 		}
 		for _, s := range services {
-			s.counts = nil
+			s.counts, s.unread = nil, code(err)
 			s.health = unreadMetrics(s.health, code(err))
 		}
 		return nil

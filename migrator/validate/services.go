@@ -16,6 +16,7 @@ type service struct {
 	plan.Service
 	state
 	counts counts
+	unread string // why the counts can't be read; "": they can
 }
 
 // state is how a service runs now.
@@ -225,7 +226,11 @@ func (v *validation) soaked(s *service) Check {
 	}
 	if s.How == plan.ByReference {
 		check.How = fmt.Sprintf("the counters of its dual reads in CloudWatch (%s) in the soak time", spec.MetricNamespace)
-		if counted := s.counts.verdict(); counted.Result == Fail || check.Result == Pass {
+		counted := s.counts.verdict()
+		if s.unread != "" {
+			counted = Check{Result: Unknown, Detail: "its counters can't be read: " + s.unread, Remedy: "Let the migrator call cloudwatch:GetMetricData: docs/migrating.md has the policy."}
+		}
+		if counted.Result == Fail || check.Result == Pass {
 			check.Result, check.Detail, check.Remedy = counted.Result, counted.Detail, counted.Remedy
 		}
 	}

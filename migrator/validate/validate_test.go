@@ -230,7 +230,7 @@ func TestWhatCantBeRead(t *testing.T) {
 	w.answers(validate.Equal, tokenName, validate.Unknown, "parameter /billing/token (AccessDeniedException)")
 	w.answers(validate.MayRead, "lambda/billing", validate.Unknown, "can't simulate")
 	w.answers(validate.Healthy, "lambda/billing", validate.Unknown, "its errors can't be read")
-	w.answers(validate.Soaked, "lambda/billing", validate.Unknown, "no counter")
+	w.answers(validate.Soaked, "lambda/billing", validate.Unknown, "its counters can't be read: AccessDenied")
 	w.answers(validate.Reads, "lambda/billing", validate.Unknown, "sts:AssumeRole of the role (AccessDenied) and CloudTrail's event history (it can't be read: AccessDeniedException)")
 	w.answers(validate.Switched, "ecs/shop/web", validate.Unknown, "AccessDenied")
 }
