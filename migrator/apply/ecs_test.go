@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/aws/aws-sdk-go-v2/service/scheduler"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -156,6 +157,31 @@ func TestADeploymentThatIsUnderWayIsWaitedFor(t *testing.T) {
 	require.NoError(t, err)
 	c.Must(p)
 	applytest.CheckWeb(c, old)
+}
+
+// Scheduler refuses a start that is past, also the schedule's own.
+func TestAScheduleThatHasBegun(t *testing.T) {
+	for expression, want := range map[string]time.Duration{"cron(0 * * * ? *)": 0, "rate(6 hours)": 12 * time.Hour} {
+		t.Run(expression, func(t *testing.T) {
+			c := applytest.NewContainers(t)
+			p, old := applytest.Jobs(c, false)
+			s := c.Scheduled()
+			begin := c.Cloud.Clock().Now().Add(time.Hour).Truncate(time.Second)
+			_, err := c.Schedules.UpdateSchedule(t.Context(), &scheduler.UpdateScheduleInput{
+				Name: s.Name, ScheduleExpression: &expression, FlexibleTimeWindow: s.FlexibleTimeWindow, Target: s.Target, State: s.State, StartDate: &begin,
+			})
+			require.NoError(t, err)
+			c.Advance(8 * time.Hour)
+			c.Must(p)
+			s = c.Scheduled()
+			assert.NotEqual(t, old, *s.Target.EcsParameters.TaskDefinitionArn)
+			if want == 0 {
+				assert.Nil(t, s.StartDate)
+			} else {
+				assert.Equal(t, begin.Add(want).UTC(), s.StartDate.UTC())
+			}
+		})
+	}
 }
 
 // Whoever deploys at any moment of the switch keeps what they deployed.

@@ -4,9 +4,11 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/scheduler"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -107,4 +109,32 @@ func TestTheScriptSeesANewerRevision(t *testing.T) {
 	info, err := os.Stat(filepath.Join(c.Folder, "rollback.sh"))
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+}
+
+// Scheduler refuses a start that is past, also the schedule's own.
+func TestTheScriptAndASchedulesStart(t *testing.T) {
+	t.Parallel()
+	c := applytest.NewContainers(t)
+	p, old := applytest.Jobs(c, false)
+	c.Must(p)
+	s := c.Scheduled()
+	set := func(expression string) {
+		begin := c.Cloud.Clock().Now().Add(time.Hour)
+		_, err := c.Schedules.UpdateSchedule(t.Context(), &scheduler.UpdateScheduleInput{
+			Name: s.Name, ScheduleExpression: &expression, FlexibleTimeWindow: s.FlexibleTimeWindow, Target: s.Target, State: s.State, StartDate: &begin,
+		})
+		require.NoError(t, err)
+		c.Advance(8 * time.Hour)
+	}
+	set("rate(6 hours)")
+	code, out := newShell(c.World).run("schedule/default/hourly")
+	assert.Equal(t, 1, code)
+	assert.Contains(t, out, "AWS answered ValidationException: Scheduler refuses a StartDate that is past")
+	set("cron(0 * * * ? *)")
+	code, out = newShell(c.World).run("schedule/default/hourly")
+	require.Zero(t, code, out)
+	after := c.Scheduled()
+	assert.Equal(t, old, *after.Target.EcsParameters.TaskDefinitionArn)
+	assert.Nil(t, after.StartDate)
+	assert.Equal(t, s.FlexibleTimeWindow, after.FlexibleTimeWindow)
 }

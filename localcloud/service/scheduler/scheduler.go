@@ -366,6 +366,9 @@ func (s *Service) entry(ctx context.Context, r *api.Request, in settings) (*entr
 	if e.times, err = parseTimes(in); err != nil {
 		return nil, err
 	}
+	if !e.times.start.IsZero() && r.Time.Sub(e.times.start) > 5*time.Minute {
+		return nil, invalid("The StartDate you specify cannot be earlier than 5 minutes ago.")
+	}
 	if err := in.Target.check(); err != nil {
 		return nil, err
 	}

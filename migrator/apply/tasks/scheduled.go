@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	eventtypes "github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/aws-sdk-go-v2/service/scheduler"
@@ -112,7 +116,7 @@ func (t *Tasks) schedule(ctx context.Context, arn string) (*scheduler.GetSchedul
 
 // PointSchedule is PointRule for a schedule of EventBridge Scheduler. An update
 // replaces all of a schedule, so it is written as it was read but for the task
-// definition.
+// definition and a start that is past.
 func (t *Tasks) PointSchedule(ctx context.Context, arn string, from []string, to string) error {
 	s, err := t.schedule(ctx, arn)
 	if err != nil {
@@ -136,6 +140,40 @@ func update(s *scheduler.GetScheduleOutput) *scheduler.UpdateScheduleInput {
 	return &scheduler.UpdateScheduleInput{
 		FlexibleTimeWindow: s.FlexibleTimeWindow, Name: s.Name, ScheduleExpression: s.ScheduleExpression, Target: s.Target,
 		ActionAfterCompletion: s.ActionAfterCompletion, Description: s.Description, EndDate: s.EndDate, GroupName: s.GroupName,
-		KmsKeyArn: s.KmsKeyArn, ScheduleExpressionTimezone: s.ScheduleExpressionTimezone, StartDate: s.StartDate, State: s.State,
+		KmsKeyArn: s.KmsKeyArn, ScheduleExpressionTimezone: s.ScheduleExpressionTimezone, StartDate: start(s), State: s.State,
 	}
+}
+
+// start is when the schedule is to begin. Scheduler refuses a date that is past,
+// also the schedule's own ("The StartDate you specify cannot be earlier than 5
+// minutes ago"). Without one a schedule has begun, and a rate goes on from the next
+// of its times.
+func start(s *scheduler.GetScheduleOutput) *time.Time {
+	now, ok := awsmiddleware.GetServerTime(s.ResultMetadata)
+	if !ok {
+		now = time.Now()
+	}
+	if s.StartDate == nil || s.StartDate.After(now) {
+		return s.StartDate
+	}
+	every := rate(aws.ToString(s.ScheduleExpression))
+	if every == 0 {
+		return nil
+	}
+	return aws.Time(s.StartDate.Add((now.Sub(*s.StartDate)/every + 1) * every))
+}
+
+var rateForm = regexp.MustCompile(`^rate\((\d+) +(minute|hour|day)s?\)$`)
+
+// rate is that of a schedule's expression, or 0.
+func rate(expression string) time.Duration {
+	parts := rateForm.FindStringSubmatch(expression)
+	if parts == nil {
+		return 0
+	}
+	n, err := strconv.Atoi(parts[1])
+	if err != nil {
+		return 0
+	}
+	return time.Duration(n) * map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour}[parts[2]]
 }

@@ -400,7 +400,7 @@ rule() {
 # schedule <region> <group> <name> <old revision> <revisions of the migration…>
 schedule() {
   [ -z "$problem" ] || return 0
-  local region=$1 group=$2 name=$3 key kept='' rest result=0
+  local region=$1 group=$2 name=$3 key kept='' rest target result=0
   shift 3
   ask --region "$region" scheduler get-schedule --group-name "$group" --name "$name" --output text --query 'keys(@)' || return 0
   for key in $answer; do
@@ -420,8 +420,27 @@ schedule() {
   [ "$result" -eq 0 ] || return 0
   say "$subject: goes back to $1"
   [ -z "$dry_run" ] || return 0
-  if ! tell --region "$region" scheduler update-schedule --cli-input-json "$rest" --target file:///dev/stdin --output text --query ScheduleArn \
-    < <(printf '%s' "$answer"); then
-    fail "the schedule could not be changed: $answer"
+  target=$answer
+  if tell --region "$region" scheduler update-schedule --cli-input-json "$rest" --target file:///dev/stdin --output text --query ScheduleArn < <(printf '%s' "$target"); then
+    return 0
   fi
+  # It may be its start date, which Scheduler refuses once it is past.
+  case $kept,$rest in
+    *,StartDate:StartDate,*'"rate('*)
+      fail "the schedule could not be changed: $answer: Scheduler refuses a StartDate that is past: set it to the next of its times by hand, then run again"
+      return 0
+      ;;
+    *,StartDate:StartDate,*) ;;
+    *)
+      fail "the schedule could not be changed: $answer"
+      return 0
+      ;;
+  esac
+  kept=$kept,
+  kept=${kept/,StartDate:StartDate,/,}
+  kept=${kept%,}
+  ask --region "$region" scheduler get-schedule --group-name "$group" --name "$name" --output json --query "{${kept#,}}" || return 0
+  rest=$answer
+  tell --region "$region" scheduler update-schedule --cli-input-json "$rest" --target file:///dev/stdin --output text --query ScheduleArn < <(printf '%s' "$target") ||
+    fail "the schedule could not be changed: $answer"
 }
