@@ -413,15 +413,20 @@ func (m *maker) blockVariables(s Service, c *candidate) {
 	}
 }
 
+// policySize is how IAM counts a policy (IAM user guide, "IAM and AWS STS quotas").
+func policySize(text string) int {
+	return len(strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) {
+			return -1
+		}
+		return r
+	}, text))
+}
+
 func (m *maker) blockGrants() {
 	for _, g := range m.plan.Grants {
 		role := m.facts.Roles[g.Role]
-		size := len(strings.Map(func(r rune) rune {
-			if unicode.IsSpace(r) {
-				return -1
-			}
-			return r
-		}, g.Policy))
+		size := policySize(g.Policy)
 		switch {
 		case role.Missing:
 			m.blocked(RoleMissing, g.Role, "there is no such role", "make it, or give the services another", "")
@@ -430,8 +435,8 @@ func (m *maker) blockGrants() {
 		case g.ManagedBy != "":
 			m.blocked(RoleOwnedByTool, g.Role, fmt.Sprintf("it may not read %d of its secrets, and %s owns it", len(g.Secrets), g.ManagedBy), "add the policy there", g.Policy)
 		}
-		if size > m.settings.PolicyLimit {
-			m.blocked(PolicyTooLarge, g.Role, fmt.Sprintf("the policy for its %d secrets has %d characters, and IAM takes %d of inline policies", len(g.Secrets), size, m.settings.PolicyLimit),
+		if size+role.Inline > m.settings.PolicyLimit {
+			m.blocked(PolicyTooLarge, g.Role, fmt.Sprintf("the policy for its %d secrets has %d characters, its other inline policies have %d, and IAM takes %d of all", len(g.Secrets), size, role.Inline, m.settings.PolicyLimit),
 				"give its services roles of their own, or attach managed policies", "")
 		}
 	}

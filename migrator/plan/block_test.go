@@ -131,6 +131,10 @@ func TestBlocks(t *testing.T) {
 			estate: one, facts: plan.Facts{Known: true, KeyARN: keyARN, Roles: map[string]plan.Role{roles + "orders": {Unread: "IAM can't be asked: AccessDenied"}}},
 			want: []string{"rights-unknown " + roles + "orders"}, says: []string{"AccessDenied"},
 		},
+		"a policy over IAM's limit with those that are there": {
+			estate: one, facts: plan.Facts{Known: true, KeyARN: keyARN, Roles: map[string]plan.Role{roles + "orders": {Inline: 10000}}},
+			want: []string{"policy-too-large " + roles + "orders"}, says: []string{"its other inline policies have 10000", "IAM takes 10240 of all"},
+		},
 		"a policy over IAM's limit": {
 			estate: one, facts: known(), change: func(s *settings.Settings) { s.PolicyLimit = 300 },
 			want: []string{"policy-too-large " + roles + "orders"}, says: []string{"IAM takes 300"},

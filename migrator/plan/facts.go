@@ -29,4 +29,5 @@ type Role struct {
 	ManagedBy string   // the tool that owns it; "": none that leaves a trace
 	Readable  []string // names of the secrets of the plan that it may read and decrypt already
 	Unread    string   // why that isn't known; "": it is
+	Inline    int      // characters of its inline policies without white space, as IAM counts them; 0: they weren't listed
 }

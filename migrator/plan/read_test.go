@@ -230,7 +230,7 @@ func TestFactsWithFewRights(t *testing.T) {
 	}{
 		"each":     {[]string{"iam:GetRole", "iam:SimulatePrincipalPolicy"}, plan.Role{ManagedBy: "Terraform", Readable: []string{"acme/dev/x/new"}}},
 		"read":     {[]string{"iam:GetRole"}, plan.Role{ManagedBy: "Terraform", Unread: "IAM can't be asked: AccessDenied"}},
-		"listonly": {[]string{"iam:GetAccountAuthorizationDetails"}, plan.Role{ManagedBy: "Terraform", Unread: "IAM can't be asked: AccessDenied"}},
+		"listonly": {[]string{"iam:GetAccountAuthorizationDetails"}, plan.Role{ManagedBy: "Terraform", Unread: "IAM can't be asked: AccessDenied", Inline: 244}},
 		"nothing":  {nil, plan.Role{Unread: "the role can't be read: AccessDenied"}},
 	} {
 		statements := common

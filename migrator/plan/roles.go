@@ -3,6 +3,7 @@ package plan
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -78,6 +79,7 @@ func (r *factReader) readRoles(ctx context.Context) error {
 type listedRole struct {
 	tags    map[string]string
 	mayRead bool // one of its policies allows reading some secret, or isn't known
+	inline  int  // see Role.Inline
 }
 
 func (r *factReader) listRoles(ctx context.Context) (map[string]listedRole, error) {
@@ -107,6 +109,9 @@ func (r *factReader) listRoles(ctx context.Context) (map[string]listedRole, erro
 		role := listedRole{tags: roleTags(d.Tags)}
 		for _, p := range d.RolePolicyList {
 			role.mayRead = role.mayRead || allowsReading(aws.ToString(p.PolicyDocument))
+			if text, err := url.PathUnescape(aws.ToString(p.PolicyDocument)); err == nil {
+				role.inline += policySize(text)
+			}
 		}
 		for _, p := range d.AttachedManagedPolicies {
 			allowed, known := allows[aws.ToString(p.PolicyArn)]
@@ -144,7 +149,7 @@ func (r *factReader) readRole(ctx context.Context, arn string, secrets []Secret,
 		}
 		listed = listedRole{tags: roleTags(out.Role.Tags), mayRead: true}
 	}
-	role := Role{ManagedBy: discover.Function{Tags: listed.tags}.ManagedBy()}
+	role := Role{ManagedBy: discover.Function{Tags: listed.tags}.ManagedBy(), Inline: listed.inline}
 	if !listed.mayRead {
 		return role, nil
 	}

@@ -52,15 +52,15 @@ func (r *run) follower(ctx context.Context, s journal.Service) (steps.Outcome, s
 	if other != "" {
 		return "", "", fmt.Errorf("it starts the newest revision, which %s runs as well: roll that back too", other)
 	}
-	if r.DryRun {
-		return steps.Would, "brought back to " + s.Old + " by deregistering what the migration registered", nil
-	}
 	newest, err := r.tasks.Definition(ctx, tasks.FamilyOf(s.Old))
 	if err != nil {
 		return "", "", err
 	}
 	if newest.ARN != s.Old && !slices.Contains(s.Versions, newest.ARN) {
-		return "", "", fmt.Errorf("it starts the newest revision, which is %s: somebody else has registered it meanwhile: see whether that has the old values", newest.ARN)
+		return "", "", fmt.Errorf("it starts the newest revision, which is %s: somebody else has registered it meanwhile: see whether that has the old values; if an apply was stopped just then, it may be the migration's: apply again, and roll back", newest.ARN)
+	}
+	if r.DryRun {
+		return steps.Would, "brought back to " + s.Old + " by deregistering what the migration registered", nil
 	}
 	if err := r.begin(s); err != nil {
 		return "", "", err

@@ -19,7 +19,7 @@ migration's folder. A parameter that is there stays as it is. Versions before th
 last and labels don't come back.
 
 Exit status: 0 done; 1 a step failed; 2 it couldn't be done.`,
-		Example: "  migrate restore dev parameters-1.json --only /shop/db/password",
+		Example: "  migrate restore dev export-20260301T120000Z.json --only /shop/db/password",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
 			m.open(args[0])
