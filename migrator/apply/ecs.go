@@ -121,18 +121,23 @@ func switching(s plan.Service, d tasks.Definition, variables []journal.Variable,
 			continue
 		}
 		d = d.With(v.Container, v.Name+spec.ReferenceSuffix, v.Reference)
+		// Tasks don't know by themselves what they are called, and count by that.
+		d = withDefault(d, v.Container, spec.EnvService, s.ID[strings.IndexByte(s.ID, '/')+1:])
 		if mode == plan.Final {
 			d = d.Without(v.Container, v.Name)
 			continue
 		}
-		// Tasks don't know by themselves what they are called.
-		for _, add := range [][2]string{{spec.EnvDualRead, compareMode}, {spec.EnvService, s.ID[strings.IndexByte(s.ID, '/')+1:]}} {
-			if _, there := d.Value(v.Container, add[0]); !there {
-				d = d.With(v.Container, add[0], add[1])
-			}
-		}
+		d = withDefault(d, v.Container, spec.EnvDualRead, compareMode)
 	}
 	return d
+}
+
+// withDefault sets a variable that isn't there.
+func withDefault(d tasks.Definition, container, variable, text string) tasks.Definition {
+	if _, there := d.Value(container, variable); there {
+		return d
+	}
+	return d.With(container, variable, text)
 }
 
 // switchTask registers a revision with the secrets and lets the service, the

@@ -50,8 +50,8 @@ func TestAServiceOfECSIsSwitchedByReference(t *testing.T) {
 	require.True(t, c.Apply(p, o).Complete)
 	_, environment, _ = c.Definition(c.Running("web"))
 	assert.Equal(t, map[string]string{
-		"API_KEY_SECRET_ID": "acme/dev/web/api-key", "DB_PASSWORD_SECRET_ID": "acme/dev/web/database#password", "LOG_LEVEL": "info",
-	}, environment)
+		"API_KEY_SECRET_ID": "acme/dev/web/api-key", "DB_PASSWORD_SECRET_ID": "acme/dev/web/database#password", "LOG_LEVEL": "info", "SECRETS_SERVICE": "main/web",
+	}, environment, "it goes on counting its reads")
 	s := c.State().Services["ecs/main/web"]
 	assert.Equal(t, old, s.Old)
 	assert.Len(t, s.Versions, 2)

@@ -140,6 +140,8 @@ func newRun(config aws.Config, o Options) (*run, error) {
 		o.Keep = DefaultKeep
 	}
 	switch {
+	case o.Keep < 0:
+		return nil, fmt.Errorf("the export can't be kept for %s: it has the only copy of the parameters", o.Keep)
 	case o.Validated == nil:
 		return nil, errors.New("nobody says whether the migration is validated")
 	case o.Plan.KMSKey == "":

@@ -155,6 +155,10 @@ func TestWhatIsNotValidatedStays(t *testing.T) {
 	o.Validated = nil
 	_, err = cleanup.Run(t.Context(), w.Config, o)
 	require.Error(t, err)
+	o = options(w, p)
+	o.Keep = -time.Hour
+	_, err = cleanup.Run(t.Context(), w.Config, o)
+	require.ErrorContains(t, err, "the only copy")
 	assert.Contains(t, w.Environment("orders"), "API_KEY")
 }
 

@@ -35,6 +35,9 @@ Exit status: 0 done; 1 a step failed; 2 it couldn't be done.`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			m.open(args[0])
+			if days < 1 {
+				return fmt.Errorf("--keep-days: %d: the export has the only copy of the parameters: keep it for a day at least", days)
+			}
 			o.Keep = time.Duration(days) * 24 * time.Hour
 			return m.cleanup(c.Context(), o, soak)
 		},
