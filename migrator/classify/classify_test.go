@@ -56,6 +56,14 @@ func TestVerdictsHoldNothingOfTheValue(t *testing.T) {
 	}
 }
 
+// A member's own name may say nothing where the object's does.
+func TestObjectsBySecretNames(t *testing.T) {
+	c := newClassifier(t, classify.Config{})
+	assert.True(t, c.Classify(setting("API_KEY", `{"k":"Zq7Rk2m9Xw3Jt8f5Kv1Bd6Hp"}`)).Secret)
+	assert.False(t, c.Classify(setting("API_KEY", `{"region":"us-east-1"}`)).Secret)
+	assert.False(t, c.Classify(setting("LIMITS", `{"k":"default"}`)).Secret)
+}
+
 // What a service decrypts itself may be anything.
 func TestCiphertextsAreUnknown(t *testing.T) {
 	c := newClassifier(t, classify.Config{})

@@ -53,10 +53,20 @@ func pairsIn(value string) (map[string]string, bool) {
 	return members, len(members) > 0
 }
 
-// judgeObject takes an object for a secret if one of its members is one.
+// judgeObject takes an object for a secret if one of its members is one, by the
+// member's own name or, where that says nothing, by the object's.
 func judgeObject(n name, members map[string]string) Verdict {
 	if v := judgeMembers(n, members, "member"); v.Secret {
 		return v
+	}
+	for _, key := range slices.Sorted(maps.Keys(members)) {
+		if randomness(members[key]) < somewhatRandom {
+			continue
+		}
+		if v := judge(n, members[key]); v.Secret {
+			v.Reasons = append([]string{"its member " + quoted(key) + " is a secret by the object's name"}, v.Reasons...)
+			return v
+		}
 	}
 	return notSecret(0.9, "a JSON object without a secret member")
 }
