@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/scheduler"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -101,6 +102,29 @@ func TestAServiceWhoseNewTasksDoNotStartGoesBack(t *testing.T) {
 			c.Must(p)
 			applytest.CheckWeb(c, old)
 		})
+	}
+}
+
+// What was deleted since the plan was made no longer fits it.
+func TestAServiceThatIsGoneIsAChange(t *testing.T) {
+	c := applytest.NewContainers(t)
+	p, _ := applytest.Web(c, plan.ByInjection)
+	jobs, _ := applytest.Jobs(c, false)
+	p.Secrets, p.Services = append(p.Secrets, jobs.Secrets...), append(p.Services, jobs.Services...)
+	small := applytest.Small(c.World)
+	p.Secrets, p.Services = append(p.Secrets, small.Secrets...), append(p.Services, small.Services...)
+	_, err := c.Tasks.DeleteService(t.Context(), &ecs.DeleteServiceInput{Cluster: &c.Cluster, Service: aws.String("web"), Force: aws.Bool(true)})
+	require.NoError(t, err)
+	_, err = c.Schedules.DeleteSchedule(t.Context(), &scheduler.DeleteScheduleInput{Name: aws.String("hourly")})
+	require.NoError(t, err)
+	_, err = c.Rules.RemoveTargets(t.Context(), &eventbridge.RemoveTargetsInput{Rule: aws.String("nightly"), Ids: []string{"t1"}})
+	require.NoError(t, err)
+	c.Remove("orders")
+	_, err = apply.Run(t.Context(), c.Config, p, c.Options())
+	changed := &apply.ChangedError{}
+	require.ErrorAs(t, err, &changed)
+	for _, id := range []string{"ecs/main/web", "schedule/default/hourly", "rule/nightly/t1", "lambda/orders"} {
+		assert.Contains(t, changed.Changes, id+": it is gone")
 	}
 }
 

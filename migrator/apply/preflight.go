@@ -9,11 +9,13 @@ import (
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/aistudio/secrets/migrator/apply/places"
 	"github.com/aistudio/secrets/migrator/apply/refusal"
+	"github.com/aistudio/secrets/migrator/apply/tasks"
 	"github.com/aistudio/secrets/migrator/plan"
 	"github.com/aistudio/secrets/sdk/spec"
 )
@@ -50,6 +52,9 @@ func (r *run) preflight(ctx context.Context) error {
 		}
 		group.Go(func() error {
 			err := r.fits(ctx, s)
+			if missing := (&lambdatypes.ResourceNotFoundException{}); errors.Is(err, tasks.ErrGone) || errors.As(err, &missing) {
+				err = &differs{"it is gone"}
+			}
 			if difference := (&differs{}); errors.As(err, &difference) {
 				changed(s.ID + ": " + difference.text)
 				return nil

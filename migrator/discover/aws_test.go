@@ -99,6 +99,7 @@ func TestRulesOfOtherBusesAndUniversalTargets(t *testing.T) {
 	assert.Equal(t, "arn:aws:events:us-east-1:123456789012:rule/orders/made", made.ARN)
 	assert.Equal(t, "a", made.Target)
 	assert.Equal(t, "night/run", run.Name)
+	assert.True(t, run.Universal)
 	assert.Equal(t, cluster, run.Cluster)
 	assert.Equal(t, "arn:aws:ecs:us-east-1:123456789012:task-definition/web:2", run.TaskDefinition)
 	assert.Equal(t, "team-night", run.Tags["Owner"])

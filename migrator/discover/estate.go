@@ -106,6 +106,7 @@ type ScheduledTask struct {
 	TaskDefinition string            // ARN, with or without a revision: without one the newest runs
 	Tags           map[string]string // of the rule, or of the schedule's group
 	Overrides      []Container       // what its input puts over the containers' environment
+	Universal      bool              // a schedule's target is a call to RunTask, whose input names all
 }
 
 // ManagedBy is that of [Function].

@@ -252,6 +252,7 @@ func (d *discovery) readSchedule(ctx context.Context, arn, group, name string) (
 			d.unread(spec.ScanECS, arn, "the input of its RunTask is no JSON")
 			return nil, nil
 		}
+		task.Universal = true
 		task.Cluster = fullARN(arn, "cluster", cmp.Or(call.Cluster, "default"))
 		task.TaskDefinition = fullARN(arn, "task-definition", call.TaskDefinition)
 		input = string(call.Overrides)

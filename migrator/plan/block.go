@@ -41,6 +41,7 @@ const (
 	UnknownKey           = "unknown-key"            // a key that a secret's JSON object hasn't
 	ClientEncrypted      = "client-encrypted"       // only its program can read the value
 	Overridden           = "overridden"             // a schedule sets a secret by itself
+	UniversalTarget      = "universal-target"       // a schedule calls RunTask by itself
 	RevisionInactive     = "revision-inactive"      // there would be no way back to what runs now
 	AliasMissing         = "alias-missing"          // the function hasn't the alias that is to move
 	Unread               = "unread"                 // nobody knows what is in it
@@ -293,6 +294,9 @@ func (m *maker) blockService(s Service, c *candidate) {
 	}
 	if s.How == ByInjection && oldPlatform(c.platform, s.Variables) {
 		m.blocked(PlatformTooOld, s.ID, "Fargate's platform version "+c.platform+" can't inject such a secret", "move the service to platform version 1.4.0 or LATEST", "")
+	}
+	if c.universal {
+		m.blocked(UniversalTarget, s.ID, "its target is a call to RunTask, whose input the migration doesn't edit", "give it ECS's own target for tasks; or register a revision with the patch, and name that in its input", m.patch(s))
 	}
 	if d := m.definitions[s.TaskDefinition]; d != nil && !d.Active {
 		// ECS doesn't let a service go to such a revision (Amazon ECS API reference,

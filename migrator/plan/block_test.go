@@ -210,6 +210,17 @@ func TestBlocks(t *testing.T) {
 			facts: known(),
 			want:  []string{"overridden rule/night/t1"}, says: []string{"its input sets API_TOKEN of container app"},
 		},
+		"a schedule that calls RunTask by itself": {
+			estate: discover.Estate{
+				TaskDefinitions: []discover.TaskDefinition{definition("nightly", 2, discover.Container{Name: "app", Settings: pairs("API_TOKEN", apiKey)})},
+				ScheduledTasks: []discover.ScheduledTask{{
+					ARN: "arn:aws:scheduler:us-east-1:123456789012:schedule/default/night", Name: "default/night", Universal: true,
+					TaskDefinition: "arn:aws:ecs:us-east-1:123456789012:task-definition/nightly",
+				}},
+			},
+			facts: known(),
+			want:  []string{"universal-target schedule/default/night"}, says: []string{"a call to RunTask"},
+		},
 		"an alias that isn't there": {
 			estate: one, facts: known(), change: func(s *settings.Settings) { s.Aliases = map[string][]string{"lambda/orders": {"live"}} },
 			want: []string{"alias-missing lambda/orders"},

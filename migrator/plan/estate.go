@@ -20,6 +20,7 @@ type candidate struct {
 	aliases    []string // that the function has
 	controller string   // of an ECS service's deployments
 	platform   string   // of Fargate
+	universal  bool     // a schedule's call to RunTask
 	overrides  []scope  // what a schedule puts over its containers
 }
 
@@ -86,7 +87,7 @@ func (m *maker) service(s *discover.Service) *candidate {
 func (m *maker) scheduledTask(s *discover.ScheduledTask) *candidate {
 	c := &candidate{
 		Service: Service{ID: "rule/" + s.Name + "/" + s.Target, Kind: RuleTask, ARN: s.ARN, Cluster: s.Cluster, ManagedBy: s.ManagedBy()},
-		tags:    s.Tags,
+		tags:    s.Tags, universal: s.Universal,
 	}
 	if s.Target == "" {
 		c.ID, c.Kind = "schedule/"+s.Name, ScheduledTask

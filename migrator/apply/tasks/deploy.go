@@ -26,10 +26,10 @@ func (t *Tasks) Running(ctx context.Context, cluster, service string) (string, e
 func (t *Tasks) service(ctx context.Context, cluster, service string) (*types.Service, error) {
 	out, err := t.ecs.DescribeServices(ctx, &ecs.DescribeServicesInput{Cluster: &cluster, Services: []string{service}})
 	if err != nil {
-		return nil, fmt.Errorf("read ECS service %s: %w", service, refusal.Of(err))
+		return nil, read("ECS service "+service, err)
 	}
 	if len(out.Services) != 1 || aws.ToString(out.Services[0].Status) != "ACTIVE" {
-		return nil, fmt.Errorf("ECS service %s isn't there any more", service)
+		return nil, fmt.Errorf("read ECS service %s: %w", service, ErrGone)
 	}
 	s := &out.Services[0]
 	if c := s.DeploymentController; c != nil && c.Type != types.DeploymentControllerTypeEcs {

@@ -2,7 +2,6 @@ package tasks
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -48,7 +47,7 @@ func (t *Tasks) target(ctx context.Context, ruleARN, id string) (eventtypes.Targ
 	for {
 		out, err := t.rules.ListTargetsByRule(ctx, in)
 		if err != nil {
-			return eventtypes.Target{}, fmt.Errorf("read the targets of rule %s: %w", ruleARN, refusal.Of(err))
+			return eventtypes.Target{}, read("the targets of rule "+ruleARN, err)
 		}
 		for _, target := range out.Targets {
 			if aws.ToString(target.Id) == id && target.EcsParameters != nil {
@@ -56,7 +55,7 @@ func (t *Tasks) target(ctx context.Context, ruleARN, id string) (eventtypes.Targ
 			}
 		}
 		if in.NextToken = out.NextToken; in.NextToken == nil {
-			return eventtypes.Target{}, fmt.Errorf("rule %s has no target %s that starts a task any more", ruleARN, id)
+			return eventtypes.Target{}, fmt.Errorf("read target %s of rule %s, which starts a task: %w", id, ruleARN, ErrGone)
 		}
 	}
 }
@@ -106,10 +105,10 @@ func (t *Tasks) schedule(ctx context.Context, arn string) (*scheduler.GetSchedul
 	}
 	out, err := t.schedules.GetSchedule(ctx, &scheduler.GetScheduleInput{GroupName: &group, Name: &name})
 	if err != nil {
-		return nil, fmt.Errorf("read schedule %s: %w", path, refusal.Of(err))
+		return nil, read("schedule "+path, err)
 	}
 	if out.Target == nil || out.Target.EcsParameters == nil {
-		return nil, errors.New("schedule " + path + " no longer starts a task")
+		return nil, fmt.Errorf("read the target of schedule %s, which starts a task: %w", path, ErrGone)
 	}
 	return out, nil
 }

@@ -11,16 +11,25 @@ package tasks
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/scheduler"
+	"github.com/aws/smithy-go"
+
+	"github.com/aistudio/secrets/migrator/apply/refusal"
 )
 
 // ErrChanged is returned when somebody else changed what was to be changed.
 var ErrChanged = errors.New("somebody else has changed it meanwhile")
+
+// ErrGone is returned when there is no such service, rule, target or schedule any
+// more.
+var ErrGone = errors.New("it is gone")
 
 // UnsteadyError is returned when a service doesn't reach a steady state with a
 // revision.
@@ -34,6 +43,17 @@ const (
 	patience = 20 * time.Minute
 	interval = 15 * time.Second
 )
+
+// goneCodes are how ECS and EventBridge say that something isn't there.
+var goneCodes = []string{"ResourceNotFoundException", "ServiceNotFoundException", "ClusterNotFoundException"}
+
+// read words the error of a reading.
+func read(what string, err error) error {
+	if failed := smithy.APIError(nil); errors.As(err, &failed) && slices.Contains(goneCodes, failed.ErrorCode()) {
+		return fmt.Errorf("read %s: %w", what, ErrGone)
+	}
+	return fmt.Errorf("read %s: %w", what, refusal.Of(err))
+}
 
 type ecsAPI interface {
 	ecs.ListTaskDefinitionsAPIClient
