@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/lambda"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -28,23 +27,16 @@ type Args struct {
 	Accounts     []string          // IDs of other accounts that may use the layers
 	Organization string            // ID of the AWS organization whose accounts may; "": none
 	Cache        Cache
-	FeedTable    Table
+	FeedTable    pulumi.StringInput      // name of the table of the rotation feed
 	Replica      pulumi.ProviderResource // of the region where the layers are published too; nil: nowhere
 	Readers      []Reader
 	Tags         map[string]string
 }
 
-// Table is the table of the rotation feed.
-type Table struct {
-	Name pulumi.StringInput
-	ARNs pulumi.StringArray // the table's, and its replicas'
-}
-
-// Reader is a service that reads secrets, with its role.
+// Reader is a service that reads secrets.
 type Reader struct {
-	Service  string
-	RoleName pulumi.StringInput
-	Secrets  []string // names of the secrets that it reads and that have a value: the layer reads them ahead
+	Service string
+	Secrets []string // names of the secrets that it reads and that have a value: the layer reads them ahead
 }
 
 var (
@@ -76,13 +68,13 @@ func (a Args) validate() error {
 	if a.Organization != "" && !organizationPattern.MatchString(a.Organization) {
 		errs = append(errs, fmt.Errorf("Organization is %q, which is no organization's ID", a.Organization))
 	}
-	if a.FeedTable.Name == nil || len(a.FeedTable.ARNs) == 0 {
-		errs = append(errs, errors.New("FeedTable needs Name and ARNs"))
+	if a.FeedTable == nil {
+		errs = append(errs, errors.New("FeedTable is missing"))
 	}
 	services := map[string]bool{}
 	for _, reader := range a.Readers {
-		if reader.Service == "" || reader.RoleName == nil {
-			errs = append(errs, fmt.Errorf("reader %q: Service and RoleName are needed", reader.Service))
+		if reader.Service == "" {
+			errs = append(errs, errors.New("reader \"\": Service is missing"))
 		}
 		if services[reader.Service] {
 			errs = append(errs, fmt.Errorf("reader %q is there twice", reader.Service))
@@ -131,9 +123,6 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 		}
 	}
 	for _, reader := range args.Readers {
-		if err := component.allow(ctx, name+"-"+reader.Service, args, reader); err != nil {
-			return nil, err
-		}
 		component.Lambda[reader.Service] = args.lambdaEnvironment(reader)
 		component.ECS[reader.Service] = args.ecsEnvironment()
 	}
@@ -189,34 +178,4 @@ func versionNumber(version string) (int, error) {
 		return 0, fmt.Errorf("the version of a layer is no number: %w", err)
 	}
 	return number, nil
-}
-
-// allow lets a service's role do what its cache does beside reading the
-// service's secrets, for which each secret has a policy.
-func (l *CacheLayer) allow(ctx *pulumi.Context, name string, args Args, reader Reader) error {
-	document := args.FeedTable.ARNs.ToStringArrayOutput().ApplyT(func(tables []string) (string, error) {
-		return policy.Document{
-			{
-				Sid:      "AskFeed",
-				Effect:   policy.Allow,
-				Action:   []string{"dynamodb:Query"},
-				Resource: tables,
-			},
-			{
-				// It knows no resources, and returns only secrets that the role
-				// may read one by one (Secrets Manager API reference,
-				// BatchGetSecretValue).
-				Sid:      "ReadInBatches",
-				Effect:   policy.Allow,
-				Action:   []string{"secretsmanager:BatchGetSecretValue"},
-				Resource: []string{"*"},
-			},
-		}.JSON()
-	}).(pulumi.StringOutput)
-	_, err := iam.NewRolePolicy(ctx, name, &iam.RolePolicyArgs{
-		Name:   pulumi.String(args.LayerName),
-		Role:   reader.RoleName,
-		Policy: document,
-	}, pulumi.Parent(l))
-	return err
 }

@@ -21,7 +21,7 @@ type Cache struct {
 
 // environment is what all caches need.
 func (a Args) environment() map[string]pulumi.StringInput {
-	variables := map[string]pulumi.StringInput{spec.EnvFeedTable: a.FeedTable.Name}
+	variables := map[string]pulumi.StringInput{spec.EnvFeedTable: a.FeedTable}
 	if a.Cache.TTL > 0 {
 		variables[spec.EnvCacheTTL] = pulumi.String(a.Cache.TTL.String())
 	}

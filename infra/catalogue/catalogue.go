@@ -48,7 +48,24 @@ func (s Settings) Prefix() string { return s.Organization + "-" + s.Environment 
 type Service struct {
 	AssumedBy []string  `mapstructure:"assumedBy"` // service principals ("lambda.amazonaws.com") and Principals
 	Role      Principal `mapstructure:"role"`      // an existing role
+	Access    string    `mapstructure:"access"`    // named (default): each secret has a policy for its readers; byTag: one policy for all secrets of the service, by the tag Service
+	Injected  bool      `mapstructure:"injected"`  // ECS injects the secrets: the role is the tasks' execution role and needs no cache
 }
+
+// The ways in which a role may read its service's secrets.
+const (
+	accessNamed = "named"
+	accessByTag = "byTag"
+)
+
+// ReadsByTag reports whether a service's role may read a secret because both have
+// the service's tag. What other services share with it has a policy in any case.
+func (s *Stack) ReadsByTag(service string, secret Secret) bool {
+	return s.Services[service].ReadsByTag() && secret.Name.Service == service
+}
+
+// ReadsByTag reports whether the service's role may read what has its tag.
+func (s Service) ReadsByTag() bool { return s.Access == accessByTag }
 
 // Services returns the AWS services among AssumedBy.
 func (s Service) Services() []string {

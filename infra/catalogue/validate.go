@@ -79,6 +79,12 @@ func (s *Stack) validateServices(mistakes *MistakesError) {
 		if role := spec.ReaderRole(s.Settings.Organization, s.Settings.Environment, name); len(role) > maxRoleName {
 			mistakes.add(path, "is too long: the name of its role, %s, has %d characters and IAM takes %d", role, len(role), maxRoleName)
 		}
+		if a := service.Access; a != "" && a != accessNamed && a != accessByTag {
+			mistakes.add(path+".access", "%q: write %s or %s", a, accessNamed, accessByTag)
+		}
+		if service.Injected && service.Role == "" && !slices.Contains(service.AssumedBy, "ecs-tasks.amazonaws.com") {
+			mistakes.add(path+".injected", "is for tasks of ECS, and ecs-tasks.amazonaws.com isn't in assumedBy")
+		}
 		if (len(service.AssumedBy) == 0) == (service.Role == "") {
 			mistakes.add(path, "write either assumedBy, who may take on the role that the stack makes, or role, one that exists")
 		}
@@ -136,7 +142,9 @@ func (s *Stack) validateTogether(mistakes *MistakesError) {
 			mistakes.add(path, "is too long: the name of its policy, %s, has %d characters and IAM takes %d", name, len(name), maxPolicyName)
 		}
 		for _, reader := range secret.Readers {
-			read[reader]++
+			if !s.ReadsByTag(reader, secret) {
+				read[reader]++
+			}
 		}
 		if secret.NeedsRotator() {
 			arns[secret.Rotator] += len(`"arn:aws-us-gov:secretsmanager::123456789012:secret:-abcdef",`) + len(s.Region) + len(secret.Name.String())
@@ -149,7 +157,7 @@ func (s *Stack) validateTogether(mistakes *MistakesError) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(read)) {
 		if read[name] > maxRolePolicies {
-			mistakes.add(KeyServices+"."+name, "reads %d secrets, each by a policy of its own, and a role takes %d: split the service", read[name], maxRolePolicies)
+			mistakes.add(KeyServices+"."+name, "reads %d secrets, each by a policy of its own, and a role takes %d: write access: byTag, or split the service", read[name], maxRolePolicies)
 		}
 	}
 }

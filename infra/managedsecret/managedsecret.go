@@ -33,11 +33,12 @@ type Args struct {
 }
 
 // Reader is a role that may read the secret. The reader policy is attached to
-// it.
+// it, unless it reads by tag.
 type Reader struct {
 	Service  string             // whose role it is
 	RoleARN  pulumi.StringInput // with its path
 	RoleName pulumi.StringInput
+	ByTag    bool // the role may read what has its tag: no policy is attached
 }
 
 // Replica is where the secret is replicated to.
@@ -162,6 +163,9 @@ func (s *ManagedSecret) allowReaders(ctx *pulumi.Context, name string, args Args
 	}
 	s.ReaderPolicyARN = reader.Arn
 	for _, role := range args.Readers {
+		if role.ByTag {
+			continue
+		}
 		if _, err := iam.NewRolePolicyAttachment(ctx, name+"-"+role.Service, &iam.RolePolicyAttachmentArgs{
 			Role:      role.RoleName,
 			PolicyArn: reader.Arn,

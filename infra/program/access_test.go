@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	iamtypes "github.com/aws/aws-sdk-go-v2/service/iam/types"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -222,4 +223,33 @@ func (w *world) checkRotatorStatements(t *testing.T, name, secret string, sids .
 		})
 	}
 	assert.Equal(t, sids, found)
+}
+
+// checkByTag tries what a role may read whose service reads by tag: the tag alone
+// lets it, and only what names it as well.
+func (w *world) checkByTag(t *testing.T) {
+	const role, mine, foreign = "aistudio-dev-orders-reader", "aistudio/dev/orders/database", "aistudio/dev/studio/webhook-signing"
+	client := iam.NewFromConfig(w.cloud.Config(region))
+	attached, err := client.ListAttachedRolePolicies(t.Context(), &iam.ListAttachedRolePoliciesInput{RoleName: aws.String(role)})
+	require.NoError(t, err)
+	assert.Empty(t, attached.AttachedPolicies)
+	tag := func(service string) {
+		_, err := client.TagRole(t.Context(), &iam.TagRoleInput{RoleName: aws.String(role), Tags: []iamtypes.Tag{{Key: aws.String(spec.TagService), Value: &service}}})
+		require.NoError(t, err)
+	}
+	_, err = read(t, w.session(t, role), mine)
+	require.NoError(t, err)
+	_, err = read(t, w.session(t, role), foreign)
+	requireDenied(t, err)
+
+	tag("studio")
+	_, err = read(t, w.session(t, role), mine)
+	requireDenied(t, err)
+	_, err = read(t, w.session(t, role), foreign)
+	requireDenied(t, err) // its policy names its readers
+	sm := secretsmanager.NewFromConfig(w.cloud.Config(region))
+	_, err = sm.DeleteResourcePolicy(t.Context(), &secretsmanager.DeleteResourcePolicyInput{SecretId: aws.String(foreign)})
+	require.NoError(t, err)
+	_, err = read(t, w.session(t, role), foreign)
+	require.NoError(t, err, "the secret's policy is what denied it")
 }

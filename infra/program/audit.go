@@ -86,7 +86,7 @@ func (d *deployment) declared() pulumi.Output {
 	// What is known only when it is deployed: roles of readers, functions.
 	readers, functions := pulumi.StringMap{}, pulumi.StringMap{}
 	for service, reader := range d.readers {
-		readers[service] = reader.arn
+		readers[service] = reader.RoleARN
 	}
 	for name, rotator := range d.rotators {
 		functions[name] = rotator.ARN

@@ -22,7 +22,7 @@ import (
 	"github.com/aistudio/secrets/infra/rotation"
 	"github.com/aistudio/secrets/infra/rotationevents"
 	"github.com/aistudio/secrets/infra/rotationfunction"
-	"github.com/aistudio/secrets/infra/servicereader"
+	"github.com/aistudio/secrets/infra/serviceaccess"
 	"github.com/aistudio/secrets/sdk/spec"
 )
 
@@ -53,12 +53,12 @@ func TestComponentsValidate(t *testing.T) {
 			},
 			[]string{"managed secret x: ", "the secret is empty", "tag Owner is missing", "Region is missing", "KeyARN", "RecoveryWindowDays is 31", "Administrators", "ReaderPolicyName", `"s" is there twice`, `"t": Service, RoleARN`, "Replica.Region", "Replica.KeyARN"},
 		},
-		"ServiceReader": {
+		"ServiceAccess": {
 			func(ctx *pulumi.Context) error {
-				_, err := servicereader.New(ctx, "x", servicereader.Args{})
+				_, err := serviceaccess.New(ctx, "x", serviceaccess.Args{Cache: &serviceaccess.Cache{}, ByTag: &serviceaccess.ByTag{}})
 				return err
 			},
-			[]string{"service reader x: ", "RoleName", "Services and Principals", "Tags"},
+			[]string{"service access x: ", "Prefix", "Role.Name", "Role.Services and Role.Principals", "FeedTables", "ByTag needs", "Tags"},
 		},
 		"RotationFunction": {
 			func(ctx *pulumi.Context) error {
@@ -184,15 +184,15 @@ func TestComponentsValidate(t *testing.T) {
 func TestComponentsTakeOptions(t *testing.T) {
 	record := &recorder{next: paperFor("dev")}
 	require.NoError(t, pulumi.RunErr(func(ctx *pulumi.Context) error {
-		parent, err := servicereader.New(ctx, "parent", servicereader.Args{RoleName: "r", Services: []string{"lambda.amazonaws.com"}, Tags: map[string]string{"a": "b"}})
+		parent, err := serviceaccess.New(ctx, "parent", serviceaccess.Args{Prefix: "p", Role: serviceaccess.Role{Name: "r", Services: []string{"lambda.amazonaws.com"}}, Tags: map[string]string{"a": "b"}})
 		if err != nil {
 			return err
 		}
-		_, err = servicereader.New(ctx, "child", servicereader.Args{RoleName: "s", Services: []string{"lambda.amazonaws.com"}, Tags: map[string]string{"a": "b"}},
+		_, err = serviceaccess.New(ctx, "child", serviceaccess.Args{Prefix: "p", Role: serviceaccess.Role{Name: "s", Services: []string{"lambda.amazonaws.com"}}, Tags: map[string]string{"a": "b"}},
 			pulumi.Parent(parent), pulumi.Protect(true))
 		return err
 	}, pulumi.WithMocks("p", "s", record)))
-	child := record.named("aistudio:secrets:ServiceReader")["child"]
-	assert.Contains(t, child.RegisterRPC.GetParent(), "ServiceReader::parent")
+	child := record.named("aistudio:secrets:ServiceAccess")["child"]
+	assert.Contains(t, child.RegisterRPC.GetParent(), "ServiceAccess::parent")
 	assert.True(t, record.named("aws:iam/role:Role")["child"].RegisterRPC.GetProtect(), "children inherit protection")
 }

@@ -18,7 +18,8 @@ import (
 	"github.com/aistudio/secrets/infra/managedsecret"
 	"github.com/aistudio/secrets/infra/rotationevents"
 	"github.com/aistudio/secrets/infra/rotationfunction"
-	"github.com/aistudio/secrets/infra/servicereader"
+	"github.com/aistudio/secrets/infra/serviceaccess"
+	"github.com/aistudio/secrets/sdk/spec"
 )
 
 // platform is the service in the tags of what all secrets share.
@@ -29,7 +30,7 @@ type deployed struct {
 	replica  *aws.Provider // of the replica's region; nil: there is none
 	key      *encryptionkey.EncryptionKey
 	trail    *audittrail.AuditTrail
-	readers  map[string]reader                       // by service
+	readers  map[string]*serviceaccess.ServiceAccess // by service
 	secrets  map[string]*managedsecret.ManagedSecret // by path
 	events   *rotationevents.RotationEvents
 	cache    *cachelayer.CacheLayer
@@ -39,11 +40,6 @@ type deployed struct {
 	alarms    *alarms.Alarms
 	dashboard *dashboard.Dashboard
 	budget    pulumi.StringOutput // its name; empty text: there is none
-}
-
-type reader struct {
-	arn  pulumi.StringInput
-	name pulumi.StringInput
 }
 
 func (d *deployment) deployKey() error {
@@ -70,35 +66,54 @@ func (d *deployment) deployKey() error {
 	return err
 }
 
-// deployReaders makes the roles of the services that have none.
+// deployReaders makes the roles of the services that have none, and lets all of
+// them do what they do beside reading the secrets that name them.
 func (d *deployment) deployReaders() error {
-	d.readers = map[string]reader{}
+	settings := d.stack.Settings
+	d.readers = map[string]*serviceaccess.ServiceAccess{}
+	feed := pulumi.StringArray{d.events.FeedTableARN}
+	if settings.ReplicaRegion != "" {
+		feed = append(feed, d.events.FeedReplica)
+	}
 	for _, name := range sorted(d.stack.Services) {
 		service := d.stack.Services[name]
-		if service.Role != "" {
-			d.readers[name] = reader{
-				arn:  pulumi.String(service.Role.ARN(d.account.partition, d.account.id)),
-				name: pulumi.String(service.Role.Name()),
-			}
-			continue
+		args := serviceaccess.Args{
+			Prefix: settings.Prefix(),
+			Role:   serviceaccess.Role{Name: d.readerRole(name), Services: service.Services(), Principals: d.account.arns(service.Principals())},
+			Tags:   settings.Tags(name),
 		}
-		role, err := servicereader.New(d.ctx, name, servicereader.Args{
-			RoleName:   d.readerRole(name),
-			Services:   service.Services(),
-			Principals: d.account.arns(service.Principals()),
-			Tags:       d.stack.Settings.Tags(name),
-		})
-		if err != nil {
+		if service.Role != "" {
+			args.Role = serviceaccess.Role{Name: service.Role.Name(), Existing: service.Role.ARN(d.account.partition, d.account.id)}
+		}
+		if !service.Injected {
+			args.Cache = &serviceaccess.Cache{FeedTables: feed}
+		}
+		if service.ReadsByTag() {
+			args.ByTag = d.byTag()
+		}
+		var err error
+		if d.readers[name], err = serviceaccess.New(d.ctx, name, args); err != nil {
 			return err
 		}
-		d.readers[name] = reader{arn: role.RoleARN, name: role.RoleName}
 	}
 	return nil
 }
 
+// byTag is all that the tags choose from.
+func (d *deployment) byTag() *serviceaccess.ByTag {
+	access := &serviceaccess.ByTag{Environment: d.stack.Settings.Environment, Keys: pulumi.StringArray{d.key.ARN}, Regions: d.regions()}
+	for _, region := range d.regions() {
+		access.Secrets = append(access.Secrets, fmt.Sprintf("arn:%s:secretsmanager:%s:%s:secret:%s*", d.account.partition, region, d.account.id, d.secretPrefix()))
+	}
+	if d.stack.Settings.ReplicaRegion != "" {
+		access.Keys = append(access.Keys, d.key.ReplicaARN)
+	}
+	return access
+}
+
 // readerRole is the name of the role that the stack makes for a service.
 func (d *deployment) readerRole(service string) string {
-	return d.stack.Settings.Prefix() + "-" + service + "-reader"
+	return spec.ReaderRole(d.stack.Settings.Organization, d.stack.Settings.Environment, service)
 }
 
 func (d *deployment) deploySecrets() error {
@@ -122,8 +137,9 @@ func (d *deployment) deploySecrets() error {
 		for _, service := range secret.Readers {
 			args.Readers = append(args.Readers, managedsecret.Reader{
 				Service:  service,
-				RoleARN:  d.readers[service].arn,
-				RoleName: d.readers[service].name,
+				RoleARN:  d.readers[service].RoleARN,
+				RoleName: d.readers[service].RoleName,
+				ByTag:    d.stack.ReadsByTag(service, secret),
 			})
 		}
 		if settings.ReplicaRegion != "" {
@@ -177,16 +193,18 @@ func (d *deployment) deployCache() error {
 		Accounts:     cache.SharedWith.Accounts,
 		Organization: cache.SharedWith.Organization,
 		Cache:        cachelayer.Cache{TTL: cache.TTL, MaxStale: cache.MaxStale},
-		FeedTable:    cachelayer.Table{Name: d.events.FeedTableName, ARNs: pulumi.StringArray{d.events.FeedTableARN}},
+		FeedTable:    d.events.FeedTableName,
 		Tags:         settings.Tags(platform),
 	}
 	if settings.ReplicaRegion != "" {
 		args.Cache.FailoverRegions = []string{settings.ReplicaRegion}
 		args.Replica = d.replica
-		args.FeedTable.ARNs = append(args.FeedTable.ARNs, d.events.FeedReplica)
 	}
 	for _, service := range sorted(d.stack.Services) {
-		reader := cachelayer.Reader{Service: service, RoleName: d.readers[service].name}
+		if d.stack.Services[service].Injected {
+			continue
+		}
+		reader := cachelayer.Reader{Service: service}
 		for _, secret := range d.stack.Secrets {
 			if slices.Contains(secret.Readers, service) && secret.Value != catalogue.ValueAwaited {
 				reader.Secrets = append(reader.Secrets, secret.Name.String())

@@ -134,7 +134,7 @@ func (w *world) checkCacheStatements(t *testing.T) {
 	require.NoError(t, err)
 	requireDenied(t, ask())
 	requireDenied(t, batch())
-	whole := w.record.named("aws:iam/rolePolicy:RolePolicy")["cache-orders"].Inputs["policy"].StringValue()
+	whole := w.record.named("aws:iam/rolePolicy:RolePolicy")["orders-cache"].Inputs["policy"].StringValue()
 	_, err = client.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: aws.String(role), PolicyName: aws.String(name), PolicyDocument: &whole})
 	require.NoError(t, err)
 

@@ -93,7 +93,7 @@ func readActions(t *testing.T) map[string]knownAction {
 // globalKeys are the condition keys in use that are no service's own (IAM user
 // guide, "AWS global condition context keys").
 var globalKeys = []string{
-	"aws:PrincipalArn", "aws:PrincipalOrgID", "aws:PrincipalTag/Service", "aws:SecureTransport", "aws:SourceAccount", "aws:SourceArn", "aws:ResourceAccount", "aws:PrincipalAccount",
+	"aws:PrincipalArn", "aws:PrincipalOrgID", "aws:ResourceTag/Environment", "aws:ResourceTag/Service", "aws:SecureTransport", "aws:SourceAccount", "aws:SourceArn", "aws:ResourceAccount", "aws:PrincipalAccount",
 }
 
 // onAll are the statements that allow actions on all resources though AWS could
@@ -143,6 +143,10 @@ func everything(t *testing.T) map[string]string {
 	change(t, config, catalogue.KeyRotators, func(rotators map[string]any) {
 		rotators["database"].(map[string]any)["vpc"] = map[string]any{"subnetIds": []string{"subnet-1"}, "securityGroupIds": []string{"sg-1"}}
 		rotators["custom"].(map[string]any)["applier"] = "arn:aws:lambda:us-east-1:" + accountID + ":function:applier"
+	})
+	change(t, config, catalogue.KeyServices, func(services map[string]any) {
+		services["orders"].(map[string]any)["access"] = "byTag"
+		services["accounts"].(map[string]any)["injected"] = true
 	})
 	change(t, config, catalogue.KeyCache, func(cache map[string]any) {
 		cache["sharedWith"] = map[string]any{"accounts": []string{"210987654321"}, "organization": "o-a1b2c3d4e5"}

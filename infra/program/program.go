@@ -70,10 +70,10 @@ type deployment struct {
 func (d *deployment) run() error {
 	for _, step := range []func() error{
 		d.deployKey,
+		d.deployEvents,
 		d.deployReaders,
 		d.deployTrail,
 		d.deploySecrets,
-		d.deployEvents,
 		d.deployCache,
 		d.deployRotators,
 		d.deployRotations,
@@ -97,7 +97,7 @@ func (d *deployment) export() {
 		secrets[path] = secret.ARN
 	}
 	for service, role := range d.readers {
-		readers[service] = role.arn
+		readers[service] = role.RoleARN
 	}
 	for name, function := range d.rotators {
 		rotators[name] = function.ARN

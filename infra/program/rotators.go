@@ -179,7 +179,7 @@ func (d *deployment) environment(rotator string) (pulumi.StringMap, error) {
 }
 
 func (d *deployment) functionName(rotator string) string {
-	return d.stack.Settings.Prefix() + "-rotate-" + rotator
+	return spec.RotationFunction(d.stack.Settings.Organization, d.stack.Settings.Environment, rotator)
 }
 
 func (d *deployment) deployRotations() error {

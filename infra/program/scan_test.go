@@ -25,7 +25,7 @@ import (
 const scan = "aistudio-dev-migration-scan" // the function, its role and its schedule
 
 // The daily scan of the dev stack by the real function, as its schedule invokes
-// it, and what its role may do.
+// it, and what its role may do. A service of this stack reads by tag.
 func TestScan(t *testing.T) {
 	at := time.Now().UTC().Truncate(time.Hour)
 	w := newWorld(t, []string{"orders"}, []string{loose}, localcloud.WithStart(at.Add(-10*time.Minute)))
@@ -33,6 +33,7 @@ func TestScan(t *testing.T) {
 	decisions := t.TempDir() + "/migration.dev.yaml"
 	writeFile(t, decisions, []byte("classify:\n  notSecrets: [/shop/not/password]\n"))
 	w.adapt = func(config map[string]string) {
+		change(t, config, catalogue.KeyServices, func(services map[string]any) { services["orders"].(map[string]any)["access"] = "byTag" })
 		change(t, config, catalogue.KeyAudit, func(audit map[string]any) { audit["scan"] = map[string]any{"migrationFile": decisions} })
 	}
 	w.deploy(t, "dev", w.cloud.Config(region))
@@ -58,6 +59,7 @@ func TestScan(t *testing.T) {
 	assert.Equal(t, "UTC", aws.ToString(schedule.ScheduleExpressionTimezone))
 
 	t.Run("every statement is needed", w.checkScanStatements)
+	t.Run("access by tag", w.checkByTag)
 }
 
 // canary is a value that nothing may show.

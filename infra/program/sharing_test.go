@@ -70,7 +70,7 @@ func TestReadersMayAskTheFeed(t *testing.T) {
 	record := &recorder{next: paperFor("prod")}
 	require.NoError(t, deploy(record, config, artifacts(t)))
 	policies := record.named("aws:iam/rolePolicy:RolePolicy")
-	for name, role := range map[string]string{"cache-orders": "aistudio-prod-orders-reader", "cache-billing": "billing"} {
+	for name, role := range map[string]string{"orders-cache": "aistudio-prod-orders-reader", "billing-cache": "billing"} {
 		inputs := policies[name].Inputs
 		assert.Equal(t, role, inputs["role"].StringValue())
 		allowed := statements(t, inputs["policy"])
@@ -137,8 +137,8 @@ func TestEnvironments(t *testing.T) {
 		layer, err := cachelayer.New(ctx, "x", cachelayer.Args{
 			Environment: "dev", LayerName: "layer", Archives: map[string]string{"arm64": "layer.zip"}, Tags: map[string]string{"a": "b"},
 			Cache:     cachelayer.Cache{TTL: time.Hour, MaxStale: 12 * time.Hour, FailoverRegions: []string{"us-west-2", "eu-west-1"}},
-			FeedTable: cachelayer.Table{Name: pulumi.String("feed"), ARNs: pulumi.StringArray{pulumi.String("arn:feed")}},
-			Readers:   []cachelayer.Reader{{Service: "orders", RoleName: pulumi.String("r"), Secrets: []string{"a/b/orders/one", "a/b/orders/two"}}},
+			FeedTable: pulumi.String("feed"),
+			Readers:   []cachelayer.Reader{{Service: "orders", Secrets: []string{"a/b/orders/one", "a/b/orders/two"}}},
 		})
 		if err != nil {
 			return err
