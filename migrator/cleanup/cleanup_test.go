@@ -171,7 +171,10 @@ func TestAParameterThatSomebodyNeedsStays(t *testing.T) {
 		"another function names it": {func(w *applytest.World) { w.Function("batch", map[string]string{"TOKEN": name}) }, "variable TOKEN of arn:aws:lambda:us-east-1:123456789012:function:batch names it"},
 		"another value":             {func(w *applytest.World) { w.Parameter(name, "canary-other") }, "isn't the one that was migrated"},
 		"a role reads it":           {func(w *applytest.World) { w.ReadAs("batch", name) }, "CloudTrail knows that it was read since the migration, last by arn:aws:iam::123456789012:role/batch"},
-		"a role reads its path":     {func(w *applytest.World) { w.ReadAs("batch", "/mail") }, "role/batch"},
+		"another function of its role reads it": {
+			func(w *applytest.World) { w.ReadIn("orders", "service", name) }, "last by arn:aws:iam::123456789012:role/service",
+		},
+		"a role reads its path": {func(w *applytest.World) { w.ReadAs("batch", "/mail") }, "role/batch"},
 	} {
 		t.Run(label, func(t *testing.T) {
 			w, p := migrated(t)
@@ -189,7 +192,7 @@ func TestAParameterThatSomebodyNeedsStays(t *testing.T) {
 	// Reads that count for nothing: of the service that was switched, of the roles
 	// that are named.
 	w, p := migrated(t)
-	w.ReadAs("service", name)
+	w.ReadIn("mail", "service", name)
 	w.ReadAs("scan", name)
 	o := options(w, p)
 	o.Readers = []string{"scan"}

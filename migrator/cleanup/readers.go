@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/aistudio/secrets/migrator/apply/refusal"
+	"github.com/aistudio/secrets/migrator/plan"
 )
 
 type trailAPI interface {
@@ -90,7 +91,7 @@ func (r *run) count(text, mine string, read map[string]string) {
 		return
 	}
 	for _, p := range r.estate.Parameters {
-		if read[p.Name] == "" && e.reads(p.Name, p.ARN) && !r.switchedFrom(p.Name, who) {
+		if read[p.Name] == "" && e.reads(p.Name, p.ARN) && !r.switchedFrom(p.Name, who, e.UserIdentity.ARN) {
 			read[p.Name] = who
 		}
 	}
@@ -114,10 +115,11 @@ func (e event) reads(name, arn string) bool {
 }
 
 // switchedFrom tells whether the role is that of a service that took the parameter
-// and was switched to the secret.
-func (r *run) switchedFrom(parameter, role string) bool {
+// and was switched to the secret. Where services share a role, a function is known
+// by its session, which bears its name.
+func (r *run) switchedFrom(parameter, role, session string) bool {
 	for _, s := range r.known.Services {
-		if !s.Live() || s.Role != role {
+		if !s.Live() || s.Role != role || s.Kind == plan.LambdaFunction && !strings.HasSuffix(session, "/"+strings.TrimPrefix(s.ID, "lambda/")) {
 			continue
 		}
 		for _, v := range s.Variables {

@@ -132,11 +132,7 @@ func (v *validation) readRuleTask(ctx context.Context, s *service) error {
 // (arn:…:rule/<rule>, arn:…:rule/<bus>/<rule>).
 func busOf(ruleARN string) string {
 	_, path, _ := strings.Cut(ruleARN, ":rule/")
-	bus, _, more := strings.Cut(path, "/")
-	if !more {
-		return ""
-	}
-	return bus
+	return path[:max(0, strings.LastIndexByte(path, '/'))] // a partner's has slashes
 }
 
 // readScheduledTask reads a schedule: schedule/<group>/<name>.

@@ -390,7 +390,10 @@ func (w *World) Replicate(secret, to string) {
 
 // ReadAs lets a role, which is made if need be, read a parameter, or all below a
 // path.
-func (w *World) ReadAs(role, parameter string) {
+func (w *World) ReadAs(role, parameter string) { w.ReadIn("reader", role, parameter) }
+
+// ReadIn is ReadAs in a session of the name.
+func (w *World) ReadIn(sessionName, role, parameter string) {
 	w.Helper()
 	name := role
 	trust := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"` + w.Cloud.Account() + `"},"Action":"sts:AssumeRole"}]}`
@@ -407,7 +410,7 @@ func (w *World) ReadAs(role, parameter string) {
 	})
 	require.NoError(w, err)
 	session, err := sts.NewFromConfig(w.Config).AssumeRole(w.Context(), &sts.AssumeRoleInput{
-		RoleArn: aws.String("arn:aws:iam::" + w.Cloud.Account() + ":role/" + role), RoleSessionName: aws.String("reader"),
+		RoleArn: aws.String("arn:aws:iam::" + w.Cloud.Account() + ":role/" + role), RoleSessionName: &sessionName,
 	})
 	require.NoError(w, err)
 	config := w.Cloud.ConfigFor(Region, *session.Credentials.AccessKeyId, *session.Credentials.SecretAccessKey, *session.Credentials.SessionToken)
