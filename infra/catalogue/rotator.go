@@ -43,15 +43,19 @@ type VPC struct {
 	SubnetIDs        []string `mapstructure:"subnetIds"`
 	SecurityGroupIDs []string `mapstructure:"securityGroupIds"` // none: the stack makes one that reaches the databases and HTTPS
 	Endpoints        []string `mapstructure:"endpoints"`        // services of AWS for which the stack makes an endpoint, such as secretsmanager
-	RouteTableIDs    []string `mapstructure:"routeTableIds"`    // of the subnets, for the endpoint of dynamodb
+	RouteTableIDs    []string `mapstructure:"routeTableIds"`    // of the subnets, for the endpoints of dynamodb and s3
 }
 
 // MakesParts reports whether the stack makes something in the VPC.
 func (v VPC) MakesParts() bool { return len(v.SecurityGroupIDs) == 0 || len(v.Endpoints) > 0 }
 
-// endpoints are the services of AWS that a rotation function calls. Logs and
-// traces leave it by Lambda itself, and Secrets Manager uses the key.
-var endpoints = []string{"dynamodb", "lambda", "rds", "secretsmanager"}
+// endpoints are the services of AWS that a rotation function calls, and those that
+// one of somebody's own may. Logs and traces leave a function by Lambda itself, and
+// Secrets Manager uses the key.
+var endpoints = []string{"dynamodb", "kms", "lambda", "logs", "monitoring", "rds", "s3", "secretsmanager", "ssm", "sts"}
+
+// gateways are those of them whose endpoint is an entry in route tables.
+var gateways = []string{"dynamodb", "s3"}
 
 // Credentials returns the secrets beside the databases' masters that the
 // function reads, by the path of their key in the rotator.
@@ -194,8 +198,10 @@ func (v VPC) validate(path string, mistakes *MistakesError) {
 			mistakes.add(path+".routeTableIds", "%q is no ID of a route table", id)
 		}
 	}
-	if slices.Contains(v.Endpoints, "dynamodb") && len(v.RouteTableIDs) == 0 {
-		mistakes.add(path+".routeTableIds", "is missing: the endpoint of dynamodb is an entry in the subnets' route tables")
+	for _, service := range gateways {
+		if slices.Contains(v.Endpoints, service) && len(v.RouteTableIDs) == 0 {
+			mistakes.add(path+".routeTableIds", "is missing: the endpoint of %s is an entry in the subnets' route tables", service)
+		}
 	}
 	if v.MakesParts() && !vpcPattern.MatchString(v.ID) {
 		mistakes.add(path+".id", "%q is no ID of a VPC: it is needed to make a security group or endpoints in it", v.ID)

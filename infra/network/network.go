@@ -5,9 +5,12 @@ package network
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ec2"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/aistudio/secrets/infra/policy"
 )
 
 const typeToken = "aistudio:secrets:Network"
@@ -17,23 +20,24 @@ type Args struct {
 	VPCID            string
 	SubnetIDs        []string
 	Region           string
+	AccountID        string   // whose principals the endpoints let through
 	SecurityGroupIDs []string // of the function; none: the component makes one
 	DatabasePorts    []int    // that the group which is made lets through, beside HTTPS
 	Endpoints        []string // services of AWS that are reached by an endpoint of the component's
-	RouteTableIDs    []string // of the subnets, for the endpoint of DynamoDB
+	RouteTableIDs    []string // of the subnets, for the endpoints that are gateways
 	Tags             map[string]string
 }
 
-// gateway is the service whose endpoint is an entry in route tables: it costs
-// nothing, and DynamoDB's name leads to it without a zone of its own (VPC user
+// gateways are the services whose endpoint is an entry in route tables: it costs
+// nothing, and the service's name leads to it without a zone of its own (VPC user
 // guide, "Gateway endpoints").
-const gateway = "dynamodb"
+var gateways = []string{"dynamodb", "s3"}
 
 const https = 443
 
 func (a Args) validate() error {
 	var errs []error
-	for _, need := range []struct{ field, value string }{{"VPCID", a.VPCID}, {"Region", a.Region}} {
+	for _, need := range []struct{ field, value string }{{"VPCID", a.VPCID}, {"Region", a.Region}, {"AccountID", a.AccountID}} {
 		if need.value == "" {
 			errs = append(errs, fmt.Errorf("%s is missing", need.field))
 		}
@@ -42,7 +46,7 @@ func (a Args) validate() error {
 		errs = append(errs, errors.New("SubnetIDs is missing"))
 	}
 	for _, service := range a.Endpoints {
-		if service == gateway && len(a.RouteTableIDs) == 0 {
+		if slices.Contains(gateways, service) && len(a.RouteTableIDs) == 0 {
 			errs = append(errs, fmt.Errorf("RouteTableIDs is missing: the endpoint of %s is an entry in them", service))
 		}
 	}
@@ -104,19 +108,23 @@ func egress(ports []int) ec2.SecurityGroupEgressArray {
 // deployEndpoints registers an endpoint for each service, which only the
 // function can reach.
 func (n *Network) deployEndpoints(ctx *pulumi.Context, name string, args Args) error {
+	document, err := args.endpointPolicy().JSON()
+	if err != nil {
+		return err
+	}
 	var reachable *ec2.SecurityGroup
 	for _, service := range args.Endpoints {
 		endpoint := &ec2.VpcEndpointArgs{
 			VpcId:       pulumi.String(args.VPCID),
 			ServiceName: pulumi.String("com.amazonaws." + args.Region + "." + service),
+			Policy:      pulumi.String(document),
 			Tags:        pulumi.ToStringMap(args.Tags),
 		}
-		if service == gateway {
+		if slices.Contains(gateways, service) {
 			endpoint.VpcEndpointType = pulumi.String("Gateway")
 			endpoint.RouteTableIds = pulumi.ToStringArray(args.RouteTableIDs)
 		} else {
 			if reachable == nil {
-				var err error
 				if reachable, err = n.deployEntrance(ctx, name+"-endpoints", args); err != nil {
 					return err
 				}
@@ -131,6 +139,20 @@ func (n *Network) deployEndpoints(ctx *pulumi.Context, name string, args Args) e
 		}
 	}
 	return nil
+}
+
+// endpointPolicy lets through only those who call with credentials of the account:
+// nobody carries a value out with those of another. It allows nothing by itself
+// (VPC user guide, "Control access to VPC endpoints using endpoint policies").
+func (a Args) endpointPolicy() policy.Document {
+	return policy.Document{{
+		Sid:       "OfTheAccount",
+		Effect:    policy.Allow,
+		Principal: &policy.Principal{AWS: []string{policy.Everyone}},
+		Action:    []string{"*"},
+		Resource:  []string{"*"},
+		Condition: policy.Condition{"StringEquals": {"aws:PrincipalAccount": {a.AccountID}}},
+	}}
 }
 
 func (n *Network) deployEntrance(ctx *pulumi.Context, name string, args Args) (*ec2.SecurityGroup, error) {

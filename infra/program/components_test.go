@@ -82,7 +82,7 @@ func TestComponentsValidate(t *testing.T) {
 				_, err := network.New(ctx, "x", network.Args{Endpoints: []string{"dynamodb"}})
 				return err
 			},
-			[]string{"network x: ", "VPCID", "Region", "SubnetIDs", "RouteTableIDs", "Tags"},
+			[]string{"network x: ", "VPCID", "Region", "AccountID", "SubnetIDs", "RouteTableIDs", "Tags"},
 		},
 		"RotationEvents": {
 			func(ctx *pulumi.Context) error {

@@ -80,6 +80,7 @@ func (d *deployment) network(rotator string) (*function.VPC, error) {
 		VPCID:            vpc.ID,
 		SubnetIDs:        vpc.SubnetIDs,
 		Region:           d.stack.Region,
+		AccountID:        d.account.id,
 		SecurityGroupIDs: vpc.SecurityGroupIDs,
 		DatabasePorts:    slices.Sorted(maps.Keys(ports)),
 		Endpoints:        vpc.Endpoints,

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/aistudio/secrets/infra/catalogue"
+	"github.com/aistudio/secrets/infra/policy"
 	"github.com/aistudio/secrets/sdk/spec"
 )
 
@@ -153,6 +154,10 @@ func TestNetworks(t *testing.T) {
 
 	endpoints := record.named("aws:ec2/vpcEndpoint:VpcEndpoint")
 	require.Len(t, endpoints, 2)
+	for _, endpoint := range endpoints {
+		let := statements(t, endpoint.Inputs["policy"])["OfTheAccount"]
+		assert.Equal(t, policy.Condition{"StringEquals": {"aws:PrincipalAccount": {accountID}}}, let.Condition)
+	}
 	secrets := endpoints["rotate-database-secretsmanager"].Inputs
 	assert.Equal(t, "com.amazonaws.us-east-1.secretsmanager", secrets["serviceName"].StringValue())
 	assert.Equal(t, "Interface", secrets["vpcEndpointType"].StringValue())
