@@ -6,12 +6,14 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/aistudio/secrets/migrator/internal/applytest"
+	"github.com/aistudio/secrets/migrator/plan"
 	"github.com/aistudio/secrets/migrator/rollback"
 )
 
@@ -52,4 +54,16 @@ func TestAFunctionWhoseUpdateFailedGoesBack(t *testing.T) {
 	assert.True(t, result.Complete, "%+v", result.Steps)
 	assert.True(t, client.updated)
 	checkOld(w)
+}
+
+// Deployments go on during a soak, and aren't undone.
+func TestADeploymentSinceTheSwitchStays(t *testing.T) {
+	c := applytest.NewContainers(t)
+	p, old := applytest.Web(c, plan.ByInjection)
+	c.Must(p)
+	other := c.Register("web", map[string]string{"RELEASE": "2"}, nil)
+	c.Deploy("web", other)
+	c.Advance(time.Hour)
+	assert.Contains(t, failures(back(c.World, options(c.World)))["ecs/main/web"], "deploy a revision, the way that was, which has the variables as "+old)
+	assert.Equal(t, other, c.Running("web"))
 }

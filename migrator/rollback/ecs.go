@@ -2,6 +2,7 @@ package rollback
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -36,6 +37,9 @@ func (r *run) task(ctx context.Context, s journal.Service) (steps.Outcome, strin
 		err = r.tasks.PointSchedule(ctx, s.ARN, s.Versions, s.Old)
 	default:
 		err = r.tasks.Deploy(ctx, s.Cluster, s.ARN, s.Versions, s.Old)
+	}
+	if errors.Is(err, tasks.ErrChanged) {
+		err = fmt.Errorf("%w: a deployment since is on top of the migration's: deploy a revision, the way that was, which has the variables as %s has them", err, s.Old)
 	}
 	if err != nil {
 		return "", "", err

@@ -315,7 +315,7 @@ service() {
     --query "services[0].deployments[?status=='PRIMARY'] | [0].taskDefinition" || return 0
   if [ "$answer" != "$old" ]; then
     if ! is_one_of "$answer" "$@"; then
-      fail "it runs $answer, which somebody else deployed since"
+      fail "it runs $answer, which somebody else deployed since: deploy a revision, the way that was, which has the variables as $old has them"
       return 0
     fi
     say "$subject: goes back from $answer to $old"
