@@ -105,9 +105,9 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 	return component, ctx.RegisterResourceOutputs(component, pulumi.Map{"name": component.Name})
 }
 
-// filters say what costs count. By tag, only those from the day on on which the
-// account's payer has activated the tag for cost allocation (AWS Billing user
-// guide, "Activating user-defined cost allocation tags"), so it isn't the default.
+// filters say what costs count. By tag, nothing counts before the account's payer
+// has activated the tag for cost allocation (AWS Billing user guide, "Activating
+// user-defined cost allocation tags"), so it isn't the default.
 func (a Args) filters() budgets.BudgetCostFilterArray {
 	if a.ByTag {
 		return budgets.BudgetCostFilterArray{budgets.BudgetCostFilterArgs{
