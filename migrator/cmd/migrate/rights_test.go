@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	secretstypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -97,6 +98,11 @@ func (w *world) small() {
 		ResourceType: ssmtypes.ResourceTypeForTaggingParameter, ResourceId: aws.String("/billing/api/key"), Tags: []ssmtypes.Tag{{Key: aws.String("Owner"), Value: aws.String("team-billing")}},
 	})
 	require.NoError(w, err)
+	// Its secret is there, without a value.
+	_, err = w.secrets.CreateSecret(w.Context(), &secretsmanager.CreateSecretInput{
+		Name: aws.String("acme/dev/billing/api-key"), Tags: []secretstypes.Tag{{Key: aws.String("ManagedBy"), Value: aws.String("pulumi")}},
+	})
+	require.NoError(w, err)
 	w.function(function{name: "billing", environment: map[string]string{"API_KEY": "canary-billing-77aa13c0"}})
 	w.service(task{name: "web", environment: map[string]string{"SESSION_SECRET": w.plant("canary-web-0e5b8d21aa94")}})
 	w.scheduledTasks()
@@ -147,6 +153,8 @@ func (w *world) walk() string {
 		{exitDone, []string{"plan", stack}},
 		{exitDone, []string{"apply", stack, "--yes"}},
 		{exitDone, []string{"validate", stack, "--soak", "0"}},
+		{exitDone, []string{"rollback", stack, "--delete-secrets-after", "7", "--yes"}},
+		{exitDone, []string{"apply", stack, "--yes"}},
 		{exitDone, []string{"rollback", stack, "--yes"}},
 		{exitDone, []string{"plan", stack}},
 		{exitDone, []string{"apply", stack, "--yes"}},
