@@ -115,11 +115,13 @@ func (b *budget) request(name string) (*budgettypes.Budget, error) {
 	asked := &budgettypes.Budget{
 		BudgetName: &name, BudgetType: budgettypes.BudgetType(b.BudgetType), TimeUnit: budgettypes.TimeUnit(b.TimeUnit),
 		BudgetLimit: &budgettypes.Spend{Amount: &b.LimitAmount, Unit: &b.LimitUnit},
-		CostFilters: map[string][]string{}, TimePeriod: &budgettypes.TimePeriod{Start: from, End: to},
+		TimePeriod: &budgettypes.TimePeriod{Start: from, End: to},
 	}
+	filters := map[string][]string{}
 	for _, filter := range b.CostFilters {
-		asked.CostFilters[filter.Name] = append(asked.CostFilters[filter.Name], filter.Values...)
+		filters[filter.Name] = append(filters[filter.Name], filter.Values...)
 	}
+	asked.CostFilters = filters //nolint:staticcheck // what the provider sends
 	return asked, nil
 }
 
@@ -161,8 +163,9 @@ func readBudget(ctx context.Context, c *clients, id string, b *budget) error {
 		LimitAmount: keepSpelling(b.LimitAmount, aws.ToString(actual.BudgetLimit.Amount), sameAmount), LimitUnit: aws.ToString(actual.BudgetLimit.Unit),
 		TimePeriodStart: actual.TimePeriod.Start.UTC().Format(budgetLayout), TimePeriodEnd: actual.TimePeriod.End.UTC().Format(budgetLayout),
 	}
-	for _, filter := range slices.Sorted(maps.Keys(actual.CostFilters)) {
-		b.CostFilters = append(b.CostFilters, costFilter{filter, actual.CostFilters[filter]})
+	filters := actual.CostFilters //nolint:staticcheck // what the provider reads
+	for _, name := range slices.Sorted(maps.Keys(filters)) {
+		b.CostFilters = append(b.CostFilters, costFilter{name, filters[name]})
 	}
 	pages := budgets.NewDescribeNotificationsForBudgetPaginator(c.budgets, &budgets.DescribeNotificationsForBudgetInput{AccountId: &account, BudgetName: &name})
 	for pages.HasMorePages() {

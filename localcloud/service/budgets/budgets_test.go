@@ -40,7 +40,7 @@ func monthly(name, limit string) *types.Budget {
 	return &types.Budget{
 		BudgetName: &name, BudgetType: types.BudgetTypeCost, TimeUnit: types.TimeUnitMonthly,
 		BudgetLimit: &types.Spend{Amount: &limit, Unit: aws.String("USD")},
-		CostFilters: map[string][]string{"TagKeyValue": {"user:Environment$dev"}},
+		CostFilters: map[string][]string{"TagKeyValue": {"user:Environment$dev"}}, //nolint:staticcheck // what the provider sends
 	}
 }
 
@@ -66,7 +66,7 @@ func TestABudgetIsFoundAgain(t *testing.T) {
 	found, err := c.DescribeBudget(t.Context(), &budgets.DescribeBudgetInput{AccountId: id, BudgetName: name})
 	require.NoError(t, err)
 	assert.Equal(t, "30", *found.Budget.BudgetLimit.Amount)
-	assert.Equal(t, map[string][]string{"TagKeyValue": {"user:Environment$dev"}}, found.Budget.CostFilters)
+	assert.Equal(t, map[string][]string{"TagKeyValue": {"user:Environment$dev"}}, found.Budget.CostFilters) //nolint:staticcheck // what the provider reads
 	assert.Equal(t, time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), found.Budget.TimePeriod.Start.UTC())
 	assert.Equal(t, 2087, found.Budget.TimePeriod.End.Year())
 
