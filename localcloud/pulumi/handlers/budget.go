@@ -115,7 +115,7 @@ func (b *budget) request(name string) (*budgettypes.Budget, error) {
 	asked := &budgettypes.Budget{
 		BudgetName: &name, BudgetType: budgettypes.BudgetType(b.BudgetType), TimeUnit: budgettypes.TimeUnit(b.TimeUnit),
 		BudgetLimit: &budgettypes.Spend{Amount: &b.LimitAmount, Unit: &b.LimitUnit},
-		TimePeriod: &budgettypes.TimePeriod{Start: from, End: to},
+		TimePeriod:  &budgettypes.TimePeriod{Start: from, End: to},
 	}
 	filters := map[string][]string{}
 	for _, filter := range b.CostFilters {
