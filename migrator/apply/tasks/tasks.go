@@ -29,7 +29,7 @@ var ErrChanged = errors.New("somebody else has changed it meanwhile")
 
 // ErrGone is returned when there is no such service, rule, target or schedule any
 // more.
-var ErrGone = errors.New("it is gone")
+var ErrGone = errors.New("it isn't there any more")
 
 // UnsteadyError is returned when a service doesn't reach a steady state with a
 // revision.
