@@ -35,6 +35,9 @@ Exit status: 0 valid; 1 something failed or is unknown; 2 it couldn't be done.`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			m.open(args[0])
+			if m.every <= 0 {
+				return fmt.Errorf("--every: %s: write how long to wait in between, as 5m", m.every)
+			}
 			return m.run(c.Context())
 		},
 	}
