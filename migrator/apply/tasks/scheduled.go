@@ -159,7 +159,7 @@ func start(s *scheduler.GetScheduleOutput) *time.Time {
 	if every == 0 {
 		return nil
 	}
-	return aws.Time(s.StartDate.Add((now.Sub(*s.StartDate)/every + 1) * every))
+	return aws.Time(s.StartDate.Add(now.Sub(*s.StartDate).Truncate(every) + every))
 }
 
 var rateForm = regexp.MustCompile(`^rate\((\d+) +(minute|hour|day)s?\)$`)
