@@ -106,7 +106,7 @@ func (c *change) apply(ctx context.Context, o apply.Options) error {
 // replan makes the plan anew for the estate as it is now. People must look at it
 // before it is applied.
 func (c *change) replan(ctx context.Context) error {
-	p, err := c.makePlan(ctx, true)
+	p, _, err := c.makePlan(ctx, true)
 	if err != nil {
 		return fmt.Errorf("make a new plan: %w", err)
 	}

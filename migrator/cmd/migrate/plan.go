@@ -39,16 +39,22 @@ people to read and edit (its head tells how), plan.txt, which sums it up, and
 catalogue.yaml, which is to be merged into the stack's file.
 
 The same estate gives the same plan. A plan that is there is made anew, and keeps
-what people have changed in it.
+what people have changed in it; what has changed in the estate since is told.
 
 Exit status: 0 planned; 1 planned, and something blocks; 2 it couldn't be done.`,
 		Example: "  migrate plan dev\n  migrate plan dev --dry-run --json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			m.open(args[0])
-			p, err := m.makePlan(c.Context(), !dryRun)
+			p, changes, err := m.makePlan(c.Context(), !dryRun)
 			if err != nil {
 				return err
+			}
+			for i, change := range changes {
+				if i == 0 {
+					m.say("Since the plan before:\n")
+				}
+				m.say("  %s\n", change)
 			}
 			if m.asJSON {
 				err = plan.WriteJSON(t.out, p)
@@ -69,38 +75,39 @@ Exit status: 0 planned; 1 planned, and something blocks; 2 it couldn't be done.`
 	return c
 }
 
-// makePlan plans, and writes the plan's files if it is to.
-func (m *migration) makePlan(ctx context.Context, write bool) (plan.Plan, error) {
+// makePlan plans, and writes the plan's files if it is to. The differences are
+// why the plan that was there no longer fits.
+func (m *migration) makePlan(ctx context.Context, write bool) (plan.Plan, []plan.Difference, error) {
 	s, err := m.settings()
 	if err != nil {
-		return plan.Plan{}, err
+		return plan.Plan{}, nil, err
 	}
 	key := digest.New()
 	if _, missing := os.Stat(m.folder); write || missing == nil {
 		if key, err = m.key(); err != nil {
-			return plan.Plan{}, err
+			return plan.Plan{}, nil, err
 		}
 	}
 	config, err := m.aws(ctx, s.Region)
 	if err != nil {
-		return plan.Plan{}, err
+		return plan.Plan{}, nil, err
 	}
 	classifier, err := classify.New(s.Classify)
 	if err != nil {
-		return plan.Plan{}, err
+		return plan.Plan{}, nil, err
 	}
 	bar := &progress{terminal: m.terminal}
 	defer bar.end()
 	estate, err := discover.Read(ctx, config, bar.show)
 	if err != nil {
-		return plan.Plan{}, err
+		return plan.Plan{}, nil, err
 	}
 	p := planner{m, s, estate, classifier, key}
-	made, err := p.plan(ctx, config, bar)
+	made, changes, err := p.plan(ctx, config, bar)
 	if err == nil && write {
 		err = p.write(made)
 	}
-	return made, err
+	return made, changes, err
 }
 
 // planner makes a plan for what was read of an estate.
@@ -112,10 +119,10 @@ type planner struct {
 	key        digest.Key
 }
 
-func (p planner) plan(ctx context.Context, config aws.Config, bar *progress) (plan.Plan, error) {
+func (p planner) plan(ctx context.Context, config aws.Config, bar *progress) (plan.Plan, []plan.Difference, error) {
 	old, err := p.migration.plan()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return plan.Plan{}, fmt.Errorf("%w: mend it, or move it away to begin anew", err)
+		return plan.Plan{}, nil, fmt.Errorf("%w: mend it, or move it away to begin anew", err)
 	}
 	have := err == nil
 	build := func(facts plan.Facts) (plan.Plan, error) {
@@ -126,13 +133,18 @@ func (p planner) plan(ctx context.Context, config aws.Config, bar *progress) (pl
 	}
 	draft, err := build(plan.Facts{})
 	if err != nil {
-		return plan.Plan{}, err
+		return plan.Plan{}, nil, err
 	}
 	facts, err := plan.ReadFacts(ctx, config, draft, p.estate, p.key, bar.show)
 	if err != nil {
-		return plan.Plan{}, err
+		return plan.Plan{}, nil, err
 	}
-	return build(facts)
+	made, err := build(facts)
+	if err != nil || !have {
+		return made, nil, err
+	}
+	changes, err := plan.Check(old, p.settings, p.estate, p.classifier, p.key, facts)
+	return made, changes, err
 }
 
 // write writes the plan's files. What stays as it is isn't written again, so
