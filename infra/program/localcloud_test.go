@@ -214,7 +214,7 @@ func TestProd(t *testing.T) {
 
 	root := w.cloud.Config(region)
 	key := w.keyARN(t, deployer)
-	replicaKey := w.keyARN(t, in(deployer, replicaRegion))
+	replicaKey := w.keyARN(t, inReplica(deployer))
 	assert.Equal(t, strings.Replace(key, region, replicaRegion, 1), replicaKey, "the replica of a multi-region key has its ID")
 
 	const name = "aistudio/prod/orders/database"
@@ -230,13 +230,13 @@ func TestProd(t *testing.T) {
 	reader := w.session(t, "aistudio-prod-orders-reader")
 	primary, err := read(t, reader, name)
 	require.NoError(t, err)
-	replica, err := read(t, in(reader, replicaRegion), name)
+	replica, err := read(t, inReplica(reader), name)
 	require.NoError(t, err)
 	assert.True(t, primary.Equal(replica), "the replica has another value")
 
 	t.Run("matrix", w.checkMatrix) // before the others, who change secrets
 	t.Run("access", w.checkAccess)
-	_, err = read(t, in(w.session(t, "intruder"), replicaRegion), name)
+	_, err = read(t, inReplica(w.session(t, "intruder")), name)
 	requireDenied(t, err)
 
 	t.Run("standby", w.checkStandby)

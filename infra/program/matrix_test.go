@@ -81,7 +81,7 @@ func attempts() []attempt {
 	return []attempt{
 		{"read", read, reading},
 		{"read the replica", func(ctx context.Context, config aws.Config, s secretAt) error {
-			return read(ctx, in(config, replicaRegion), *s.replica)
+			return read(ctx, inReplica(config), *s.replica)
 		}, func(s secretAt) []check { return reading(*s.replica) }},
 		{"read in a batch", func(ctx context.Context, config aws.Config, s secretAt) error {
 			out, err := client(config).BatchGetSecretValue(ctx, &secretsmanager.BatchGetSecretValueInput{SecretIdList: []string{s.arn}})
@@ -228,7 +228,7 @@ func (w *world) secretsOfMatrix(t *testing.T, administrator aws.Config) []secret
 			_, err := secretsmanager.NewFromConfig(administrator).PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{SecretId: &name, SecretString: aws.String("{}")})
 			require.NoError(t, err)
 		}
-		secret, replica := at(administrator, name), at(in(administrator, replicaRegion), name)
+		secret, replica := at(administrator, name), at(inReplica(administrator), name)
 		secret.path, secret.replica = declared.Path(), &replica
 		secrets = append(secrets, secret)
 	}

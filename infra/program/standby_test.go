@@ -21,7 +21,7 @@ import (
 // layer.
 func (w *world) checkStandby(t *testing.T) {
 	const name = "aistudio/prod/inference/gateway-key"
-	root := in(w.cloud.Config(region), replicaRegion)
+	root := inReplica(w.cloud.Config(region))
 	sm := secretsmanager.NewFromConfig(root)
 	since := w.cloud.Clock().Now()
 	rotate := func(name, rotator string) string {
@@ -44,7 +44,7 @@ func (w *world) checkStandby(t *testing.T) {
 	after := rotate(name, "api-key")
 
 	// A cache there learns of it.
-	reader := in(w.session(t, "aistudio-prod-inference-reader"), replicaRegion)
+	reader := inReplica(w.session(t, "aistudio-prod-inference-reader"))
 	changes, err := feed.NewTable(dynamodb.NewFromConfig(reader), "aistudio-prod-rotation-feed").Changes(t.Context(), since)
 	require.NoError(t, err)
 	var told []string

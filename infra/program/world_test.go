@@ -314,8 +314,8 @@ func assume(ctx context.Context, config aws.Config, role string) (*types.Credent
 	return taken.Credentials, nil
 }
 
-// in returns a configuration for another region.
-func in(config aws.Config, region string) aws.Config {
-	config.Region = region
+// inReplica returns the configuration for the DR region.
+func inReplica(config aws.Config) aws.Config {
+	config.Region = replicaRegion
 	return config
 }
