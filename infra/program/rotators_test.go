@@ -62,7 +62,7 @@ func TestRotatorsByName(t *testing.T) {
 
 	functions := record.named("aws:lambda/function:Function")
 	assert.Equal(t, gate, functions["rotate-own"].Inputs["code"].ArchiveValue().Path)
-	assert.Len(t, functions, 9, "one for each rotator that has something to do, the feed's and the audit's")
+	assert.Len(t, functions, 10, "one for each rotator that has something to do, the feed's, the audit's and the scan's")
 	assert.NotContains(t, functions, "rotate-database")
 	assert.InDelta(t, 180, functions["rotate-partner"].Inputs["timeout"].NumberValue(), 0)
 	assert.InDelta(t, 60, functions["rotate-oauth"].Inputs["timeout"].NumberValue(), 0)

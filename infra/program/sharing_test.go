@@ -105,15 +105,20 @@ func TestFeed(t *testing.T) {
 	assert.True(t, queue["sqsManagedSseEnabled"].BoolValue())
 }
 
-// Only the stack's rule and alarms may tell the topic, and use its key for that.
+// Only the stack's rule and alarms and the account's budgets may tell the topic,
+// and use its key for that.
 func TestAlerts(t *testing.T) {
 	record := deployOnPaper(t, "prod")
 	fromRule := statements(t, record.named("aws:sns/topicPolicy:TopicPolicy")["rotation-alerts"].Inputs["policy"])
-	require.Len(t, fromRule, 3)
+	require.Len(t, fromRule, 4)
 	assert.Equal(t, []string{"events.amazonaws.com"}, fromRule["FromTheRule"].Principal.Service)
 	assert.Equal(t, policy.Condition{"ArnEquals": {"aws:SourceArn": {"arn:aws:events:us-east-1:123456789012:rule/aistudio-prod-rotation-failed"}}}, fromRule["FromTheRule"].Condition)
 	assert.Equal(t, []string{"cloudwatch.amazonaws.com"}, fromRule["FromAlarms"].Principal.Service)
 	assert.Equal(t, policy.Condition{"ArnLike": {"aws:SourceArn": {"arn:aws:cloudwatch:us-east-1:123456789012:alarm:aistudio-prod-*"}}}, fromRule["FromAlarms"].Condition)
+	assert.Equal(t, []string{"budgets.amazonaws.com"}, fromRule["FromBudgets"].Principal.Service)
+	assert.Equal(t, policy.Condition{
+		"StringEquals": {"aws:SourceAccount": {"123456789012"}}, "ArnLike": {"aws:SourceArn": {"arn:aws:budgets::123456789012:*"}},
+	}, fromRule["FromBudgets"].Condition)
 	assert.Equal(t, policy.Deny, fromRule["WithoutTLS"].Effect)
 
 	key := statements(t, record.named("aws:kms/key:Key")["rotation-alerts"].Inputs["policy"])
