@@ -113,6 +113,9 @@ func TestTheScriptSeesANewerRevision(t *testing.T) {
 
 // Scheduler refuses a start that is past, also the schedule's own.
 func TestTheScriptAndASchedulesStart(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the aws CLI takes its time")
+	}
 	t.Parallel()
 	c := applytest.NewContainers(t)
 	p, old := applytest.Jobs(c, false)

@@ -134,6 +134,9 @@ func TestTheScriptRefuses(t *testing.T) {
 
 // An edit between the script's look and its change is refused by Lambda.
 func TestTheScriptOverwritesNobody(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the aws CLI takes its time")
+	}
 	t.Parallel()
 	w := applytest.New(t)
 	w.Must(applytest.Small(w))
@@ -160,6 +163,9 @@ func TestTheScriptOverwritesNobody(t *testing.T) {
 }
 
 func TestTheScriptBringsTasksBack(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the aws CLI takes its time")
+	}
 	t.Parallel()
 	c := applytest.NewContainers(t)
 	p, old := applytest.Web(c, plan.ByInjection)
@@ -191,6 +197,9 @@ func TestTheScriptBringsTasksBack(t *testing.T) {
 }
 
 func TestTheScriptBringsWhatStartsTheNewestRevisionBack(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the aws CLI takes its time")
+	}
 	t.Parallel()
 	c := applytest.NewContainers(t)
 	p, old := applytest.Jobs(c, true)

@@ -79,6 +79,9 @@ func drill(t *testing.T, w *recoverytest.World, record string, k *killer) (*reco
 // and at every one that changes something after it did, and run again. In the
 // end nothing is lost and all is as it was.
 func TestDrillKilledAtEveryCall(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a drill for each call")
+	}
 	w := recoverytest.New(t, 2)
 	record := filepath.Join(t.TempDir(), "record.json")
 	before := w.Facts()

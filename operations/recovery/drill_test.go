@@ -39,6 +39,9 @@ func estate(t *testing.T, w *recoverytest.World, change ...func(*recovery.Option
 // which RECOVERY_QUOTA_SHARE says how much may be used. Without it there are none:
 // under them the way back takes most of a minute.
 func TestDrillOf500Secrets(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many secrets")
+	}
 	w := recoverytest.New(t, 500)
 	before := w.Facts()
 	e := estate(t, w, func(o *recovery.Options) {
