@@ -184,7 +184,7 @@ func (s store) newest(ctx context.Context, secret secret, current version) (vers
 		return version{}, nil
 	case err != nil:
 		return version{}, err
-	case !found.created.After(current.created):
+	case found.created.Before(current.created):
 		return version{}, nil // somebody has put another value since
 	}
 	return found, nil
