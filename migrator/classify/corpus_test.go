@@ -45,6 +45,11 @@ func TestHeldOutCorpus(t *testing.T) {
 	assert.GreaterOrEqual(t, kinds, 0.9)
 }
 
+// What was written when the rules had come to know the other held-out corpus.
+func TestSecondHeldOutCorpus(t *testing.T) {
+	measure(t, readCorpus(t, "testdata/heldout2.tsv"))
+}
+
 // Names that others chose.
 func TestNamesOfProjects(t *testing.T) {
 	recall, precision, kinds := measure(t, readCorpus(t, "testdata/projects.tsv"))
