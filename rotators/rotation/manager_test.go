@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -26,7 +27,8 @@ type manager struct {
 	versions map[string]*managed
 	order    []string
 	lag      int
-	tokens   []string // the RotationTokens of PutSecretValue
+	now      time.Time // the time of values that are put
+	tokens   []string  // the RotationTokens of PutSecretValue
 	// intercept is called before each call; its error is the call's.
 	intercept func(operation string) error
 	// after is called when a call has had its effect; its error is the call's.
@@ -34,10 +36,11 @@ type manager struct {
 }
 
 type managed struct {
-	text   *string
-	binary []byte
-	stages []string
-	unseen int
+	text    *string
+	binary  []byte
+	created time.Time
+	stages  []string
+	unseen  int
 }
 
 func newManager() *manager {
@@ -158,7 +161,7 @@ func (m *manager) GetSecretValue(_ context.Context, in *secretsmanager.GetSecret
 			version.unseen--
 			return errNotFound
 		}
-		out = &secretsmanager.GetSecretValueOutput{ARN: aws.String(arn), VersionId: &id, SecretString: version.text, SecretBinary: version.binary}
+		out = &secretsmanager.GetSecretValueOutput{ARN: aws.String(arn), VersionId: &id, SecretString: version.text, SecretBinary: version.binary, CreatedDate: &version.created}
 		return nil
 	})
 	return out, err
@@ -174,6 +177,8 @@ func (m *manager) PutSecretValue(_ context.Context, in *secretsmanager.PutSecret
 			if aws.ToString(version.text) != aws.ToString(in.SecretString) || !slices.Equal(version.binary, in.SecretBinary) {
 				return &types.ResourceExistsException{Message: aws.String("You can't use ClientRequestToken because that value is already in use")}
 			}
+		} else {
+			version.created = m.now
 		}
 		version.text, version.binary = in.SecretString, in.SecretBinary
 		for _, stage := range in.VersionStages {
