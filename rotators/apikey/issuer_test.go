@@ -33,13 +33,20 @@ const description = `{
 	"verify": {"method": "GET", "url": "$URL/me?key={{.Key}}"},
 	"revoke": {"method": "DELETE", "url": "$URL/keys/{{path .ID}}?token={{.Admin}}"}}`
 
+// newIssuer returns an issuer whose keys are given up at once when they don't
+// work.
 func newIssuer(t *testing.T, handler http.HandlerFunc) *apikey.Issuer {
+	t.Helper()
+	return newPatientIssuer(t, time.Nanosecond, handler)
+}
+
+func newPatientIssuer(t *testing.T, patience time.Duration, handler http.HandlerFunc) *apikey.Issuer {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	d, err := apikey.ParseDescription(strings.ReplaceAll(description, "$URL", server.URL))
 	require.NoError(t, err)
-	return apikey.NewIssuer(d, admins{}, apikey.Options{Patience: 700 * time.Millisecond})
+	return apikey.NewIssuer(d, admins{}, apikey.Options{Patience: patience})
 }
 
 var (
@@ -107,22 +114,23 @@ func TestGenerateReadsTheAnswerAsDescribed(t *testing.T) {
 
 func TestVerifyWaitsForTheKeyToBecomeActive(t *testing.T) {
 	var tries atomic.Int64
-	issuer := newIssuer(t, func(w http.ResponseWriter, r *http.Request) {
+	handler := func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Get("key") != "canary-3" || tries.Add(1) < 2 {
 			w.WriteHeader(http.StatusUnauthorized)
 		}
-	})
-	_, err := issuer.Verify(t.Context(), rotation.VerifyRequest{Pending: pending})
+	}
+	patient := newPatientIssuer(t, time.Hour, handler)
+	_, err := patient.Verify(t.Context(), rotation.VerifyRequest{Pending: pending})
 	require.NoError(t, err)
 	assert.EqualValues(t, 2, tries.Load())
 
-	_, err = issuer.Verify(t.Context(), rotation.VerifyRequest{Pending: older})
+	_, err = newIssuer(t, handler).Verify(t.Context(), rotation.VerifyRequest{Pending: older})
 	require.ErrorContains(t, err, "401")
 	assert.NotContains(t, err.Error(), "canary")
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = issuer.Verify(ctx, rotation.VerifyRequest{Pending: older})
+	_, err = patient.Verify(ctx, rotation.VerifyRequest{Pending: older})
 	require.ErrorIs(t, err, context.Canceled)
 }
 

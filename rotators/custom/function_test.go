@@ -1,11 +1,13 @@
 package custom_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -22,19 +24,19 @@ const functionARN = "arn:aws:lambda:us-east-1:123456789012:function:gate"
 
 // newFunction returns a target whose function is a server that speaks Lambda's
 // Invoke.
-func newFunction(t *testing.T, patience time.Duration, handler http.HandlerFunc) *custom.Target {
+func newFunction(t *testing.T, handler http.HandlerFunc) *custom.Target {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	client := lambda.New(lambda.Options{BaseEndpoint: aws.String(server.URL), Credentials: aws.AnonymousCredentials{}})
-	function, err := custom.NewFunction(functionARN, client, patience)
+	function, err := custom.NewFunction(functionARN, client, 0)
 	require.NoError(t, err)
 	return custom.New(custom.Options{}, function)
 }
 
 func TestTheFunctionIsToldOfVersionsAndOfNoValue(t *testing.T) {
 	var bodies []string
-	target := newFunction(t, 0, func(w http.ResponseWriter, r *http.Request) {
+	target := newFunction(t, func(w http.ResponseWriter, r *http.Request) {
 		assert.Equal(t, "/2015-03-31/functions/"+functionARN+"/invocations", r.URL.Path)
 		assert.Equal(t, "RequestResponse", r.Header.Get("X-Amz-Invocation-Type"))
 		body, err := io.ReadAll(r.Body)
@@ -95,7 +97,7 @@ func TestTheAnswersOfAFunction(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var tries atomic.Int64
-			target := newFunction(t, 0, func(w http.ResponseWriter, _ *http.Request) {
+			target := newFunction(t, func(w http.ResponseWriter, _ *http.Request) {
 				tries.Add(1)
 				if test.header[0] != "" {
 					w.Header().Set(test.header[0], test.header[1])
@@ -118,7 +120,7 @@ func TestTheAnswersOfAFunction(t *testing.T) {
 }
 
 func TestAFunctionRejectsAValueWhenItIsSet(t *testing.T) {
-	target := newFunction(t, 0, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"outcome":"rejected"}`) })
+	target := newFunction(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"outcome":"rejected"}`) })
 	_, err := target.Apply(t.Context(), apply)
 	require.ErrorIs(t, err, rotation.ErrRejected)
 	_, err = target.Verify(t.Context(), verify)
@@ -126,17 +128,27 @@ func TestAFunctionRejectsAValueWhenItIsSet(t *testing.T) {
 	assert.NotErrorIs(t, err, rotation.ErrRejected, "only a set rejects values")
 }
 
+// hanging is a Lambda that never answers. It counts the invocations.
+type hanging struct{ tries int }
+
+func (h *hanging) Invoke(ctx context.Context, _ *lambda.InvokeInput, _ ...func(*lambda.Options)) (*lambda.InvokeOutput, error) {
+	h.tries++
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
 func TestAFunctionThatHangsIsTimedOut(t *testing.T) {
-	var tries atomic.Int64
-	target := newFunction(t, 50*time.Millisecond, func(_ http.ResponseWriter, r *http.Request) {
-		tries.Add(1)
-		_, _ = io.ReadAll(r.Body) // so that the end of the connection is noticed
-		<-r.Context().Done()
+	synctest.Test(t, func(t *testing.T) {
+		client := &hanging{}
+		function, err := custom.NewFunction(functionARN, client, 0)
+		require.NoError(t, err)
+		start := time.Now()
+		_, err = custom.New(custom.Options{}, function).Apply(t.Context(), apply)
+		require.ErrorContains(t, err, "no answer within 50s")
+		assert.Equal(t, 3, client.tries)
+		assert.Less(t, time.Since(start), 180*time.Second, "the time that a step of a custom secret has")
+		assert.NotErrorIs(t, err, rotation.ErrDefinite)
 	})
-	_, err := target.Apply(t.Context(), apply)
-	require.ErrorContains(t, err, "no answer within 50ms")
-	assert.EqualValues(t, 3, tries.Load())
-	assert.NotErrorIs(t, err, rotation.ErrDefinite)
 }
 
 func TestWhatIsNoFunctionIsRefused(t *testing.T) {
