@@ -169,6 +169,11 @@ func (r *run) switchTask(ctx context.Context, s plan.Service, known journal.Serv
 		// DeregisterTaskDefinition).
 		return known, fmt.Errorf("%s was deregistered, so there would be no way back to it: deploy an active revision, and make a new plan", old)
 	}
+	if !known.Live() && s.Kind == plan.ECSService {
+		if err := r.tasks.Failing(ctx, s.Cluster, s.ARN); err != nil {
+			return known, fmt.Errorf("it wasn't switched: %w: see the service's events, and run again when it is mended", err)
+		}
+	}
 	if err := r.definitionFits(base, next.Variables); err != nil {
 		return known, err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/aistudio/secrets/migrator/apply/functions"
 	"github.com/aistudio/secrets/migrator/apply/places"
 	"github.com/aistudio/secrets/migrator/apply/refusal"
 	"github.com/aistudio/secrets/migrator/apply/tasks"
@@ -24,7 +25,8 @@ import (
 const readers = 8
 
 // preflight compares what the plan was made from with how it is now, for all
-// that isn't done yet. It writes nothing.
+// that isn't done yet. It writes nothing. What can't be read for a reason of its
+// own is left to its step, which says so and holds up nothing else.
 func (r *run) preflight(ctx context.Context) error {
 	who, err := r.identity.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
@@ -57,6 +59,9 @@ func (r *run) preflight(ctx context.Context) error {
 			}
 			if difference := (&differs{}); errors.As(err, &difference) {
 				changed(s.ID + ": " + difference.text)
+				return nil
+			}
+			if errors.Is(err, functions.ErrUnready) {
 				return nil
 			}
 			return err
@@ -106,6 +111,8 @@ func (r *run) compare(ctx context.Context, p plan.Place, want string, changed fu
 	case errors.Is(err, places.ErrGone):
 		changed(places.Name(p) + ": it is gone")
 		return nil
+	case errors.Is(err, functions.ErrUnready):
+		return nil
 	case err != nil:
 		return err
 	}
@@ -119,7 +126,7 @@ func (r *run) compare(ctx context.Context, p plan.Place, want string, changed fu
 func (r *run) fits(ctx context.Context, s plan.Service) error {
 	switch s.Kind {
 	case plan.LambdaFunction:
-		read, err := r.functions.Read(ctx, s.ARN, "")
+		read, err := r.functions.ReadBroken(ctx, s.ARN)
 		if err != nil {
 			return err
 		}

@@ -97,6 +97,7 @@ func TestRulesOfOtherBusesAndUniversalTargets(t *testing.T) {
 	require.Len(t, estate.ScheduledTasks, 2)
 	made, run := estate.ScheduledTasks[0], estate.ScheduledTasks[1]
 	assert.Equal(t, "arn:aws:events:us-east-1:123456789012:rule/orders/made", made.ARN)
+	assert.Equal(t, "orders/made", made.Name)
 	assert.Equal(t, "a", made.Target)
 	assert.Equal(t, "night/run", run.Name)
 	assert.True(t, run.Universal)

@@ -100,7 +100,7 @@ type Injected struct {
 // Scheduler, that starts an ECS task.
 type ScheduledTask struct {
 	ARN            string            // of the rule or schedule
-	Name           string            // of the rule or "<group>/<schedule>"
+	Name           string            // of the rule, "<bus>/<rule>" on another bus than the default one, or "<group>/<schedule>"
 	Target         string            // the target's id; "" for a schedule
 	Cluster        string            // ARN
 	TaskDefinition string            // ARN, with or without a revision: without one the newest runs

@@ -150,7 +150,7 @@ func (d *discovery) readRule(ctx context.Context, bus eventstypes.EventBus, name
 				input = aws.ToString(t.InputTransformer.InputTemplate)
 			}
 			task := ScheduledTask{
-				ARN: arn, Name: name, Target: aws.ToString(t.Id), Cluster: aws.ToString(t.Arn),
+				ARN: arn, Name: ruleName(arn), Target: aws.ToString(t.Id), Cluster: aws.ToString(t.Arn),
 				TaskDefinition: aws.ToString(t.EcsParameters.TaskDefinitionArn),
 			}
 			task.Overrides = d.overrides(arn, input)
@@ -192,6 +192,13 @@ func ruleARN(bus eventstypes.EventBus, name string) string {
 		return begin + ":rule/" + name
 	}
 	return begin + ":rule/" + busName + "/" + name
+}
+
+// ruleName is what tells a rule from all others of the account and region: a name
+// is a rule's only within its bus.
+func ruleName(arn string) string {
+	_, name, _ := strings.Cut(arn, ":rule/")
+	return name
 }
 
 // runTask is the universal target that starts a task. Its input names it.

@@ -67,7 +67,7 @@ type Place struct {
 
 // Service is one thing that is switched to the new secrets.
 type Service struct {
-	ID             string      `yaml:"id" json:"id"` // lambda/<function>, ecs/<cluster>/<service>, rule/<rule>/<target> or schedule/<group>/<name>
+	ID             string      `yaml:"id" json:"id"` // lambda/<function>, ecs/<cluster>/<service>, rule/[<bus>/]<rule>/<target> or schedule/<group>/<name>
 	Kind           ServiceKind `yaml:"kind" json:"kind"`
 	Name           string      `yaml:"name" json:"name"` // the third segment of its secrets' names and their tag Service
 	ARN            string      `yaml:"arn" json:"arn"`

@@ -9,9 +9,10 @@
 // The reference is docs/migration-settings.md. Everything is optional. Patterns are
 // those of path.Match without regard to case: * stands for anything but a slash;
 // /** at the end stands for all that is below. Services are written
-// lambda/<function>, ecs/<cluster>/<service>, rule/<rule>/<target> and
-// schedule/<group>/<name>; parameters begin with parameter: and have their name, as
-// in parameter:/shop/db/password.
+// lambda/<function>, ecs/<cluster>/<service>, rule/<rule>/<target> (on another bus
+// than the default one rule/<bus>/<rule>/<target>) and schedule/<group>/<name>;
+// parameters begin with parameter: and have their name, as in
+// parameter:/shop/db/password.
 //
 //	mode: dual-read           # the old value stays beside the reference until the cleanup (default), or final
 //	dataClassification: confidential

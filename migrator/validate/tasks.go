@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/scheduler"
 
+	"github.com/aistudio/secrets/migrator/apply/tasks"
 	"github.com/aistudio/secrets/migrator/plan"
 	"github.com/aistudio/secrets/sdk/spec"
 )
@@ -104,20 +105,17 @@ func (v *validation) readRevision(ctx context.Context, s *service, arn string) e
 	return nil
 }
 
-// readRuleTask reads the target of a rule: rule/<rule>/<target>.
+// readRuleTask reads the target of a rule.
 func (v *validation) readRuleTask(ctx context.Context, s *service) error {
-	parts := strings.Split(s.ID, "/")
-	in := &eventbridge.ListTargetsByRuleInput{Rule: &parts[1]}
-	if bus := busOf(s.ARN); bus != "" {
-		in.EventBusName = &bus
-	}
+	name, bus := tasks.Rule(s.ARN)
+	in := &eventbridge.ListTargetsByRuleInput{Rule: name, EventBusName: bus}
 	for {
 		out, err := v.rules.ListTargetsByRule(ctx, in)
 		if err != nil {
 			return err
 		}
 		for _, target := range out.Targets {
-			if aws.ToString(target.Id) == parts[len(parts)-1] && target.EcsParameters != nil {
+			if aws.ToString(target.Id) == tasks.TargetID(s.ID) && target.EcsParameters != nil {
 				return v.readTask(ctx, s, aws.ToString(target.EcsParameters.TaskDefinitionArn))
 			}
 		}
@@ -126,13 +124,6 @@ func (v *validation) readRuleTask(ctx context.Context, s *service) error {
 			return nil
 		}
 	}
-}
-
-// busOf returns the event bus in a rule's ARN, "" for the default one
-// (arn:…:rule/<rule>, arn:…:rule/<bus>/<rule>).
-func busOf(ruleARN string) string {
-	_, path, _ := strings.Cut(ruleARN, ":rule/")
-	return path[:max(0, strings.LastIndexByte(path, '/'))] // a partner's has slashes
 }
 
 // readScheduledTask reads a schedule: schedule/<group>/<name>.

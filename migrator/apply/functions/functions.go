@@ -23,6 +23,10 @@ import (
 // read. Nothing was written.
 var ErrChanged = errors.New("somebody else has changed it meanwhile")
 
+// ErrUnready is in what says that a function can't be read or changed as it is
+// now, for a reason of its own: other functions can.
+var ErrUnready = errors.New("mend it first")
+
 // How long an update may take: minutes for a function in a VPC.
 const (
 	patience = 10 * time.Minute
@@ -71,13 +75,14 @@ func (c Configuration) SameCode(other Configuration) bool { return c.code == oth
 func (f *Functions) Read(ctx context.Context, function, qualifier string) (Configuration, error) {
 	read, err := f.read(ctx, function, qualifier)
 	if err == nil && read.Broken != nil {
-		return Configuration{}, fmt.Errorf("lambda function %s: %w: mend it first", function, read.Broken)
+		return Configuration{}, fmt.Errorf("lambda function %s: %w: %w", function, read.Broken, ErrUnready)
 	}
 	return read, err
 }
 
-// ReadBroken is Read of $LATEST for whoever is to mend it: Lambda takes another
-// update after one that failed (Lambda developer guide, "Lambda function states").
+// ReadBroken is Read of $LATEST for whoever is to mend it or only looks: Lambda
+// takes another update after one that failed (Lambda developer guide, "Lambda
+// function states").
 func (f *Functions) ReadBroken(ctx context.Context, function string) (Configuration, error) {
 	return f.read(ctx, function, "")
 }
@@ -96,7 +101,7 @@ func (f *Functions) read(ctx context.Context, function, qualifier string) (Confi
 			return configuration(function, out)
 		}
 		if waited >= patience {
-			return Configuration{}, fmt.Errorf("lambda function %s: an update is under way for more than %s: look into it, then run again", function, patience)
+			return Configuration{}, fmt.Errorf("lambda function %s: an update is under way for more than %s: %w, then run again", function, patience, ErrUnready)
 		}
 		if err := f.sleep(ctx, interval); err != nil {
 			return Configuration{}, err
@@ -124,7 +129,7 @@ func broken(c *lambda.GetFunctionConfigurationOutput) error {
 
 func configuration(function string, c *lambda.GetFunctionConfigurationOutput) (Configuration, error) {
 	if c.Environment != nil && c.Environment.Error != nil {
-		return Configuration{}, fmt.Errorf("lambda function %s: its environment can't be decrypted (%s): the right kms:Decrypt on its key is needed", function, aws.ToString(c.Environment.Error.ErrorCode))
+		return Configuration{}, fmt.Errorf("lambda function %s: its environment can't be decrypted (%s), which takes the right kms:Decrypt on its key: %w", function, aws.ToString(c.Environment.Error.ErrorCode), ErrUnready)
 	}
 	var variables map[string]string
 	if c.Environment != nil {
@@ -252,9 +257,10 @@ func (f *Functions) Point(ctx context.Context, function, alias string, from []st
 	return nil
 }
 
-// Value returns a variable of the function's $LATEST, and whether it is there.
+// Value returns a variable of the function's $LATEST, and whether it is there,
+// also of a function that is to be mended.
 func (f *Functions) Value(ctx context.Context, function, variable string) (spec.Value, bool, error) {
-	c, err := f.Read(ctx, function, "")
+	c, err := f.ReadBroken(ctx, function)
 	if err != nil {
 		return spec.Value{}, false, err
 	}

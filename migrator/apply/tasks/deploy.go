@@ -80,6 +80,22 @@ func (t *Tasks) Settled(ctx context.Context, cluster, service string) (string, e
 	}
 }
 
+// Failing returns an UnsteadyError if the service's last deployment failed or is
+// failing, whatever it deploys. It doesn't wait for one that is under way.
+func (t *Tasks) Failing(ctx context.Context, cluster, service string) error {
+	s, err := t.service(ctx, cluster, service)
+	if err != nil {
+		return err
+	}
+	switch p := primary(s); {
+	case p.RolloutState == types.DeploymentRolloutStateFailed:
+		return &UnsteadyError{aws.ToString(p.RolloutStateReason)}
+	case !steady(s) && starving(s):
+		return &UnsteadyError{fmt.Sprintf("%d tasks in a row failed to start", p.FailedTasks)}
+	}
+	return nil
+}
+
 // Deploy brings the service from one of the revisions to another and waits until
 // it is in a steady state. If it is there already, it only waits. It returns
 // ErrChanged if the service runs anything else, and an UnsteadyError if the
@@ -135,7 +151,7 @@ func (t *Tasks) await(ctx context.Context, cluster, service, to string) error {
 			return &UnsteadyError{aws.ToString(p.RolloutStateReason)}
 		case revision(s) != to:
 			return t.replaced(s, to)
-		case !hasBreaker(s) && p.FailedTasks >= tooMany(p.DesiredCount):
+		case starving(s):
 			return &UnsteadyError{fmt.Sprintf("%d tasks in a row failed to start", p.FailedTasks)}
 		case waited >= patience:
 			return &UnsteadyError{fmt.Sprintf("%d of %d tasks run after %s", p.RunningCount, p.DesiredCount, patience)}
@@ -144,6 +160,13 @@ func (t *Tasks) await(ctx context.Context, cluster, service, to string) error {
 			return err
 		}
 	}
+}
+
+// starving tells whether the tasks of the last deployment don't start, where ECS
+// doesn't count them itself.
+func starving(s *types.Service) bool {
+	p := primary(s)
+	return !hasBreaker(s) && p.FailedTasks >= tooMany(p.DesiredCount)
 }
 
 func hasBreaker(s *types.Service) bool {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,7 +40,8 @@ func newApply(t terminal) *cobra.Command {
 
 It can be stopped at any point and run again, and goes on where it was. A plan
 that no longer fits the estate is refused before anything is written. A service
-that doesn't do well is changed back.
+that doesn't do well is changed back. One that is out of order already stays as it
+is and holds up nothing else.
 
 Exit status: 0 done; 1 a step failed, was held up, or is blocked by the plan; 2 it couldn't be done.`,
 		Example: "  migrate apply dev --dry-run\n  migrate apply prod --wave 1\n  migrate apply prod --only lambda/orders --mode dual-read",
@@ -90,6 +92,9 @@ func (c *change) apply(ctx context.Context, o apply.Options) error {
 	}
 	err = c.dryThenReal("Apply this?", func(dryRun bool) (done, toDo bool, result any, err error) {
 		r, err := run(dryRun)
+		if err == nil && !dryRun {
+			c.sayLeft(r.Steps)
+		}
 		return r.Complete, wouldDo(r.Steps), r, err
 	})
 	if err == nil && len(p.Blocked) > 0 && o.Wave == 0 && len(o.Only) == 0 {
@@ -101,6 +106,20 @@ func (c *change) apply(ctx context.Context, o apply.Options) error {
 		return errors.Join(err, c.replan(ctx))
 	}
 	return err
+}
+
+// sayLeft sums up what wasn't done, if anything: the steps that failed may be far
+// above.
+func (c *change) sayLeft(all []steps.Step) {
+	var failed []string
+	for _, s := range all {
+		if s.Outcome == steps.Failed {
+			failed = append(failed, s.Subject)
+		}
+	}
+	if len(failed) > 0 {
+		c.say("%d of %d steps failed: %s. What was done stays. When they are mended, the same command does what is left.\n", len(failed), len(all), strings.Join(failed, ", "))
+	}
 }
 
 // replan makes the plan anew for the estate as it is now. People must look at it
