@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -31,7 +32,7 @@ func stack(n int, replica string, interval, ttl time.Duration) catalogue.Stack {
 		Settings: catalogue.Settings{Organization: "acme", Environment: "prod", ReplicaRegion: replica, LogRetentionDays: 30},
 		Rotators: map[string]catalogue.Rotator{"api-key": {Architecture: "arm64", MemoryMB: 1024}},
 		Events:   catalogue.Events{Architecture: "arm64"},
-		Audit:    catalogue.Audit{Architecture: "arm64", MemoryMB: 512},
+		Audit:    catalogue.Audit{Architecture: "arm64", MemoryMB: 512, Scan: catalogue.Scan{MemoryMB: 256}},
 		Cache:    catalogue.Cache{TTL: ttl},
 	}
 	for i := range n {
@@ -72,10 +73,11 @@ func TestEstimate(t *testing.T) {
 	assert.InDelta(t, e.Ways[2].Calls, line(t, e, "Secrets Manager", "reads by services").Quantity, 1e-9)
 	assert.InDelta(t, 1*2*2880*730/24.0/2, line(t, e, "DynamoDB", "requests to the rotation feed").Quantity, 1e-3, "half a unit a request")
 	// 10 rotations × 4 steps × 3 s × 1 GB; the feed's 30 × 0.2 s × 1/8 GB; the
-	// audit's 730/24 × 30 s × 1/2 GB.
-	assert.InDelta(t, 120+0.75+456.25, line(t, e, "Lambda", "GB-seconds on arm64").Quantity, 1e-6)
-	assert.InDelta(t, 3*3+16, line(t, e, "CloudWatch", "alarms").Quantity, 1e-9, "of the rotation function, the feed's and the audit")
-	assert.InDelta(t, 4*2+50, line(t, e, "CloudWatch", "custom metrics").Quantity, 1e-9)
+	// audit's 730/24 × 30 s × 1/2 GB, and the scan's of a quarter.
+	assert.InDelta(t, 120+0.75+456.25+228.125, line(t, e, "Lambda", "GB-seconds on arm64").Quantity, 1e-6)
+	assert.InDelta(t, 4*3+3+15, line(t, e, "CloudWatch", "metrics with alarms").Quantity, 1e-9, "of the rotation function, the feed's, the audit and the scan; of three queues")
+	// 41 once a day, 8 always; 4 × 2 of steps and the feed's in the hours of 10 rotations.
+	assert.InDelta(t, 41/24.0+8+(8*10+10)/730.0, line(t, e, "CloudWatch", "custom metrics, by the hours").Quantity, 1e-9)
 
 	sum := 0.0
 	for _, l := range e.Lines {
@@ -111,11 +113,37 @@ func TestPrices(t *testing.T) {
 	for name, price := range p.Prices {
 		assert.Positive(t, price.USD, name)
 		assert.NotEmpty(t, price.Per, name)
+		assert.Regexp(t, `^(AWS: .+|others.*|not)$`, price.Verified, name)
 		source, err := url.Parse(price.Source)
 		require.NoError(t, err, name)
 		assert.Equal(t, "aws.amazon.com", source.Host, name)
 		assert.True(t, used[name], "%s is used by nothing", name)
 	}
+}
+
+// The alarms that are counted are those that the program makes for prod, give or
+// take what is added before anybody looks here.
+func TestAlarmsOfTheProgram(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "infra", "program", "testdata", "alarms.json"))
+	require.NoError(t, err)
+	var alarms []struct {
+		MetricQueries []struct{ Metric *struct{} }
+	}
+	require.NoError(t, json.Unmarshal(text, &alarms))
+	made := 0
+	for _, alarm := range alarms {
+		if len(alarm.MetricQueries) == 0 {
+			made++
+		}
+		for _, query := range alarm.MetricQueries {
+			if query.Metric != nil {
+				made++
+			}
+		}
+	}
+	s, err := catalogue.ReadFile(filepath.Join("..", "..", "Pulumi.prod.yaml"))
+	require.NoError(t, err)
+	assert.InDelta(t, made, line(t, cost.New(s, cost.Defaults(), prices(t)), "CloudWatch", "metrics with alarms").Quantity, 2)
 }
 
 func TestMistakes(t *testing.T) {

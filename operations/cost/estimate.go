@@ -228,7 +228,11 @@ func (e estimator) rotating() {
 	seconds[e.stack.Events.Architecture] += feed * feedSeconds * smallFunctionMB * functionGB
 	audits := daysPerMonth
 	seconds[e.stack.Audit.Architecture] += audits * e.values["auditSeconds"] * float64(e.stack.Audit.MemoryMB) * functionGB
-	e.add("Lambda", "invocations of rotations, feed and audit", "lambda-request", invocations+feed+audits)
+	if scan := e.stack.Audit.Scan; !scan.Off {
+		seconds[e.stack.Audit.Architecture] += daysPerMonth * e.values["auditSeconds"] * float64(scan.MemoryMB) * functionGB
+		audits += daysPerMonth
+	}
+	e.add("Lambda", "invocations of rotations, feed, audit and scan", "lambda-request", invocations+feed+audits)
 	for _, architecture := range []string{"arm64", "x86_64"} {
 		e.add("Lambda", "GB-seconds on "+architecture, "lambda-"+architecture, seconds[architecture])
 	}
@@ -265,20 +269,18 @@ func (e estimator) watching() {
 	n := float64(len(e.stack.Secrets))
 	e.add("Secrets Manager", "calls of the audit", "secret-call", n*e.regions()*callsPerAudit*daysPerMonth)
 	functions := map[string]bool{"rotation-feed": true, "audit": true}
+	if !e.stack.Audit.Scan.Off {
+		functions["migration-scan"] = true
+	}
+	queues := len(functions) // of what each of these failed on
 	for _, s := range e.stack.Secrets {
 		if s.NeedsRotator() {
 			functions["rotate-"+s.Rotator] = true
 		}
 	}
-	e.add("CloudWatch", "alarms", "alarm", float64(len(functions)*alarmsPerFunction)+e.values["otherAlarms"])
+	e.add("CloudWatch", "metrics with alarms", "alarm", float64(len(functions)*alarmsPerFunction+queues)+e.values["otherAlarms"])
 	e.add("CloudWatch", "dashboards", "dashboard", e.values["dashboards"])
-	kinds := map[spec.Kind]bool{} // that rotate
-	for _, s := range e.stack.Secrets {
-		if s.Rotates() {
-			kinds[s.Kind] = true
-		}
-	}
-	e.add("CloudWatch", "custom metrics", "metric", float64(len(kinds)*steps*metricsPerStep)+e.values["otherMetrics"])
+	e.add("CloudWatch", "custom metrics, by the hours", "metric", e.metricHours()/hoursPerMonth)
 	e.add("CloudWatch", "GB of logs", "logs", e.values["logGb"])
 	e.add("CloudWatch", "GB of logs kept", "logs-stored", e.values["logGb"]*float64(e.stack.Settings.LogRetentionDays)/daysPerMonth)
 	if e.values["otherTrails"] > 0 {
@@ -287,6 +289,7 @@ func (e estimator) watching() {
 	}
 	e.add("S3", "GB of reports and of the trail", "s3-stored", e.values["reportGb"])
 	e.add("S3", "files written", "s3-write", filesPerDay*daysPerMonth)
+	e.add("KMS", "encryptions of the trail's files", "key-request", filesPerDay*daysPerMonth)
 	if e.stack.Audit.ConfigRules {
 		changes := 0.0
 		for _, s := range e.stack.Secrets {
@@ -298,6 +301,23 @@ func (e estimator) watching() {
 	if slices.ContainsFunc(e.stack.Events.Subscriptions, func(s catalogue.Subscription) bool { return s.Protocol == "email" }) {
 		e.add("SNS", "alerts by email", "sns-email", e.values["mails"])
 	}
+}
+
+// metricHours are the hours in which custom metrics are sent, each metric's: AWS
+// charges for no others (CloudWatch user guide, "Analyzing, optimizing, and reducing
+// CloudWatch costs").
+func (e estimator) metricHours() float64 {
+	byKind, all := map[spec.Kind]float64{}, 0.0 // rotations, each of which is over in an hour
+	for _, s := range e.stack.Secrets {
+		byKind[s.Kind] += e.rotations(s)
+		all += e.rotations(s)
+	}
+	hours := e.values["dailyMetrics"]*daysPerMonth + e.values["hourlyMetrics"]*hoursPerMonth
+	hours += min(hoursPerMonth, all) // of the feed's lag
+	for _, n := range byKind {
+		hours += min(hoursPerMonth, n) * steps * metricsPerStep
+	}
+	return hours
 }
 
 // planned sets the estimate beside ADR-006's, "Consequences", "Cost Increase",

@@ -21,9 +21,11 @@ type Prices struct {
 
 // Price is what one unit costs.
 type Price struct {
-	USD    float64 `json:"usd"`
-	Per    string  `json:"per"`
-	Source string  `json:"source"` // the page of AWS
+	USD      float64 `json:"usd"`
+	Per      string  `json:"per"`
+	Source   string  `json:"source"`         // the page of AWS
+	Verified string  `json:"verified"`       // what the amount was compared with, see the table's note
+	Free     string  `json:"free,omitempty"` // what AWS doesn't charge an account for in a month; isn't subtracted
 }
 
 // LoadPrices returns the table that is built in.

@@ -53,10 +53,12 @@ func (e *Estimate) summary() []string {
 	lines := []string{
 		fmt.Sprintf("%s: %d secrets in %s, %s: about $%s a month.", e.Environment, e.Secrets, e.Region, where, usd(e.USD)),
 		fmt.Sprintf("Services read secrets %s times a month; the cache makes that $%s instead of $%s.", quantity(e.Reads), usd(e.Ways[len(e.Ways)-1].USD), usd(e.Ways[0].USD)),
-		fmt.Sprintf("Prices of %s as of %s: list prices, without tax, discounts and free tiers.", e.PricesOf, e.AsOf),
+		fmt.Sprintf("Prices of %s as of %s: list prices, without tax and discounts. What is free for an account isn't subtracted.", e.PricesOf, e.AsOf),
 	}
-	if e.Region != e.PricesOf {
-		lines = append(lines, fmt.Sprintf("The stack is in %s, where some prices differ.", e.Region))
+	for _, region := range []string{e.Region, e.DRRegion} {
+		if region != "" && region != e.PricesOf {
+			lines = append(lines, fmt.Sprintf("What is in %s is counted at these prices, too, from which some there may differ.", region))
+		}
 	}
 	return lines
 }
