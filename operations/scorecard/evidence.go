@@ -95,7 +95,7 @@ type sarif struct {
 			Successful *bool     `json:"executionSuccessful"`
 			End        time.Time `json:"endTimeUtc"`
 		} `json:"invocations"`
-		Results []struct {
+		Results *[]struct {
 			Kind         string `json:"kind"`
 			Baseline     string `json:"baselineState"`
 			Suppressions []struct {
@@ -116,6 +116,11 @@ func readSARIF(text []byte) (Code, error) {
 	var code Code
 	var tools []string
 	for _, run := range log.Runs {
+		if run.Results == nil {
+			// The schema of SARIF 2.1.0: results "must be present (but may be empty) if a
+			// log file represents an actual scan".
+			return Code{}, fmt.Errorf("the code scan's SARIF has a run of %s without results: nothing was scanned", run.Tool.Driver.Name)
+		}
 		tools = append(tools, run.Tool.Driver.Name)
 		for _, invocation := range run.Invocations {
 			if invocation.Successful != nil && !*invocation.Successful {
@@ -125,7 +130,7 @@ func readSARIF(text []byte) (Code, error) {
 				code.Time = invocation.End
 			}
 		}
-		for _, result := range run.Results {
+		for _, result := range *run.Results {
 			if (result.Kind != "" && result.Kind != "fail") || result.Baseline == "absent" {
 				continue
 			}
@@ -146,11 +151,12 @@ func readSARIF(text []byte) (Code, error) {
 // Audit is the part of the audit's report.json (auditor/report/schema.json) that
 // counts here.
 type Audit struct {
-	Schema   string    `json:"$schema"`
-	Run      string    `json:"run"`
-	Time     time.Time `json:"time"`
-	Complete bool      `json:"complete"`
-	Summary  struct {
+	Schema      string    `json:"$schema"`
+	Run         string    `json:"run"`
+	Environment string    `json:"environment"`
+	Time        time.Time `json:"time"`
+	Complete    bool      `json:"complete"`
+	Summary     struct {
 		Secrets            int     `json:"secrets"`
 		RotationCompliance float64 `json:"rotationCompliance"`
 		Coverage           float64 `json:"coverage"`

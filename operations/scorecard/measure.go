@@ -75,6 +75,7 @@ func (m meter) hardcoded() Metric {
 // inventory is what a stack has in Secrets Manager.
 type inventory struct {
 	names  []string
+	empty  int    // of them, those without a value
 	reason string // why it can't be read
 }
 
@@ -92,13 +93,27 @@ func (m meter) inventory(ctx context.Context) inventory {
 		for _, s := range page.SecretList {
 			if name := aws.ToString(s.Name); strings.HasPrefix(name, prefix) {
 				i.names = append(i.names, name)
+				if !hasValue(s) {
+					i.empty++
+				}
 			}
 		}
 	}
 	return i
 }
 
-// share is that of all known secrets that are in Secrets Manager.
+// hasValue tells whether a version is current.
+func hasValue(s smtypes.SecretListEntry) bool {
+	for _, stages := range s.SecretVersionsToStages {
+		if slices.Contains(stages, "AWSCURRENT") {
+			return true
+		}
+	}
+	return false
+}
+
+// share is that of all known secrets that are in Secrets Manager. One without a value
+// isn't there yet, wherever it is.
 func (m meter) share(i inventory) Metric {
 	x := Metric{ID: "secrets-in-secrets-manager", Name: "Secrets in Secrets Manager", Target: "100 %", Unit: "%"}
 	found := m.Evidence.Scan
@@ -118,18 +133,23 @@ func (m meter) share(i inventory) Metric {
 			plain++
 		}
 	}
-	x.Detail = fmt.Sprintf("%d managed, %d in plaintext, %d in doubt", len(i.names), plain, doubtful)
+	managed := len(i.names) - i.empty
+	x.Detail = fmt.Sprintf("%d managed, %d without a value, %d in plaintext, %d in doubt", managed, i.empty, plain, doubtful)
 	if len(i.names)+plain == 0 {
 		return x.unknown("there are no secrets")
 	}
-	x = x.known(100*float64(len(i.names))/float64(len(i.names)+plain), plain == 0, fmt.Sprintf("%d secrets are in plaintext: migrate them", plain))
+	todo := fmt.Sprintf("%d secrets are in plaintext: migrate them", plain)
+	if plain == 0 {
+		todo = fmt.Sprintf("%d secrets have no value yet: fill them", i.empty)
+	}
+	x = x.known(100*float64(managed)/float64(len(i.names)+plain), plain+i.empty == 0, todo)
 	if reason := m.stale(scan.Finished, scanAge); reason != "" {
 		return x.unknown(reason)
 	}
 	if regions := missing(m.regions()[:1], scan.Regions); len(regions) > 0 {
 		return x.unknown("the scan left out " + strings.Join(regions, ", "))
 	}
-	if plain == 0 && doubtful > 0 {
+	if plain+i.empty == 0 && doubtful > 0 {
 		return x.unknown(fmt.Sprintf("%d places couldn't be read, or need somebody to look", doubtful))
 	}
 	return x
@@ -153,7 +173,7 @@ func (m meter) compliance(ctx context.Context) Metric {
 	const todo = "see the findings of the rules rotation-* in the audit's report"
 	found := m.Evidence.Audit
 	if found.From == "" {
-		value, at, reason := m.metric(ctx, spec.MetricRotationCompliance)
+		value, at, reason := m.complianceMetric(ctx)
 		if reason != "" {
 			return x.unknown(found.Missing + "; and of its metric: " + reason)
 		}
@@ -163,7 +183,7 @@ func (m meter) compliance(ctx context.Context) Metric {
 	x = x.from(found.From, audit.Time)
 	x.Detail = fmt.Sprintf("%d secrets", audit.Summary.Secrets)
 	x = x.known(audit.Summary.RotationCompliance, audit.Summary.RotationCompliance >= 100, todo)
-	switch reason := m.stale(audit.Time, auditAge); {
+	switch reason := m.unfit(audit); {
 	case reason != "":
 		return x.unknown(reason)
 	case !audit.Complete:
@@ -174,12 +194,22 @@ func (m meter) compliance(ctx context.Context) Metric {
 	return x
 }
 
-// metric returns the newest value of one of the audit's metrics.
-func (m meter) metric(ctx context.Context, name string) (value float64, at time.Time, reason string) {
-	out, err := cloudwatch.NewFromConfig(m.config).GetMetricData(ctx, &cloudwatch.GetMetricDataInput{
-		StartTime: aws.Time(m.Now.Add(-auditAge)), EndTime: aws.Time(m.Now.Add(time.Hour)), ScanBy: cwtypes.ScanByTimestampDescending,
-		MetricDataQueries: []cwtypes.MetricDataQuery{{
-			Id: aws.String("newest"),
+// unfit says why an audit says nothing of the stack as it is, or "".
+func (m meter) unfit(audit Audit) string {
+	if audit.Environment != m.Stack.Settings.Environment {
+		return "the audit was of " + audit.Environment
+	}
+	return m.stale(audit.Time, auditAge)
+}
+
+// complianceMetric returns the newest value of the audit's metric, of an audit that
+// was complete and found secrets: of one that wasn't, it says nothing.
+func (m meter) complianceMetric(ctx context.Context) (value float64, at time.Time, reason string) {
+	ids := map[string]string{"compliance": spec.MetricRotationCompliance, "audits": spec.MetricAudits, "secrets": spec.MetricSecrets}
+	in := &cloudwatch.GetMetricDataInput{StartTime: aws.Time(m.Now.Add(-auditAge)), EndTime: aws.Time(m.Now.Add(time.Hour)), ScanBy: cwtypes.ScanByTimestampDescending}
+	for id, name := range ids {
+		in.MetricDataQueries = append(in.MetricDataQueries, cwtypes.MetricDataQuery{
+			Id: &id,
 			MetricStat: &cwtypes.MetricStat{
 				Metric: &cwtypes.Metric{
 					Namespace: aws.String(spec.MetricNamespace), MetricName: &name,
@@ -187,17 +217,32 @@ func (m meter) metric(ctx context.Context, name string) (value float64, at time.
 				},
 				Period: aws.Int32(3600), Stat: aws.String("Minimum"),
 			},
-		}},
-	})
+		})
+	}
+	out, err := cloudwatch.NewFromConfig(m.config).GetMetricData(ctx, in)
 	if err != nil {
 		return 0, time.Time{}, "it can't be read: " + code(err)
 	}
+	values := map[string]map[time.Time]float64{}
 	for _, result := range out.MetricDataResults {
-		if len(result.Values) > 0 {
-			return result.Values[0], result.Timestamps[0], ""
+		byTime := map[time.Time]float64{}
+		for i, t := range result.Timestamps {
+			byTime[t] = result.Values[i]
+			if aws.ToString(result.Id) == "compliance" && t.After(at) {
+				at = t
+			}
 		}
+		values[aws.ToString(result.Id)] = byTime
 	}
-	return 0, time.Time{}, "it has no value of the last two days"
+	switch {
+	case at.IsZero():
+		return 0, time.Time{}, "it has no value of the last two days"
+	case values["audits"][at] < 1:
+		return 0, time.Time{}, "the audit couldn't list all secrets"
+	case values["secrets"][at] < 1:
+		return 0, time.Time{}, "there are no secrets"
+	}
+	return values["compliance"][at], at, ""
 }
 
 // age is the average of the current values' ages, over the secrets that have one.
@@ -268,11 +313,20 @@ func currentSince(ctx context.Context, client secretsmanager.ListSecretVersionId
 func (m meter) latency(ctx context.Context, i inventory) Metric {
 	x := Metric{ID: "retrieval-latency", Name: "Secret retrieval latency", Target: "< 100 ms", Unit: "ms"}
 	const todo = "look at the traces of the slow ones: region, network, cold connections"
-	took, reason := m.traced(ctx)
-	if len(took) > 0 {
+	took, failed, reason := m.traced(ctx)
+	if n := len(took) + failed; n > 0 {
 		x = x.from("X-Ray, fetches of secrets in the traces of the last six hours", m.Now)
 		x.Detail = fmt.Sprintf("99th percentile of %d fetches past the cache", len(took))
+		if failed > 0 {
+			x.Detail += fmt.Sprintf("; %d more failed", failed)
+		}
+		if len(took) == 0 {
+			return x.unknown("all fetches failed")
+		}
 		value := percentile(took)
+		if 100*failed > n { // then there is no 99th percentile of those that should have brought a value
+			return x.known(value, false, fmt.Sprintf("%d of %d fetches failed: look at their traces", failed, n))
+		}
 		return x.known(value, value < 100, todo)
 	}
 	if m.NoReads {
@@ -281,9 +335,12 @@ func (m meter) latency(ctx context.Context, i inventory) Metric {
 	if i.reason != "" {
 		return x.unknown(reason + "; " + i.reason)
 	}
-	took, failure := m.timed(ctx, i.names)
-	if len(took) == 0 {
+	took, failed, failure := m.timed(ctx, i.names)
+	switch {
+	case len(took) == 0:
 		return x.unknown(reason + "; and no secret could be read to measure it: " + failure)
+	case failed > 0:
+		return x.unknown(fmt.Sprintf("%s; and %d of the secrets couldn't be read to measure it: %s", reason, failed, failure))
 	}
 	x = x.from("reads made just now from here, since "+reason, m.Now)
 	x.Detail = fmt.Sprintf("99th percentile of %d reads with an empty cache", len(took))
@@ -295,11 +352,11 @@ func (m meter) latency(ctx context.Context, i inventory) Metric {
 const mostReads = 50
 
 // timed reads secrets through the SDK, each for the first time, and returns the
-// milliseconds that it took.
-func (m meter) timed(ctx context.Context, names []string) (took []float64, failure string) {
+// milliseconds that it took, and how many it couldn't read.
+func (m meter) timed(ctx context.Context, names []string) (took []float64, failed int, failure string) {
 	client, err := secrets.New(ctx, secrets.WithConfig(m.config))
 	if err != nil {
-		return nil, "the SDK's configuration"
+		return nil, 0, "the SDK's configuration"
 	}
 	defer client.Close()
 	failure = "there is none"
@@ -310,7 +367,7 @@ func (m meter) timed(ctx context.Context, names []string) (took []float64, failu
 		got.Value.Zero()
 		if err != nil {
 			if !errors.Is(err, secrets.ErrNotFound) { // it has no value yet
-				failure = code(err)
+				failed, failure = failed+1, code(err)
 			}
 			continue
 		}
@@ -318,7 +375,7 @@ func (m meter) timed(ctx context.Context, names []string) (took []float64, failu
 			took = append(took, float64(d.Microseconds())/1000)
 		}
 	}
-	return took, failure
+	return took, failed, failure
 }
 
 // percentile is the 99th, by the nearest rank.
@@ -332,7 +389,7 @@ func percentile(values []float64) float64 {
 // that the audit could make.
 func (m meter) coverage(ctx context.Context) Metric {
 	x := Metric{ID: "audit-coverage", Name: "Audit coverage", Target: "100 %", Unit: "%"}
-	logged, reason := m.logged(ctx)
+	logged, undelivered, reason := m.logged(ctx)
 	if reason != "" {
 		return x.unknown(reason)
 	}
@@ -341,7 +398,7 @@ func (m meter) coverage(ctx context.Context) Metric {
 	value := 100 * float64(len(regions)-len(dark)) / float64(len(regions))
 	x = x.from("CloudTrail, the trails that log now", m.Now)
 	x.Detail = fmt.Sprintf("management events of %d of %d regions", len(regions)-len(dark), len(regions))
-	why := "no trail logs the management events of " + strings.Join(dark, ", ")
+	why := "no trail logs the management events of " + strings.Join(dark, ", ") + undelivered
 	audit := m.Evidence.Audit
 	if audit.From == "" {
 		if len(dark) > 0 {
@@ -357,40 +414,44 @@ func (m meter) coverage(ctx context.Context) Metric {
 	}
 	value = min(value, audit.Value.Summary.Coverage)
 	x = x.known(value, value >= 100, why)
-	if reason := m.stale(audit.Value.Time, auditAge); reason != "" && value >= 100 {
+	if reason := m.unfit(audit.Value); reason != "" && value >= 100 {
 		return x.unknown("the audit's report: " + reason)
 	}
 	return x
 }
 
 // logged returns the regions whose management events a trail logs now, reads and
-// writes.
-func (m meter) logged(ctx context.Context) (regions []string, reason string) {
+// writes, and delivers. undelivered tells of trails that log and can't deliver.
+func (m meter) logged(ctx context.Context) (regions []string, undelivered, reason string) {
 	client := cloudtrail.NewFromConfig(m.config)
 	out, err := client.DescribeTrails(ctx, &cloudtrail.DescribeTrailsInput{IncludeShadowTrails: aws.Bool(true)})
 	if err != nil {
-		return nil, "the trails can't be read: " + code(err)
+		return nil, "", "the trails can't be read: " + code(err)
 	}
 	for _, trail := range out.TrailList {
 		// A trail is asked in its home region; its shadows elsewhere answer the same.
 		at := func(o *cloudtrail.Options) { o.Region = aws.ToString(trail.HomeRegion) }
 		status, err := client.GetTrailStatus(ctx, &cloudtrail.GetTrailStatusInput{Name: trail.TrailARN}, at)
 		if err != nil {
-			return nil, "the status of the trail " + aws.ToString(trail.Name) + " can't be read: " + code(err)
+			return nil, "", "the status of the trail " + aws.ToString(trail.Name) + " can't be read: " + code(err)
 		}
 		selectors, err := client.GetEventSelectors(ctx, &cloudtrail.GetEventSelectorsInput{TrailName: trail.TrailARN}, at)
 		if err != nil {
-			return nil, "what the trail " + aws.ToString(trail.Name) + " logs can't be read: " + code(err)
+			return nil, "", "what the trail " + aws.ToString(trail.Name) + " logs can't be read: " + code(err)
 		}
 		if !aws.ToBool(status.IsLogging) || !logsManagement(selectors) {
 			continue
 		}
+		if problem := aws.ToString(status.LatestDeliveryError); problem != "" {
+			undelivered += "; the trail " + aws.ToString(trail.Name) + " can't write to its bucket: " + problem
+			continue
+		}
 		if aws.ToBool(trail.IsMultiRegionTrail) {
-			return m.regions(), ""
+			return m.regions(), "", ""
 		}
 		regions = append(regions, aws.ToString(trail.HomeRegion))
 	}
-	return regions, ""
+	return regions, undelivered, ""
 }
 
 // logsManagement tells whether management events are logged, reads and writes,
@@ -447,6 +508,10 @@ func (m meter) recovery() Metric {
 		return x.unknown("the drill was of " + drill.Environment)
 	case drill.LocalCloud && !m.LocalCloud:
 		return x.unknown("the newest drill ran on the local cloud, which says little of AWS")
+	case drill.Resumed && x.Status == Met:
+		return x.unknown("the drill was interrupted and went on, so its time isn't that of a whole recovery: run another")
+	case c.Promoted == 0 && x.Status == Met:
+		return x.unknown("the drill promoted no secret")
 	}
 	return x
 }

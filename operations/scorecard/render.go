@@ -26,11 +26,14 @@ func shown(value *float64, unit string) string {
 	if value == nil {
 		return "unknown"
 	}
-	digits := 1
-	if *value == math.Trunc(*value) || *value >= 1000 {
+	digits, v := 1, *value
+	if unit == "%" { // what isn't all of it must not look like it
+		v = math.Floor(v*10+1e-9) / 10
+	}
+	if v == math.Trunc(v) || v >= 1000 {
 		digits = 0
 	}
-	return fmt.Sprintf("%.*f %s", digits, *value, unit)
+	return fmt.Sprintf("%.*f %s", digits, v, unit)
 }
 
 // Change says how the value moved since the last scorecard that has one.

@@ -92,7 +92,7 @@ func Measure(ctx context.Context, o Options) (*Scorecard, error) {
 		return nil, context.Cause(ctx)
 	}
 	for i := range s.Metrics {
-		s.Metrics[i].Trend = trend(o.History, s.Metrics[i].ID)
+		s.Metrics[i].Trend = s.trend(o.History, s.Metrics[i].ID)
 		s.Counts[s.Metrics[i].Status]++
 	}
 	return s, nil
@@ -101,16 +101,21 @@ func Measure(ctx context.Context, o Options) (*Scorecard, error) {
 // trendLength is how many earlier scorecards a trend shows.
 const trendLength = 12
 
-func trend(history []Scorecard, id string) []Point {
+// trend takes those of the earlier scorecards that are about the same thing: the
+// emulator's numbers are none of AWS's.
+func (s *Scorecard) trend(history []Scorecard, id string) []Point {
 	points := []Point{}
-	for _, s := range history[max(0, len(history)-trendLength):] {
-		for _, m := range s.Metrics {
+	for _, earlier := range history {
+		if earlier.Environment != s.Environment || earlier.LocalCloud != s.LocalCloud || !earlier.Time.Before(s.Time) {
+			continue
+		}
+		for _, m := range earlier.Metrics {
 			if m.ID == id {
-				points = append(points, Point{s.Time, m.Status, m.Value})
+				points = append(points, Point{earlier.Time, m.Status, m.Value})
 			}
 		}
 	}
-	return points
+	return points[max(0, len(points)-trendLength):]
 }
 
 // known sets a metric's value, and whether it is met.

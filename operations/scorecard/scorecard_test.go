@@ -62,10 +62,8 @@ func newWorld(t *testing.T) *world {
 		})
 		require.NoError(t, err)
 	}
-	// Another stack's, and one that has no value yet.
+	// Another stack's.
 	_, err = secretsmanager.NewFromConfig(cloud.Config(region)).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("acme/production/shop/key"), SecretString: aws.String(canary)})
-	require.NoError(t, err)
-	_, err = secretsmanager.NewFromConfig(cloud.Config(region)).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("acme/prod/shop/awaited")})
 	require.NoError(t, err)
 	_, err = w.objects().CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String(bucket)})
 	require.NoError(t, err)
@@ -74,7 +72,7 @@ func newWorld(t *testing.T) *world {
 	w.code = scorecard.Found[scorecard.Code]{From: "code.sarif", Value: scorecard.Code{Time: w.now.Add(-time.Hour), Tool: "gitleaks"}}
 	w.scan = spec.Scan{Version: spec.ScanVersion, Started: w.now.Add(-2 * time.Hour), Finished: w.now.Add(-time.Hour), Account: cloud.Account(), Regions: []string{region}, Findings: []spec.ScanFinding{}, Unread: []spec.ScanUnread{}}
 	w.audit = map[string]any{
-		"$schema": "https://github.com/aistudio/secrets/auditor/report/schema.json", "run": "x", "time": w.now.Add(-time.Hour), "complete": true,
+		"$schema": "https://github.com/aistudio/secrets/auditor/report/schema.json", "run": "x", "environment": "prod", "time": w.now.Add(-time.Hour), "complete": true,
 		"summary": map[string]any{"secrets": 5, "rotationCompliance": 100.0, "coverage": 100.0},
 	}
 	w.drill = recovery.Report{
@@ -160,8 +158,8 @@ func TestAllIsMet(t *testing.T) {
 		assert.NotNil(t, m.Measured, m.Name)
 	}
 	require.Len(t, card.Metrics, 7)
-	assert.Contains(t, metric(t, card, "secrets-in-secrets-manager").Detail, "5 managed, 0 in plaintext")
-	assert.Contains(t, metric(t, card, "average-rotation-age").Detail, "4 secrets with a value of 5")
+	assert.Contains(t, metric(t, card, "secrets-in-secrets-manager").Detail, "4 managed, 0 without a value, 0 in plaintext")
+	assert.Contains(t, metric(t, card, "average-rotation-age").Detail, "4 secrets with a value of 4")
 	assert.Contains(t, metric(t, card, "retrieval-latency").Source, "reads made just now")
 	assert.Empty(t, w.cloud.Unsupported())
 }
@@ -187,11 +185,12 @@ func TestWhatIsNotMet(t *testing.T) {
 		"a doubtful secret": {func(w *world) {
 			w.scan.Findings = []spec.ScanFinding{{Place: spec.ScanLambda, ARN: "arn", Confidence: spec.ScanPossible}}
 		}, "secrets-in-secrets-manager", scorecard.Unknown, "somebody to look"},
-		"an unread function": {func(w *world) { w.scan.Unread = []spec.ScanUnread{{Place: spec.ScanLambda}} }, "secrets-in-secrets-manager", scorecard.Unknown, "couldn't be read"},
-		"an old scan":        {func(w *world) { w.scan.Started, w.scan.Finished = old(w, 10*24*time.Hour), old(w, 9*24*time.Hour) }, "secrets-in-secrets-manager", scorecard.Unknown, "9 days old"},
-		"a region left out":  {func(w *world) { w.scan.Regions = []string{"us-west-2"} }, "secrets-in-secrets-manager", scorecard.Unknown, "left out us-east-1"},
-		"no list":            {func(w *world) { w.fails("secretsmanager", "ListSecrets") }, "secrets-in-secrets-manager", scorecard.Unknown, "can't be listed: AccessDeniedException"},
-		"no audit":           {func(w *world) { w.audit = nil }, "rotation-compliance", scorecard.Unknown, "it has no value of the last two days"},
+		"a secret without a value": {func(w *world) { w.await() }, "secrets-in-secrets-manager", scorecard.Missed, "1 secrets have no value yet"},
+		"an unread function":       {func(w *world) { w.scan.Unread = []spec.ScanUnread{{Place: spec.ScanLambda}} }, "secrets-in-secrets-manager", scorecard.Unknown, "couldn't be read"},
+		"an old scan":              {func(w *world) { w.scan.Started, w.scan.Finished = old(w, 10*24*time.Hour), old(w, 9*24*time.Hour) }, "secrets-in-secrets-manager", scorecard.Unknown, "9 days old"},
+		"a region left out":        {func(w *world) { w.scan.Regions = []string{"us-west-2"} }, "secrets-in-secrets-manager", scorecard.Unknown, "left out us-east-1"},
+		"no list":                  {func(w *world) { w.fails("secretsmanager", "ListSecrets") }, "secrets-in-secrets-manager", scorecard.Unknown, "can't be listed: AccessDeniedException"},
+		"no audit":                 {func(w *world) { w.audit = nil }, "rotation-compliance", scorecard.Unknown, "it has no value of the last two days"},
 		"not compliant": {func(w *world) {
 			w.audit["summary"] = map[string]any{"secrets": 5, "rotationCompliance": 80, "coverage": 100}
 		}, "rotation-compliance", scorecard.Missed, "rules rotation-*"},
@@ -201,13 +200,26 @@ func TestWhatIsNotMet(t *testing.T) {
 			w.audit["summary"] = map[string]any{"secrets": 0, "rotationCompliance": 100, "coverage": 100}
 		}, "rotation-compliance", scorecard.Unknown, "there are no secrets"},
 		"old secrets":      {func(w *world) { w.now = w.now.Add(91 * 24 * time.Hour) }, "average-rotation-age", scorecard.Missed, "rotate"},
-		"no versions":      {func(w *world) { w.fails("secretsmanager", "ListSecretVersionIds") }, "average-rotation-age", scorecard.Unknown, "5 secrets can't be read: AccessDeniedException"},
+		"no versions":      {func(w *world) { w.fails("secretsmanager", "ListSecretVersionIds") }, "average-rotation-age", scorecard.Unknown, "4 secrets can't be read: AccessDeniedException"},
 		"slow reads":       {func(w *world) { w.trace("fetch secret", 0.2) }, "retrieval-latency", scorecard.Missed, "slow ones"},
 		"no reads allowed": {func(w *world) { w.more = func(o *scorecard.Options) { o.NoReads = true } }, "retrieval-latency", scorecard.Unknown, "no secret was read"},
 		"reads denied":     {func(w *world) { w.fails("secretsmanager", "GetSecretValue") }, "retrieval-latency", scorecard.Unknown, "AccessDeniedException"},
-		"trail off":        {func(w *world) { w.stop() }, "audit-coverage", scorecard.Missed, "no trail logs the management events of us-east-1, us-west-2"},
-		"trail of writes":  {func(w *world) { w.selectors(cttypes.ReadWriteTypeWriteOnly) }, "audit-coverage", scorecard.Missed, "no trail logs"},
-		"trails unread":    {func(w *world) { w.fails("cloudtrail", "GetTrailStatus") }, "audit-coverage", scorecard.Unknown, "can't be read: AccessDeniedException"},
+		"one read denied": {func(w *world) {
+			w.failsOnce("secretsmanager", "GetSecretValue")
+		}, "retrieval-latency", scorecard.Unknown, "1 of the secrets couldn't be read to measure it: AccessDeniedException"},
+		"fetches that fail": {func(w *world) {
+			for i := range 50 {
+				w.trace("fetch secret", 0.010+float64(i)/10000)
+			}
+			w.trace("fetch secret", 0.001, "fault")
+		}, "retrieval-latency", scorecard.Missed, "1 of 51 fetches failed"},
+		"fetches that all fail":  {func(w *world) { w.trace("fetch secret", 0.001, "error") }, "retrieval-latency", scorecard.Unknown, "all fetches failed"},
+		"trail off":              {func(w *world) { w.stop() }, "audit-coverage", scorecard.Missed, "no trail logs the management events of us-east-1, us-west-2"},
+		"trail of writes":        {func(w *world) { w.selectors(cttypes.ReadWriteTypeWriteOnly) }, "audit-coverage", scorecard.Missed, "no trail logs"},
+		"trail without a bucket": {func(w *world) { w.lockBucket() }, "audit-coverage", scorecard.Missed, "the trail main can't write to its bucket: AccessDenied"},
+		"another stack's audit":  {func(w *world) { w.audit["environment"] = "dev" }, "audit-coverage", scorecard.Unknown, "the audit was of dev"},
+		"another's compliance":   {func(w *world) { w.audit["environment"] = "dev" }, "rotation-compliance", scorecard.Unknown, "the audit was of dev"},
+		"trails unread":          {func(w *world) { w.fails("cloudtrail", "GetTrailStatus") }, "audit-coverage", scorecard.Unknown, "can't be read: AccessDeniedException"},
 		"audit saw not all": {func(w *world) {
 			w.audit["summary"] = map[string]any{"secrets": 5, "rotationCompliance": 100, "coverage": 97.5}
 		}, "audit-coverage", scorecard.Missed, "couldn't make all checks"},
@@ -217,6 +229,8 @@ func TestWhatIsNotMet(t *testing.T) {
 		"a lossy drill":        {func(w *world) { w.drill.Recovered.LostInFailback = 1 }, "dr-recovery-time", scorecard.Missed, "versions were lost"},
 		"a failed drill":       {func(w *world) { w.drill.Passed = false }, "dr-recovery-time", scorecard.Missed, "the drill failed"},
 		"a drill of reads":     {func(w *world) { w.drill.Recovered = nil }, "dr-recovery-time", scorecard.Unknown, "--for-real"},
+		"a resumed drill":      {func(w *world) { w.drill.Resumed = true }, "dr-recovery-time", scorecard.Unknown, "went on"},
+		"a drill of nothing":   {func(w *world) { w.drill.Recovered.Promoted = 0 }, "dr-recovery-time", scorecard.Unknown, "promoted no secret"},
 		"last year's drill":    {func(w *world) { w.drill.Finished = old(w, 367*24*time.Hour) }, "dr-recovery-time", scorecard.Unknown, "367 days old"},
 		"an emulator's drill":  {func(w *world) { w.more = func(o *scorecard.Options) { o.LocalCloud = false } }, "dr-recovery-time", scorecard.Unknown, "local cloud"},
 		"another stack's":      {func(w *world) { w.more = func(o *scorecard.Options) { o.Evidence.Drill.Value.Environment = "dev" } }, "dr-recovery-time", scorecard.Unknown, "the drill was of dev"},
@@ -232,9 +246,28 @@ func TestWhatIsNotMet(t *testing.T) {
 	}
 }
 
-func (w *world) fails(service, operation string) {
-	_, err := w.cloud.Faults.Add(faults.Fault{Kind: faults.Error, Service: service, Operation: operation, Status: 400, Code: "AccessDeniedException", Message: canary})
+// await declares a secret that has no value yet.
+func (w *world) await() {
+	_, err := secretsmanager.NewFromConfig(w.cloud.Config(region)).CreateSecret(w.t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("acme/prod/shop/awaited")})
 	require.NoError(w.t, err)
+}
+
+func (w *world) fails(service, operation string) { w.fail(service, operation, 0) }
+
+func (w *world) failsOnce(service, operation string) { w.fail(service, operation, 1) }
+
+func (w *world) fail(service, operation string, times int) {
+	_, err := w.cloud.Faults.Add(faults.Fault{Kind: faults.Error, Service: service, Operation: operation, Times: times, Status: 400, Code: "AccessDeniedException", Message: canary})
+	require.NoError(w.t, err)
+}
+
+// lockBucket keeps the trail from delivering what happens next.
+func (w *world) lockBucket() {
+	_, err := w.objects().DeleteBucketPolicy(w.t.Context(), &s3.DeleteBucketPolicyInput{Bucket: aws.String(bucket)})
+	require.NoError(w.t, err)
+	_, err = w.trails().DescribeTrails(w.t.Context(), &cloudtrail.DescribeTrailsInput{})
+	require.NoError(w.t, err)
+	require.NoError(w.t, w.cloud.Advance(w.t.Context(), time.Hour))
 }
 
 func (w *world) stop() {
@@ -247,22 +280,36 @@ func (w *world) selectors(kind cttypes.ReadWriteType) {
 	require.NoError(w.t, err)
 }
 
-// trace records that a service fetched a secret in so many seconds.
-func (w *world) trace(span string, seconds float64) {
+// trace records that a service fetched a secret in so many seconds, or failed in one
+// of X-Ray's ways.
+func (w *world) trace(span string, seconds float64, failed ...string) {
 	start := float64(w.now.Add(-time.Hour).Unix())
+	fetch := map[string]any{"id": "3", "name": span, "start_time": start, "end_time": start + seconds, "subsegments": []any{
+		map[string]any{"id": "4", "name": "Secrets Manager", "start_time": start, "end_time": start + seconds/2, "aws": map[string]any{"operation": "GetSecretValue"}},
+	}}
+	for _, how := range failed {
+		fetch[how] = true
+	}
 	text, err := json.Marshal(map[string]any{
 		"id": fmt.Sprintf("%016x", int64(seconds*1e6)+1), "trace_id": fmt.Sprintf("1-%08x-%024x", int64(start), int64(seconds*1e6)+1), "name": "orders",
 		"start_time": start, "end_time": start + 2*seconds,
 		"subsegments": []any{
 			map[string]any{"id": "2", "name": "query", "start_time": start, "end_time": start + 10},
-			map[string]any{"id": "3", "name": span, "start_time": start, "end_time": start + seconds, "subsegments": []any{
-				map[string]any{"id": "4", "name": "Secrets Manager", "start_time": start, "end_time": start + seconds/2, "aws": map[string]any{"operation": "GetSecretValue"}},
-			}},
+			fetch,
 		},
 	})
 	require.NoError(w.t, err)
 	_, err = xray.NewFromConfig(w.cloud.Config(region)).PutTraceSegments(w.t.Context(), &xray.PutTraceSegmentsInput{TraceSegmentDocuments: []string{string(text)}})
 	require.NoError(w.t, err)
+}
+
+// What has no value yet has no age, and isn't read to measure the latency.
+func TestAwaited(t *testing.T) {
+	w := newWorld(t)
+	w.await()
+	card := w.measure()
+	assert.Contains(t, metric(t, card, "average-rotation-age").Detail, "4 secrets with a value of 5")
+	assert.Equal(t, scorecard.Met, metric(t, card, "retrieval-latency").Status)
 }
 
 func TestLatencyOfTraces(t *testing.T) {
@@ -277,21 +324,59 @@ func TestLatencyOfTraces(t *testing.T) {
 	assert.Contains(t, m.Detail, "of 10 fetches")
 }
 
+// Where there is no report, the metrics of an audit that was complete and found
+// something count.
 func TestComplianceOfTheMetric(t *testing.T) {
+	for name, c := range map[string]struct {
+		compliance, audits, secrets float64
+		want                        scorecard.Status
+		reason                      string
+	}{
+		"not compliant": {96, 1, 5, scorecard.Missed, "rules rotation-*"},
+		"compliant":     {100, 1, 5, scorecard.Met, ""},
+		"incomplete":    {100, 0, 3, scorecard.Unknown, "couldn't list all secrets"},
+		"of nothing":    {100, 1, 0, scorecard.Unknown, "there are no secrets"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.audit = nil
+			in := &cloudwatch.PutMetricDataInput{Namespace: aws.String(spec.MetricNamespace)}
+			for name, value := range map[string]float64{spec.MetricRotationCompliance: c.compliance, spec.MetricAudits: c.audits, spec.MetricSecrets: c.secrets} {
+				in.MetricData = append(in.MetricData, cwtypes.MetricDatum{
+					MetricName: &name, Value: &value, Timestamp: aws.Time(w.now.Add(-time.Hour)),
+					Dimensions: []cwtypes.Dimension{{Name: aws.String(spec.DimensionEnvironment), Value: aws.String("prod")}},
+				})
+			}
+			_, err := cloudwatch.NewFromConfig(w.cloud.Config(region)).PutMetricData(t.Context(), in)
+			require.NoError(t, err)
+			m := metric(t, w.measure(), "rotation-compliance")
+			assert.Equal(t, c.want, m.Status)
+			assert.Contains(t, m.Reason, c.reason)
+			if c.want != scorecard.Unknown {
+				require.NotNil(t, m.Value)
+				assert.InDelta(t, c.compliance, *m.Value, 0)
+				assert.Contains(t, m.Source, "CloudWatch")
+			}
+		})
+	}
+}
+
+// The trend is of the same stack in the same place, and nothing rounds up to all.
+func TestTrendOfTheSame(t *testing.T) {
 	w := newWorld(t)
-	w.audit = nil
-	_, err := cloudwatch.NewFromConfig(w.cloud.Config(region)).PutMetricData(t.Context(), &cloudwatch.PutMetricDataInput{
-		Namespace: aws.String(spec.MetricNamespace),
-		MetricData: []cwtypes.MetricDatum{{
-			MetricName: aws.String(spec.MetricRotationCompliance), Value: aws.Float64(96), Timestamp: aws.Time(w.now.Add(-time.Hour)),
-			Dimensions: []cwtypes.Dimension{{Name: aws.String(spec.DimensionEnvironment), Value: aws.String("prod")}},
-		}},
-	})
-	require.NoError(t, err)
-	m := metric(t, w.measure(), "rotation-compliance")
-	assert.Equal(t, scorecard.Missed, m.Status)
-	assert.InDelta(t, 96, *m.Value, 0)
-	assert.Contains(t, m.Source, "CloudWatch")
+	w.audit["summary"] = map[string]any{"secrets": 5000, "rotationCompliance": 99.98, "coverage": 100}
+	card := w.measure()
+	assert.Equal(t, "99.9 %", metric(t, card, "rotation-compliance").Shown())
+	for _, other := range []func(*scorecard.Scorecard){
+		func(s *scorecard.Scorecard) { s.LocalCloud = false },
+		func(s *scorecard.Scorecard) { s.Environment = "dev" },
+	} {
+		earlier := *card
+		earlier.Time = card.Time.Add(-time.Hour)
+		other(&earlier)
+		w.more = func(o *scorecard.Options) { o.History = []scorecard.Scorecard{earlier} }
+		assert.Empty(t, metric(t, w.measure(), "rotation-compliance").Trend)
+	}
 }
 
 func TestTrend(t *testing.T) {
@@ -346,7 +431,7 @@ func TestReadCode(t *testing.T) {
 	code, err = read(`{"files":12,"findings":[{"file":"a.go","line":3}],"unread":[{"file":"b.bin"},{"file":"c.bin"}]}`)
 	require.NoError(t, err)
 	assert.Equal(t, scorecard.Code{Findings: 1, Unread: 2, Tool: "migrate source"}, code)
-	for _, text := range []string{``, `[]`, `{}`, `{"runs":[]}`, `{"runs":1}`, `{"files":0,"findings":[],"unread":[]}`, `{"files":3,"findings":[]}`} {
+	for _, text := range []string{``, `[]`, `{}`, `{"runs":[]}`, `{"runs":[{"tool":{"driver":{"name":"rules alone"}}}]}`, `{"runs":1}`, `{"files":0,"findings":[],"unread":[]}`, `{"files":3,"findings":[]}`} {
 		_, err := read(text)
 		require.Error(t, err, text)
 	}

@@ -63,12 +63,12 @@ func TestScorecard(t *testing.T) {
 		return name
 	}
 	audit := write("report.json", map[string]any{
-		"$schema": "https://github.com/aistudio/secrets/auditor/report/schema.json", "time": now, "complete": true,
+		"$schema": "https://github.com/aistudio/secrets/auditor/report/schema.json", "environment": "dev", "time": now, "complete": true,
 		"summary": map[string]any{"secrets": 1, "rotationCompliance": 100, "coverage": 100},
 	})
 	scan := write("scan.json", spec.Scan{Version: 1, Started: now, Finished: now, Regions: []string{"us-east-1"}, Findings: []spec.ScanFinding{}, Unread: []spec.ScanUnread{}})
-	drill := write("recovery.json", recovery.Report{Version: 1, Environment: "dev", Started: now, Finished: now, LocalCloud: true, Passed: true, Recovered: &recovery.Recovery{Seconds: 9, TargetSecs: 300}})
-	code2 := write("code.sarif", map[string]any{"runs": []any{map[string]any{"tool": map[string]any{"driver": map[string]any{"name": "gitleaks"}}}}})
+	drill := write("recovery.json", recovery.Report{Version: 1, Environment: "dev", Started: now, Finished: now, LocalCloud: true, Passed: true, Recovered: &recovery.Recovery{Seconds: 9, TargetSecs: 300, Promoted: 1}})
+	code2 := write("code.sarif", map[string]any{"runs": []any{map[string]any{"tool": map[string]any{"driver": map[string]any{"name": "gitleaks"}}, "results": []any{}}}})
 	trails := cloudtrail.NewFromConfig(cloud.Config("us-east-1"))
 	objects := s3.NewFromConfig(cloud.Config("us-east-1"), func(o *s3.Options) { o.UsePathStyle = true })
 	_, err = objects.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String("logs")})
