@@ -94,6 +94,9 @@ func judge(name name, value string) Verdict {
 		v.Form = true
 		return v
 	}
+	if both, ok := credentialByBoth(name, value); ok {
+		return secret(both.confidence, kindOf(name, value), both.reason)
+	}
 	if isCiphertext(value) {
 		return Verdict{Unknown: true, Confidence: 0.95, Reasons: []string{"the value is encrypted by KMS"}}
 	}

@@ -28,6 +28,8 @@ var issued = []struct {
 	{regexp.MustCompile(`^xox[abeoprs]-[A-Za-z0-9-]{10,}$|^xapp-[A-Za-z0-9-]{10,}$`), spec.KindAPIKey, "a token of Slack"},
 	{regexp.MustCompile(`^https://hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/\S+$`), spec.KindCustom, "a webhook of Slack, whose address is the credential"},
 	{regexp.MustCompile(`^https://(?:discord(?:app)?\.com/api/webhooks|[a-z0-9-]+\.webhook\.office\.com/webhookb2)/\S+$`), spec.KindCustom, "a webhook whose address is the credential"},
+	// Telegram Bot API, "Authorizing your bot": a token, alone or in the address of a call.
+	{regexp.MustCompile(`^(?:https://api\.telegram\.org/(?:file/)?bot)?\d{8,10}:AA[A-Za-z0-9_-]{33}(?:/\S*)?$`), spec.KindAPIKey, "a token of Telegram"},
 	{regexp.MustCompile(`^(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{16,}$|^whsec_[A-Za-z0-9+/=]{16,}$`), spec.KindAPIKey, "a key of Stripe"},
 	{regexp.MustCompile(`^sk-(?:proj-|svcacct-|ant-|or-)?[A-Za-z0-9_-]{20,}$`), spec.KindAPIKey, "a key of a provider of language models"},
 	{regexp.MustCompile(`^hf_[A-Za-z0-9]{30,}$`), spec.KindAPIKey, "a token of Hugging Face"},
@@ -116,6 +118,39 @@ func credentialInURL(value string) (credential, bool) {
 		}
 	}
 	return credential{}, false
+}
+
+// credentialByBoth finds what is a credential by the name and the form of the value
+// together, while each alone says otherwise.
+func credentialByBoth(n name, value string) (credential, bool) {
+	value = strings.TrimSpace(value)
+	switch {
+	case n.endsIn("secret", "id") && uuid.MatchString(value):
+		// Vault documentation, "AppRole auth method": a secret id is a UUID by default.
+		return credential{"", "a UUID under the name of a secret id, as Vault's AppRole gives them", 0.85}, true
+	case n.first() == "bundle" && slices.Contains(topLevels, n.last()) && login.MatchString(value):
+		// Bundler documentation, "bundle config": Credentials for gem sources.
+		return credential{"", "a login to a source of gems, whose host its name is", 0.9}, true
+	case n.has("webhook", "webhooks", "hook", "hooks") && addressOfAHook(value):
+		return credential{"", "the address of a webhook with a random part, which is the credential", 0.85}, true
+	}
+	return credential{}, false
+}
+
+var (
+	login     = regexp.MustCompile(`^[^\s:/@]+:[^\s:/@]+$`)
+	topLevels = []string{"com", "net", "org", "io", "dev", "app", "co", "cloud", "internal", "local"}
+)
+
+// addressOfAHook tells of addresses that nobody could guess.
+func addressOfAHook(value string) bool {
+	address, err := url.Parse(value)
+	if err != nil || address.Scheme != "https" && address.Scheme != "http" {
+		return false
+	}
+	return slices.ContainsFunc(strings.Split(address.Path, "/"), func(part string) bool {
+		return len(part) >= 16 && randomness(part) >= veryRandom && !isPlaceholder(part)
+	})
 }
 
 // isDatabase also takes schemes that name a driver: postgresql+psycopg2.

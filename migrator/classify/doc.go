@@ -14,7 +14,9 @@
 //  2. References: an ARN, an SSM path, {{resolve:…}} or ${…} names a place and is
 //     no secret itself.
 //  3. Forms that only credentials have: the tokens of known issuers, private
-//     keys, web tokens, and URLs or connection strings with a password in them.
+//     keys, web tokens, and URLs or connection strings with a password in them; and
+//     what the name and the form make one together, as a webhook's address with a
+//     random part.
 //  4. Ciphertexts of KMS, which nobody can tell without the key.
 //  5. JSON objects and lists of pairs, by their members.
 //  6. Forms that no credential has, under whatever name: switches, numbers,

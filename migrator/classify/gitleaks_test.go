@@ -19,7 +19,7 @@ func TestGitleaksOnTheCorpora(t *testing.T) {
 	if program == "" {
 		t.Skip("a measurement: set GITLEAKS to the path of gitleaks")
 	}
-	for _, path := range []string{"testdata/corpus.tsv", "testdata/heldout.tsv", "testdata/projects.tsv"} {
+	for _, path := range []string{"testdata/corpus.tsv", "testdata/heldout.tsv", "testdata/heldout2.tsv", "testdata/projects.tsv"} {
 		corpus := readCorpus(t, path)
 		found := gitleaks(t, program, corpus)
 		var hits, missed, wrong int

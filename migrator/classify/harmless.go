@@ -24,8 +24,12 @@ var harmless = []struct {
 	{regexp.MustCompile(`^(?:ssh-(?:rsa|ed25519|dss)|ecdsa-sha2-\S+) AAAA`), "a public key"},
 	{regexp.MustCompile(`^pk_(?:live|test)_[A-Za-z0-9]+$`), "a publishable key of Stripe"},
 	{regexp.MustCompile(`^(?:acct|cus|evt|in|pi|plan|pm|price|prod|seti|si|sub|we)_[A-Za-z0-9]{14,}$`), "the id of a thing in Stripe"},
+	// Twilio documentation, "What is a String Identifier (SID)?": two letters and a UUID.
+	{regexp.MustCompile(`^[A-Z]{2}[0-9a-f]{32}$`), "the id of a thing in Twilio"},
+	{regexp.MustCompile(`^#[0-9A-Fa-f]{3,8}(?:[,; ]+#[0-9A-Fa-f]{3,8})*$`), "colours"},
 	{regexp.MustCompile(`^[A-Z][A-Za-z]+/[A-Z][A-Za-z_]+$|^UTC$|^GMT(?:[+-]\d+)?$`), "a time zone"},
 	{regexp.MustCompile(`^(?:sha(?:1|256|384|512)|md5)[:-][A-Fa-f0-9+/=]+$`), "a digest"},
+	{regexp.MustCompile(`(?i)^(?:(?:sha-?(?:1|256)|md5)(?: fingerprint)?[:= ])?(?:[0-9a-f]{2}:){15,}[0-9a-f]{2}$`), "a fingerprint"},
 	{regexp.MustCompile(`^\d{12}$`), "an AWS account"},
 	{regexp.MustCompile(`^\d{12}\.dkr\.ecr\.`), "a container image"},
 	{regexp.MustCompile(`^(?:vpc|subnet|sg|ami|i|eni|vol|snap|igw|nat|rtb|acl|lt|eipalloc|fs|tgw|vpce|pcx|lb|key|mrk)-[0-9a-f]{8,32}$`), "the id of an AWS resource"},
@@ -81,7 +85,7 @@ func harmlessIn(n name, value string) (reason string, ok bool) {
 // couldBePassword tells of the forms that people choose as passwords.
 func couldBePassword(reason string) bool {
 	switch reason {
-	case "a number", "an AWS account", "the id of a CloudFront distribution or the like", "a version", "an e-mail address", "a locale", "a host name", "a size", "a duration":
+	case "a number", "an AWS account", "the id of a CloudFront distribution or the like", "a version", "an e-mail address", "a locale", "a host name", "a size", "a duration", "a fingerprint":
 		return true
 	default:
 		return false

@@ -72,6 +72,18 @@ func (n name) last() string {
 	return n.words[len(n.words)-1]
 }
 
+func (n name) first() string {
+	if len(n.words) == 0 {
+		return ""
+	}
+	return n.words[0]
+}
+
+// endsIn tells whether these are the name's last words.
+func (n name) endsIn(words ...string) bool {
+	return len(n.words) >= len(words) && slices.Equal(n.words[len(n.words)-len(words):], words)
+}
+
 // hint is what a name says about its value.
 type hint struct {
 	weight weight
@@ -98,12 +110,20 @@ var about = []string{
 	"algorithm", "alg", "issuer", "audience", "scope", "scopes", "alias", "provider", "manager", "store", "backend",
 	"endpoint", "host", "hostname", "port", "region", "environment", "env", "stage", "level", "status", "strategy",
 	"hint", "label", "description", "regex", "pattern", "charset", "encoding", "rounds", "cost", "iterations", "attempts", "retries",
-	"cache", "index", "uri", "url", "urls", "domain", "email", "username", "user", "date", "updated", "created", "usage", "ops", "class",
+	"fingerprint", "thumbprint", "checksum", "cache", "index", "uri", "url", "urls", "domain", "email", "username", "user", "date", "updated", "created", "usage", "ops", "class",
 }
 
 // Words that are a secret by themselves.
 var certainWords = []string{
 	"password", "passwd", "passphrase", "passcode", "pwd", "secret", "secrets", "credential", "credentials", "creds", "cred",
+	"psk", "mnemonic", "htpasswd",
+}
+
+// Words at the end of a name that tell one of several of what stands before them:
+// DB_PASSWORD_OLD, API_KEY_PROD, MASTER_KEY_B64.
+var which = []string{
+	"old", "new", "previous", "prev", "current", "next", "primary", "secondary", "legacy", "backup",
+	"prod", "production", "staging", "dev", "test", "live", "sandbox", "value", "plain", "plaintext", "raw", "b64", "base64",
 }
 
 // Words that are a secret after one of the words that go before them.
@@ -138,7 +158,7 @@ func (n name) hint() hint {
 	last := n.last()
 	words := n.words
 	// A number at the end counts variants: API_KEY_2.
-	if len(words) > 1 && isNumber(last) {
+	for len(words) > 1 && (isNumber(last) || slices.Contains(which, last)) {
 		words = words[:len(words)-1]
 		last = words[len(words)-1]
 	}
