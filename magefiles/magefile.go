@@ -113,13 +113,15 @@ func Fmt(ctx context.Context) error {
 	return run(ctx, (*tasks.Workspace).Format)
 }
 
-// Demo shows it all at work: deploy, rotate three times under load, read, report.
+// Demo shows it all at work: migrate, audit, rotate under load, lose a region.
 //
-// It starts a private PostgreSQL server and the local cloud on free ports,
-// deploys the development stack, lets a client log in all the while, moves the
-// clock so that the real Lambda function rotates the secret, and ends with a
-// summary. Ctrl-C stops it and cleans up. It needs no AWS account and no network
-// beyond the Go module proxy.
+// It starts a private PostgreSQL server and the local cloud on free ports, and
+// makes a function with a key in its variables. It plans the migration, deploys the
+// development stack with its entries, audits, and migrates while the function is in
+// use. Then it moves the clock so that the real Lambda function rotates a secret
+// three times while a client logs in, takes the primary region away, and ends with
+// a summary. The audit's pages stay in dist/demo. Ctrl-C stops it and cleans up. It
+// needs no AWS account and no network beyond the Go module proxy.
 func Demo(ctx context.Context) error {
 	return run(ctx, func(w *tasks.Workspace, ctx context.Context) error { return w.Demo(ctx) })
 }

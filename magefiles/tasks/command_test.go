@@ -62,7 +62,7 @@ func TestAStubbornCommandIsKilled(t *testing.T) {
 	}}
 	require.ErrorIs(t, c.run(ctx), context.Canceled)
 	require.NotZero(t, child)
-	assert.Eventually(t, func() bool { return !running(child) }, 10*time.Second, time.Millisecond)
+	assert.Eventually(t, func() bool { return !running(child) }, time.Minute, time.Millisecond)
 }
 
 // running tells whether a process exists and is no zombie, which is what is left

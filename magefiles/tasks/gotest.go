@@ -19,14 +19,81 @@ type testEvent struct {
 	Output     string
 }
 
-// testRun reads the events of one `go test -json` and keeps what is worth
-// telling: the closing line of each package, all that failed with what it
-// printed, and what was skipped.
+// moduleRuns hands each event of one `go test -json` to the run of the module
+// that it is about.
+type moduleRuns struct {
+	show    func(text string) // shows text at once
+	modules []Module
+	runs    []*testRun // in the order of the modules
+}
+
+// newModuleRuns returns runs without events. now hears what goes on.
+func newModuleRuns(modules []Module, show, now func(text string)) *moduleRuns {
+	r := &moduleRuns{show: show, modules: modules}
+	at := &whereabouts{now: now}
+	for range modules {
+		r.runs = append(r.runs, &testRun{show: show, at: at, open: map[string]*packageOutput{}})
+	}
+	return r
+}
+
+// line takes one line of the output of go test. What is no event (go test
+// prints some errors plainly) is shown as it is.
+func (r *moduleRuns) line(line string) {
+	var event testEvent
+	if err := json.Unmarshal([]byte(line), &event); err != nil {
+		r.show(line + "\n")
+		return
+	}
+	switch run := r.of(event.Package); {
+	case event.Action == "build-output":
+		r.show(event.Output)
+	case run == nil:
+	case event.Test == "":
+		run.packageEvent(event)
+	default:
+		run.testEvent(event)
+	}
+}
+
+// of returns the run of a package's module, which is the innermost one: a folder
+// in a module may be another module. nil: it is in none.
+func (r *moduleRuns) of(pkg string) *testRun {
+	var found *testRun
+	longest := 0
+	for i, module := range r.modules {
+		if (pkg == module.Path || strings.HasPrefix(pkg, module.Path+"/")) && len(module.Path) > longest {
+			found, longest = r.runs[i], len(module.Path)
+		}
+	}
+	return found
+}
+
+// anyFailed tells whether a test or a package failed.
+func (r *moduleRuns) anyFailed() bool {
+	return slices.ContainsFunc(r.runs, func(run *testRun) bool { return len(run.failed) > 0 })
+}
+
+// whereabouts tells how far a go test is.
+type whereabouts struct {
+	now        func(what string)
+	open, done int // packages that have begun and not ended, and that have ended
+}
+
+func (w *whereabouts) goesOn(what string) {
+	if w.done > 0 {
+		what = fmt.Sprintf("%d done, %s", w.done, what)
+	}
+	w.now(what)
+}
+
+// testRun keeps of the events of a module's tests what is worth telling: the
+// closing line of each package, all that failed with what it printed, and what
+// was skipped.
 type testRun struct {
-	show func(text string)         // shows text at once
-	now  func(what string)         // hears what goes on
+	show func(text string) // shows text at once
+	at   *whereabouts
 	open map[string]*packageOutput // packages that have not ended
-	done int                       // packages that have
 
 	packages int // that ran tests
 	passed   int // tests and subtests
@@ -57,34 +124,11 @@ type testOutput struct {
 	result string // pass, fail, skip; empty: it has not ended
 }
 
-func newTestRun(show func(string), now func(what string)) *testRun {
-	return &testRun{show: show, now: now, open: map[string]*packageOutput{}}
-}
-
-// line takes one line of the output of go test. What is no event (go test
-// prints some errors plainly) is shown as it is.
-func (r *testRun) line(line string) {
-	var event testEvent
-	if err := json.Unmarshal([]byte(line), &event); err != nil {
-		r.show(line + "\n")
-		return
-	}
-	switch {
-	case event.Action == "build-output":
-		r.show(event.Output)
-	case event.Package == "":
-	case event.Test == "":
-		r.packageEvent(event)
-	default:
-		r.testEvent(event)
-	}
-}
-
 func (r *testRun) packageEvent(event testEvent) {
 	p := r.of(event.Package)
 	switch event.Action {
 	case "start":
-		r.goesOn("running " + event.Package)
+		r.at.goesOn("running " + event.Package)
 	case "output":
 		p.own.WriteString(event.Output)
 	case "pass", "skip", "fail":
@@ -98,18 +142,11 @@ func (r *testRun) packageEvent(event testEvent) {
 			r.show(closingLines(p.own.String()))
 		}
 		delete(r.open, event.Package)
-		r.done++
-		if len(r.open) == 0 {
-			r.goesOn("compiling")
+		r.at.open, r.at.done = r.at.open-1, r.at.done+1
+		if r.at.open == 0 {
+			r.at.goesOn("compiling")
 		}
 	}
-}
-
-func (r *testRun) goesOn(what string) {
-	if r.done > 0 {
-		what = fmt.Sprintf("%d done, %s", r.done, what)
-	}
-	r.now(what)
 }
 
 // packageFailed shows all that the failed tests and the package printed. A test
@@ -142,7 +179,7 @@ func (r *testRun) testEvent(event testEvent) {
 	}
 	switch event.Action {
 	case "run", "cont":
-		r.goesOn("running " + event.Package + " " + event.Test)
+		r.at.goesOn("running " + event.Package + " " + event.Test)
 	case "output":
 		output.text.WriteString(event.Output)
 	case "pass":
@@ -167,6 +204,7 @@ func (r *testRun) of(pkg string) *packageOutput {
 	if p == nil {
 		p = &packageOutput{tests: map[string]*testOutput{}}
 		r.open[pkg] = p
+		r.at.open++
 	}
 	return p
 }

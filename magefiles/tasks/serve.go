@@ -7,11 +7,21 @@ import (
 	"path/filepath"
 )
 
-// Demo builds the Lambda functions and runs the demo, which ends by itself. The
-// demo uses the real Pulumi engine if a good CLI is there; none is built for it.
+// Demo builds the Lambda functions and the programs of the story, and runs the
+// demo, which ends by itself. The demo uses the real Pulumi engine if a good CLI is
+// there; none is built for it.
 func (w *Workspace) Demo(ctx context.Context) error {
 	if err := w.BuildLambdas(ctx); err != nil {
 		return err
+	}
+	for _, program := range []struct{ module, pkg, name string }{
+		{"migrator", "./cmd/migrate", "migrate"},
+		{"operations", "./cmd/recovery", "recovery"},
+		{"demo", "./shop", "shop"},
+	} {
+		if _, err := w.compileHere(ctx, program.module, program.pkg, program.name); err != nil {
+			return err
+		}
 	}
 	demo, err := w.compileHere(ctx, "demo", ".", "demo")
 	if err != nil {

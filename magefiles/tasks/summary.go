@@ -22,7 +22,9 @@ type moduleResult struct {
 	// that failed.
 	broken error
 
-	elapsed time.Duration // of all, with the compiler
+	// elapsed is the time of all, with the compiler; of the tests alone where
+	// they ran together with other modules'.
+	elapsed time.Duration
 }
 
 func (m moduleResult) failed() bool {
@@ -30,15 +32,12 @@ func (m moduleResult) failed() bool {
 }
 
 // summary returns the table that a test task ends with, the skipped tests with
-// their reasons, and how to run again what failed.
-func summary(results []moduleResult, tags string) string {
+// their reasons, and how to run again what failed. elapsed is the time of all.
+func summary(results []moduleResult, tags string, elapsed time.Duration) string {
 	var text strings.Builder
 	table := tabwriter.NewWriter(&text, 0, 4, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "module\tpackages\tpassed\tfailed\tskipped\tseconds\t")
-	var total struct {
-		packages, passed, failed, skipped int
-		elapsed                           time.Duration
-	}
+	var total struct{ packages, passed, failed, skipped int }
 	for _, m := range results {
 		run := m.run
 		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%.0f\t%s\n", m.module.Folder,
@@ -47,10 +46,9 @@ func summary(results []moduleResult, tags string) string {
 		total.passed += run.passed
 		total.failed += len(run.failed)
 		total.skipped += len(run.skipped)
-		total.elapsed += m.elapsed
 	}
 	fmt.Fprintf(table, "all\t%d\t%d\t%d\t%d\t%.0f\t\n",
-		total.packages, total.passed, total.failed, total.skipped, total.elapsed.Seconds())
+		total.packages, total.passed, total.failed, total.skipped, elapsed.Seconds())
 	_ = table.Flush() // to a strings.Builder, which takes all
 
 	text.WriteString(skips(results))

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -27,14 +29,17 @@ const (
 	testTimeout = "20m"
 )
 
-// testPlan says what a test task runs in each module.
+// testPlan says what a test task runs.
 type testPlan struct {
-	alone  bool // also build and vet each module with GOWORK=off
-	flags  []string
-	env    []string
-	tags   string
-	choose func(ctx context.Context, module Module) ([]string, error) // packages; none: the module is left out
+	alone bool // also build and vet each module with GOWORK=off
+	flags []string
+	env   []string
+	tags  string
 }
+
+// choice is the packages of a module that are to be tested; none: the module is
+// left out.
+type choice func(ctx context.Context, module Module) ([]string, error)
 
 // Test runs everything: it checks that all is formatted and that each module
 // builds alone, then runs all its tests, those with the real Pulumi engine too.
@@ -48,28 +53,23 @@ func (w *Workspace) Test(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return w.test(ctx, testPlan{
-		alone: true,
-		flags: []string{"-count=1"},
-		env:   engine,
-		tags:  engineTag,
-		choose: func(ctx context.Context, module Module) ([]string, error) {
-			return w.packages(ctx, module)
-		},
+	plan := testPlan{alone: true, flags: []string{"-count=1"}, env: engine, tags: engineTag}
+	return w.testEach(ctx, plan, func(ctx context.Context, module Module) ([]string, error) {
+		return w.packages(ctx, module)
 	})
 }
 
 // TestUnit runs the quick tests: those that -short leaves in, of the packages
 // that don't link the Pulumi AWS provider's SDK.
 func (w *Workspace) TestUnit(ctx context.Context) error {
-	return w.test(ctx, testPlan{
-		// The tests of magefiles read files of other modules, which the cache
-		// of test results doesn't know of.
-		flags: []string{"-short", "-count=1"},
-		choose: func(ctx context.Context, module Module) ([]string, error) {
-			return w.quickPackages(ctx, module)
-		},
-	})
+	return w.testQuick(ctx, testPlan{flags: []string{
+		"-short",
+		// The tests of magefiles read files of other modules, and others compile
+		// programs: the cache of test results doesn't know of either.
+		"-count=1",
+		// Many tests wait, for databases, processes and pauses.
+		"-p", strconv.Itoa(2 * runtime.NumCPU()),
+	}})
 }
 
 // TestEngine runs the tests that need the real Pulumi engine, and no others of
@@ -79,26 +79,13 @@ func (w *Workspace) TestEngine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return w.test(ctx, testPlan{
-		flags: []string{"-count=1"},
-		env:   engine,
-		tags:  engineTag,
-		choose: func(ctx context.Context, module Module) ([]string, error) {
-			return w.enginePackages(ctx, module)
-		},
-	})
+	return w.testEach(ctx, testPlan{flags: []string{"-count=1"}, env: engine, tags: engineTag}, w.enginePackages)
 }
 
 // TestRace runs the tests of the packages that test:unit runs under the race
 // detector. It needs a C compiler.
 func (w *Workspace) TestRace(ctx context.Context) error {
-	return w.test(ctx, testPlan{
-		flags: []string{"-race", "-count=1"},
-		env:   []string{"CGO_ENABLED=1"},
-		choose: func(ctx context.Context, module Module) ([]string, error) {
-			return w.quickPackages(ctx, module)
-		},
-	})
+	return w.testQuick(ctx, testPlan{flags: []string{"-race", "-count=1"}, env: []string{"CGO_ENABLED=1"}})
 }
 
 // prepareEngine provides what the tests need: the database servers' programs,
@@ -121,21 +108,57 @@ func (w *Workspace) prepareEngine(ctx context.Context) ([]string, error) {
 	}, nil
 }
 
-func (w *Workspace) test(ctx context.Context, plan testPlan) error {
+// testEach tests one module after the other.
+func (w *Workspace) testEach(ctx context.Context, plan testPlan, choose choice) error {
+	start := time.Now()
 	var results []moduleResult
 	for _, module := range w.Modules {
 		if ctx.Err() != nil {
 			break
 		}
-		result, err := w.testModule(ctx, module, plan)
+		begin := time.Now()
+		packages, err := choose(ctx, module)
 		if err != nil {
 			return err
 		}
-		if result != nil {
-			results = append(results, *result)
+		if len(packages) == 0 {
+			continue
+		}
+		var alone error
+		if plan.alone {
+			if alone = w.buildAlone(ctx, module); alone != nil {
+				w.progress.plain(alone.Error() + "\n")
+			}
+		}
+		result := w.goTest(ctx, []Module{module}, plan, packages)[0]
+		result.alone, result.elapsed = alone, time.Since(begin)
+		results = append(results, result)
+	}
+	return w.conclude(ctx, plan, results, time.Since(start))
+}
+
+// testQuick tests the quick packages of all modules by one go test: it reads the
+// modules once, and no processor waits for the last test of a module.
+func (w *Workspace) testQuick(ctx context.Context, plan testPlan) error {
+	start := time.Now()
+	packages, err := w.quickPackages(ctx)
+	if err != nil {
+		return err
+	}
+	var results []moduleResult
+	if len(packages) > 0 {
+		for _, result := range w.goTest(ctx, w.Modules, plan, packages) {
+			if result.run.packages > 0 || result.failed() {
+				results = append(results, result)
+			}
 		}
 	}
-	w.progress.plain("\n" + summary(results, plan.tags))
+	return w.conclude(ctx, plan, results, time.Since(start))
+}
+
+// conclude prints the table and returns what a test task ends with.
+func (w *Workspace) conclude(ctx context.Context, plan testPlan, results []moduleResult, elapsed time.Duration) error {
+	w.progress.plain("\n" + summary(results, plan.tags, elapsed))
 	if ctx.Err() != nil {
 		return fmt.Errorf("tests stopped: %w", context.Cause(ctx))
 	}
@@ -155,31 +178,6 @@ func (w *Workspace) test(ctx context.Context, plan testPlan) error {
 	return nil
 }
 
-// testModule returns nil if the plan has nothing to do in the module.
-func (w *Workspace) testModule(ctx context.Context, module Module, plan testPlan) (*moduleResult, error) {
-	start := time.Now()
-	packages, err := plan.choose(ctx, module)
-	if err != nil {
-		return nil, err
-	}
-	if len(packages) == 0 {
-		return nil, nil
-	}
-	result := &moduleResult{module: module}
-	defer func() { result.elapsed = time.Since(start) }()
-
-	if plan.alone {
-		if result.alone = w.buildAlone(ctx, module); result.alone != nil {
-			w.progress.plain(result.alone.Error() + "\n")
-		}
-	}
-	result.run, result.broken = w.goTest(ctx, module, plan, packages)
-	if result.broken != nil {
-		w.progress.plain(result.broken.Error() + "\n")
-	}
-	return result, nil
-}
-
 // buildAlone checks that the module builds and vets with nothing but its own
 // go.mod.
 func (w *Workspace) buildAlone(ctx context.Context, module Module) error {
@@ -191,33 +189,40 @@ func (w *Workspace) buildAlone(ctx context.Context, module Module) error {
 	return w.compile(ctx, vet, "%s: vet alone", module.Folder)
 }
 
-// goTest runs the tests of the packages. The error is for what is no failed
-// test; it is nil where the testRun tells of failures.
-func (w *Workspace) goTest(ctx context.Context, module Module, plan testPlan, packages []string) (*testRun, error) {
-	step := w.progress.begin("%s: test %d packages", module.Folder, len(packages))
+// goTest runs the tests of packages of the modules by one go test, and returns
+// a result for each module, whose time is that of its tests alone.
+func (w *Workspace) goTest(ctx context.Context, modules []Module, plan testPlan, packages []string) []moduleResult {
+	name, folder := "all modules", "."
+	if len(modules) == 1 {
+		name, folder = modules[0].Folder, modules[0].Folder
+	}
+	step := w.progress.begin("%s: test %d packages", name, len(packages))
 	step.now("compiling")
-	run := newTestRun(w.progress.plain, func(what string) { step.now("%s", what) })
-	stdout := &lines{each: run.line}
+	runs := newModuleRuns(modules, w.progress.plain, func(what string) { step.now("%s", what) })
+	stdout := &lines{each: runs.line}
 	var messages strings.Builder
 
 	args := append([]string{"test", "-json", "-timeout", testTimeout}, plan.flags...)
 	if plan.tags != "" {
 		args = append(args, "-tags", plan.tags)
 	}
-	c := w.goCommand(module.Folder, append(args, packages...)...)
+	c := w.goCommand(folder, append(args, packages...)...)
 	c.env = append(c.env, plan.env...)
 	c.stdout, c.stderr = stdout, &messages
 	err := c.run(ctx)
 	stdout.flush()
+	_ = step.end(err)
 
-	switch {
-	case err != nil && len(run.failed) > 0 && ctx.Err() == nil:
-		_ = step.end(err)
-		return run, nil
-	case err != nil:
-		return run, step.end(withOutput(fmt.Errorf("test %s: %w", module.Folder, err), messages.String()))
+	var broken error // what is no failed test
+	if err != nil && (!runs.anyFailed() || ctx.Err() != nil) {
+		broken = withOutput(fmt.Errorf("test %s: %w", name, err), messages.String())
+		w.progress.plain(broken.Error() + "\n")
 	}
-	return run, step.end(nil)
+	results := make([]moduleResult, 0, len(modules))
+	for i, module := range modules {
+		results = append(results, moduleResult{module: module, run: runs.runs[i], broken: broken, elapsed: runs.runs[i].elapsed})
+	}
+	return results
 }
 
 // packages lists the packages of a module.
@@ -229,13 +234,17 @@ func (w *Workspace) packages(ctx context.Context, module Module, flags ...string
 	return strings.Fields(listed), nil
 }
 
-// quickPackages lists the packages that have tests and whose tests don't link
-// the slow dependency.
-func (w *Workspace) quickPackages(ctx context.Context, module Module) ([]string, error) {
+// quickPackages lists the packages of all modules that have tests and whose
+// tests don't link the slow dependency.
+func (w *Workspace) quickPackages(ctx context.Context) ([]string, error) {
 	const format = `{{if .ForTest}}{{else}}{{.ImportPath}} {{join .Deps " "}}{{end}}`
-	listed, err := w.goCommand(module.Folder, "list", "-test", "-f", format, "./...").output(ctx)
+	args := []string{"list", "-test", "-f", format}
+	for _, module := range w.Modules {
+		args = append(args, "./"+module.Folder+"/...")
+	}
+	listed, err := w.goCommand(".", args...).output(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list the packages of %s: %w", module.Folder, err)
+		return nil, fmt.Errorf("list the packages: %w", err)
 	}
 	var quick []string
 	for line := range strings.Lines(listed) {

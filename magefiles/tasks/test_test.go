@@ -28,23 +28,31 @@ var outcomes = map[string]string{
 	"bad/main/main.go":     "package main\n\nfunc main() {}\n",
 }
 
-var allPackages = testPlan{
-	flags: []string{"-count=1"},
-	choose: func(context.Context, Module) ([]string, error) {
-		return []string{"./..."}, nil
-	},
-}
+var uncached = testPlan{flags: []string{"-count=1"}}
+
+// all chooses all packages.
+func all(context.Context, Module) ([]string, error) { return []string{"./..."}, nil }
 
 // The task fails, tells all that failed and how to run it again, and shows the
 // closing lines of go test.
 func TestEveryWayATestCanEnd(t *testing.T) {
-	w, out := openTree(t, outcomes)
-	err := w.test(t.Context(), allPackages)
-	require.EqualError(t, err, "tests failed in bad")
-	text := out.String()
+	t.Run("one module after the other", func(t *testing.T) {
+		w, out := openTree(t, outcomes)
+		require.EqualError(t, w.testEach(t.Context(), uncached, all), "tests failed in bad")
+		checkEveryWay(t, out.String())
+		assert.Regexp(t, `(?m)^\?   \texample.com/good/bare\t\[no test files\]$`, out.String())
+	})
+	t.Run("all together", func(t *testing.T) {
+		w, out := openTree(t, outcomes)
+		require.EqualError(t, w.testQuick(t.Context(), uncached), "tests failed in bad")
+		checkEveryWay(t, out.String())
+	})
+}
+
+func checkEveryWay(t *testing.T, text string) {
+	t.Helper()
 
 	assert.Regexp(t, `(?m)^ok  \texample.com/good\t[0-9.]+s$`, text)
-	assert.Regexp(t, `(?m)^\?   \texample.com/good/bare\t\[no test files\]$`, text)
 	assert.Regexp(t, `(?m)^FAIL\texample.com/bad/wrong\t[0-9.]+s$`, text)
 	assert.Regexp(t, `(?m)^FAIL\texample.com/bad/broken \[build failed\]$`, text)
 	assert.NotContains(t, text, "chatter", "what passed is quiet")
@@ -85,15 +93,18 @@ func TestTheRerunCommandWorks(t *testing.T) {
 func TestAllPassed(t *testing.T) {
 	w, out := openTree(t, outcomes)
 	w.Modules = w.Modules[1:] // good
-	require.NoError(t, w.test(t.Context(), allPackages))
+	require.NoError(t, w.testEach(t.Context(), uncached, all))
 	assert.Contains(t, out.String(), "All passed.")
 }
 
 // A task that ran no test at all must not look like one that passed.
 func TestNothingToTestIsAFailure(t *testing.T) {
 	w, _ := openTree(t, outcomes)
-	nothing := testPlan{choose: func(context.Context, Module) ([]string, error) { return nil, nil }}
-	assert.ErrorContains(t, w.test(t.Context(), nothing), "no module has a test of this kind")
+	nothing := func(context.Context, Module) ([]string, error) { return nil, nil }
+	assert.ErrorContains(t, w.testEach(t.Context(), uncached, nothing), "no module has a test of this kind")
+
+	w, _ = openTree(t, map[string]string{"go.work": "go 1.26\nuse ./m\n", "m/go.mod": "module example.com/m\n\ngo 1.26\n", "m/m.go": "package m\n"})
+	assert.ErrorContains(t, w.testQuick(t.Context(), uncached), "no module has a test of this kind")
 }
 
 // A module that builds only because of go.work is found out.
@@ -107,11 +118,11 @@ func TestAModuleMustBuildAlone(t *testing.T) {
 		"other/other.go":   "package other\n",
 	})
 	w.Modules = w.Modules[:1] // leaner
-	require.NoError(t, w.test(t.Context(), allPackages))
+	require.NoError(t, w.testEach(t.Context(), uncached, all))
 
-	alone := allPackages
+	alone := uncached
 	alone.alone = true
-	require.EqualError(t, w.test(t.Context(), alone), "tests failed in leaner")
+	require.EqualError(t, w.testEach(t.Context(), alone, all), "tests failed in leaner")
 	assert.Regexp(t, `(?m)^ *leaner +1 +1 +0 +0 +[0-9]+ +does not build alone$`, out.String())
 	assert.Contains(t, out.String(), "(cd leaner && GOWORK=off go vet ./...)")
 }
@@ -119,9 +130,7 @@ func TestAModuleMustBuildAlone(t *testing.T) {
 // What go test says outside of its events is not lost.
 func TestAnErrorThatIsNoTest(t *testing.T) {
 	w, out := openTree(t, outcomes)
-	plan := allPackages
-	plan.flags = []string{"-timeout=nonsense"}
-	require.Error(t, w.test(t.Context(), plan))
+	require.Error(t, w.testEach(t.Context(), testPlan{flags: []string{"-timeout=nonsense"}}, all))
 	assert.Contains(t, out.String(), `invalid value "nonsense"`)
 	assert.Contains(t, out.String(), "tests did not run to their end")
 }
@@ -129,14 +138,12 @@ func TestAnErrorThatIsNoTest(t *testing.T) {
 func TestAStoppedRunTellsWhatItKnows(t *testing.T) {
 	w, out := openTree(t, outcomes)
 	ctx, cancel := context.WithCancel(t.Context())
-	plan := allPackages
-	plan.choose = func(_ context.Context, module Module) ([]string, error) {
+	err := w.testEach(ctx, uncached, func(_ context.Context, module Module) ([]string, error) {
 		if module.Folder == "good" {
 			cancel()
 		}
 		return []string{"./..."}, nil
-	}
-	err := w.test(ctx, plan)
+	})
 	require.ErrorIs(t, err, context.Canceled)
 	assert.Contains(t, out.String(), "example.com/bad/wrong")
 }
@@ -164,9 +171,9 @@ func TestWhichPackagesAreQuickAndWhichNeedTheEngine(t *testing.T) {
 	module := w.Modules[0]
 	require.Equal(t, "m", module.Folder)
 
-	quick, err := w.quickPackages(t.Context(), module)
+	quick, err := w.quickPackages(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, []string{"example.com/m/quick"}, quick)
+	assert.ElementsMatch(t, []string{"example.com/m/quick", "example.com/m/nested"}, quick)
 
 	engine, err := w.enginePackages(t.Context(), module)
 	require.NoError(t, err)
@@ -176,4 +183,18 @@ func TestWhichPackagesAreQuickAndWhichNeedTheEngine(t *testing.T) {
 	require.NoError(t, err)
 	assert.NotContains(t, all, "example.com/m/nested", "a nested module is tested as itself")
 	assert.Contains(t, all, "example.com/m/untested")
+}
+
+// A folder of a module may be a module of its own, whose tests are its own too.
+func TestANestedModulesTestsAreItsOwn(t *testing.T) {
+	quiet := func(string) {}
+	runs := newModuleRuns([]Module{{Path: "example.com/m"}, {Path: "example.com/m/nested"}, {Path: "example.com/more"}}, quiet, quiet)
+	for _, pkg := range []string{"m", "m/a", "m/nested", "m/nested/a", "m/nestedly", "more/a", "other"} {
+		runs.line(`{"Action":"pass","Package":"example.com/` + pkg + `","Test":"TestA"}`)
+	}
+	passed := make([]int, 0, len(runs.runs))
+	for _, run := range runs.runs {
+		passed = append(passed, run.passed)
+	}
+	assert.Equal(t, []int{3, 2, 1}, passed)
 }
