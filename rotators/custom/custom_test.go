@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -79,7 +80,7 @@ func newTarget(t *testing.T, handler http.HandlerFunc) *custom.Target {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	target, err := custom.Configure(custom.Config{Webhook: `{"url":"` + server.URL + `?token=canary-url","secret":"webhook-key","timeout":"5s"}`}, keys{}, nil)
+	target, err := custom.Configure(custom.Config{Webhook: `{"url":"` + server.URL + `?token=canary-url","secret":"webhook-key","timeout":"1m"}`}, keys{}, nil)
 	require.NoError(t, err)
 	return target
 }
@@ -124,30 +125,32 @@ func TestTheAnswersOfAWebhook(t *testing.T) {
 		definite bool
 		tries    int64
 	}{400: {true, 1}, 403: {true, 1}, 307: {true, 1}, 422: {true, 1}, 408: {false, 3}, 425: {false, 3}, 429: {false, 3}, 500: {false, 3}, 503: {false, 3}} {
-		var tries atomic.Int64
-		target := newTarget(t, func(w http.ResponseWriter, _ *http.Request) {
-			tries.Add(1)
-			w.Header().Set("Location", "/canary-location")
-			w.WriteHeader(status)
-			_, _ = w.Write([]byte("canary-answer"))
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			t.Parallel() // there are pauses between the tries
+			var tries atomic.Int64
+			target := newTarget(t, func(w http.ResponseWriter, _ *http.Request) {
+				tries.Add(1)
+				w.Header().Set("Location", "/canary-location")
+				w.WriteHeader(status)
+				_, _ = w.Write([]byte("canary-answer"))
+			})
+			_, err := target.Apply(t.Context(), apply)
+			require.Error(t, err)
+			assert.Equal(t, want.tries, tries.Load())
+			if want.definite {
+				assert.ErrorIs(t, err, rotation.ErrDefinite)
+			} else {
+				assert.NotErrorIs(t, err, rotation.ErrDefinite)
+			}
+			if status == 422 {
+				assert.ErrorIs(t, err, rotation.ErrRejected)
+				_, other := target.Verify(t.Context(), verify)
+				assert.NotErrorIs(t, other, rotation.ErrRejected, "only a set rejects values")
+			} else {
+				assert.NotErrorIs(t, err, rotation.ErrRejected)
+			}
+			assert.NotContains(t, err.Error(), "canary")
 		})
-		_, err := target.Apply(t.Context(), apply)
-		require.Error(t, err)
-
-		assert.Equal(t, want.tries, tries.Load(), status)
-		if want.definite {
-			assert.ErrorIs(t, err, rotation.ErrDefinite, status)
-		} else {
-			assert.NotErrorIs(t, err, rotation.ErrDefinite, status)
-		}
-		if status == 422 {
-			assert.ErrorIs(t, err, rotation.ErrRejected)
-			_, other := target.Verify(t.Context(), verify)
-			assert.NotErrorIs(t, other, rotation.ErrRejected, "only a set rejects values")
-		} else {
-			assert.NotErrorIs(t, err, rotation.ErrRejected, status)
-		}
-		assert.NotContains(t, err.Error(), "canary")
 	}
 }
 

@@ -96,6 +96,7 @@ func TestTheAnswersOfAFunction(t *testing.T) {
 		"its key is off":       {502, [2]string{"X-Amzn-Errortype", "KMSDisabledException"}, `{}`, true, 1, "KMSDisabledException"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // there are pauses between the tries
 			var tries atomic.Int64
 			target := newFunction(t, func(w http.ResponseWriter, _ *http.Request) {
 				tries.Add(1)
