@@ -179,9 +179,9 @@ func (s *Service) sync(ctx context.Context, caller api.Caller, primary *secret, 
 		if v.isTest() {
 			continue
 		}
-		w := copied.version(v.id)
-		if w == nil {
-			w = &version{id: v.id, created: v.created}
+		w := &version{id: v.id, created: v.created}
+		if earlier := copied.version(v.id); earlier != nil {
+			*w = *earlier // what fails on a later version leaves the replica as it was
 		}
 		if w.ciphertext == nil && v.ciphertext != nil {
 			val, err := s.unseal(ctx, caller, primary, v)

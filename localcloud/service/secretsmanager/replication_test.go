@@ -197,6 +197,24 @@ func TestReplicaWithoutItsKeyFails(t *testing.T) {
 	fails(t, err, "ResourceNotFoundException", "")
 }
 
+// A replica that can't follow its primary stays what it was, to the last label.
+func TestReplicaThatCannotFollow(t *testing.T) {
+	b := newBench(t)
+	id := b.createReplicated()
+	labels := func() map[string][]string {
+		d, err := b.in(drRegion).DescribeSecret(t.Context(), &sm.DescribeSecretInput{SecretId: aws.String("app/db")})
+		require.NoError(t, err)
+		return d.VersionIdsToStages
+	}
+	before := labels()
+	b.deny("kms:Decrypt")
+	_, err := b.client.PutSecretValue(t.Context(), &sm.PutSecretValueInput{SecretId: &id, SecretString: aws.String("later")})
+	require.NoError(t, err)
+	b.settle()
+	assert.Equal(t, types.StatusTypeFailed, b.describe(id).ReplicationStatus[0].Status)
+	assert.Equal(t, before, labels())
+}
+
 // TestReplicaKnowsNothingOfATest: the version that tests a rotation is the
 // primary's alone, so that the test needs no key.
 func TestReplicaKnowsNothingOfATest(t *testing.T) {
