@@ -14,19 +14,19 @@ import (
 	"github.com/aistudio/secrets/operations/quota"
 )
 
-// With a thousandth of the quotas, one promotion is made at once and the next has
-// its turn in 20 s; replications have the same quota, reads one of their own, and
+// With so small a share of the quotas, one promotion is made at once and the next
+// has its turn in half an hour; replications have the same quota, reads one of their own, and
 // another region's is untouched.
 func TestQuotasAreSharedAsAWSDoes(t *testing.T) {
 	cloud, err := localcloud.New()
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, cloud.Close()) })
 	clients := func(region string) *secretsmanager.Client {
-		return secretsmanager.NewFromConfig(quota.Apply(cloud.Config(region), 0.001))
+		return secretsmanager.NewFromConfig(quota.Apply(cloud.Config(region), 0.00001))
 	}
 	here, there := clients("us-east-1"), clients("us-west-2")
 	call := func(do func(context.Context) error) error {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		return do(ctx)
 	}

@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	nethttp "net/http"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/transport/http"
 )
 
 // short says in few words what went wrong with a call: AWS's code, since its
@@ -20,8 +24,11 @@ func short(err error) error {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	}
-	return codeError{"no answer", err}
+	return codeError{noAnswer, err}
 }
+
+// noAnswer stands for the code of what never got one.
+const noAnswer = "no answer"
 
 // codeError prints AWS's code alone.
 type codeError struct {
@@ -33,6 +40,8 @@ func (e codeError) Error() string {
 	switch e.code {
 	case "AccessDeniedException", "AccessDenied":
 		return e.code + ": take on a role among the stack's administrators"
+	case "ExpiredTokenException", "ExpiredToken":
+		return e.code + ": sign in again, and run it again"
 	case "DecryptionFailure", "EncryptionFailure":
 		return e.code + ": is the KMS key of the region enabled, and may you use it?"
 	}
@@ -55,14 +64,21 @@ func has(err error, codes ...string) bool {
 	return false
 }
 
-// answered tells whether AWS answered at all, be it with a refusal.
+// answered tells whether AWS answered, be it with a refusal. That it has trouble or
+// too much to do is no answer.
 func answered(err error) bool {
-	var api smithy.APIError
-	return err == nil || errors.As(err, &api) && api.ErrorFault() == smithy.FaultClient || has(err, clientFaults...)
+	var response *http.ResponseError
+	if err == nil || !errors.As(err, &response) {
+		return err == nil
+	}
+	status := response.HTTPStatusCode() // 0 where the connection broke
+	return status > 0 && status < nethttp.StatusInternalServerError && !throttled(err)
 }
 
-// clientFaults are refusals whose fault the SDK's model doesn't tell.
-var clientFaults = []string{"AccessDeniedException", "ResourceNotFoundException", "InvalidRequestException", "InvalidParameterException"}
+// throttled tells whether AWS had too much to do.
+func throttled(err error) bool {
+	return retry.IsErrorThrottles(retry.DefaultThrottles).IsErrorThrottle(err) == aws.TrueTernary
+}
 
 // RefusedError says that nothing was changed, and why.
 type RefusedError struct{ Reason string }

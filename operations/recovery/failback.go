@@ -22,7 +22,7 @@ func (e *Estate) PlanFailback(ctx context.Context) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{Action: "failback", Status: status, Warnings: []string{}, Blocked: []string{}, again: e.PlanFailback}
+	p := &Plan{Action: "failback", Status: status, Steps: []string{}, Warnings: []string{}, Blocked: []string{}, again: e.PlanFailback}
 	p.do = func(ctx context.Context) (*Outcome, error) { return e.failback(ctx, status) }
 	if !status.Answers {
 		return nil, refuse("nothing was changed: %s doesn't answer, so nothing can be brought back to it", e.home.region)
@@ -46,7 +46,13 @@ func (e *Estate) PlanFailback(ctx context.Context) (*Plan, error) {
 		return nil, err
 	}
 	if len(conflicts) > 0 {
-		p.Blocked = append(p.Blocked, fmt.Sprintf("%d secrets were written in %s after the failover, and that would be overwritten: %s", len(conflicts), e.home.region, some(conflicts)))
+		p.Blocked = append(p.Blocked, e.unknownVersions(conflicts))
+	}
+	if listed := slices.DeleteFunc(pick(status.Secrets, Promoted), func(s *Secret) bool { return s.Home.replicaIn(e.standby.region).Region == "" }); len(listed) > 0 {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("%d old primaries still list %s, whose secrets are none of their replicas any more: AWS may refuse to overwrite them until it has noticed; then run this again later: %s", len(listed), e.standby.region, some(listed)))
+	}
+	if left := pick(status.Secrets, Missing); len(left) > 0 {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("%d secrets are missing in %s, and stay as they are in %s: %s", len(left), e.standby.region, e.home.region, some(left)))
 	}
 	p.Steps = []string{
 		"stop the rotations in both regions",
@@ -87,8 +93,15 @@ func (e *Estate) lossy(away []*Secret, record *Record) []string {
 	return reasons
 }
 
-// conflicts returns the secrets whose old primary has a current version that
-// the DR region doesn't know: somebody wrote it after the failover.
+// unknownVersions says what is the matter with conflicts.
+func (e *Estate) unknownVersions(conflicts []*Secret) string {
+	return fmt.Sprintf("%d secrets have a current version in %s that %s doesn't know, written there after the failover or not replicated before it, which the failback would overwrite: %s",
+		len(conflicts), e.home.region, e.standby.region, some(conflicts))
+}
+
+// conflicts returns the secrets whose old primary has a current version that the
+// DR region doesn't know: somebody wrote it after the failover, or it is what the
+// failover lost.
 func (e *Estate) conflicts(ctx context.Context, away []*Secret, record *Record) ([]*Secret, error) {
 	var doubtful []*Secret
 	for _, s := range away {
@@ -96,8 +109,11 @@ func (e *Estate) conflicts(ctx context.Context, away []*Secret, record *Record) 
 		if s.State != Promoted || current == "" || len(s.Standby.Versions[current]) > 0 {
 			continue
 		}
-		if record != nil && record.Secrets[s.Name].Current == current {
-			continue
+		if record != nil {
+			// AWS drops versions without a label, and the DR region may have had many since.
+			if before := record.Secrets[s.Name]; before.Current == current && !before.Lacking {
+				continue
+			}
 		}
 		doubtful = append(doubtful, s)
 	}
@@ -120,12 +136,18 @@ func (e *Estate) conflicts(ctx context.Context, away []*Secret, record *Record) 
 }
 
 func (e *Estate) failback(ctx context.Context, status *Status) (*Outcome, error) {
+	earlier, err := e.readRecord()
+	if err != nil {
+		return nil, err
+	}
 	r, err := e.begin(status)
 	if err != nil {
 		return nil, err
 	}
 	away := pick(status.Secrets, Promoted, Reversed)
-	if err := r.fence(ctx, &Status{Secrets: away}); err != nil {
+	left := pick(status.Secrets, Unknown)
+	keep := len(left) > 0 && (earlier != nil || len(away) > 0) // the record, for another run
+	if err := r.fence(ctx, away, r.home.secrets); err != nil {
 		return nil, err
 	}
 	enabled := slices.DeleteFunc(slices.Clone(away), func(s *Secret) bool { return !s.Standby.Rotation.Enabled })
@@ -141,11 +163,14 @@ func (e *Estate) failback(ctx context.Context, status *Status) (*Outcome, error)
 	if err != nil {
 		return nil, err
 	}
-	// Those that a killed run had brought back may lack their rotation yet.
-	back = append(back, pick(status.Secrets, InSync)...)
-	lacking := slices.DeleteFunc(back, func(s *Secret) bool {
-		return !r.record.Secrets[s.Name].Rotation.Enabled || s.State == InSync && s.Home.Rotation.Enabled
-	})
+	// Those that a killed run had brought back, and those whose replica is gone or
+	// behind, may lack their rotation yet.
+	for _, s := range status.Secrets {
+		if !slices.Contains([]State{Promoted, Reversed, Alone}, s.State) && s.Home.Unreadable == "" && s.Home.stands(r.home.region) && !s.Home.Rotation.Enabled {
+			back = append(back, s)
+		}
+	}
+	lacking := slices.DeleteFunc(back, func(s *Secret) bool { return !r.record.Secrets[s.Name].Rotation.Enabled })
 	if _, err := r.step(ctx, "set up rotation in "+r.home.region, lacking, func(ctx context.Context, s *Secret) error {
 		_, err := setRotation(ctx, r.home.secrets, s.Name, r.record.Secrets[s.Name].Rotation, false)
 		return err
@@ -155,10 +180,10 @@ func (e *Estate) failback(ctx context.Context, status *Status) (*Outcome, error)
 	if err := r.repointBack(ctx); err != nil {
 		return nil, err
 	}
-	if left := pick(status.Secrets, Unknown); len(left) > 0 {
-		r.note("%d secrets can't be read and were left as they are: %s", len(left), some(left))
+	if len(left) > 0 {
+		r.note("%d secrets can't be read and were left as they are: run it again when they can: %s", len(left), some(left))
 	}
-	if len(r.outcome.Failures) == 0 {
+	if len(r.outcome.Failures) == 0 && !keep {
 		if err := r.removeRecord(); err != nil {
 			return nil, err
 		}

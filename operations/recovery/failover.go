@@ -17,7 +17,8 @@ func (e *Estate) PlanFailover(ctx context.Context) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := e.readRecord(); err != nil {
+	record, err := e.readRecord()
+	if err != nil {
 		return nil, err
 	}
 	p := &Plan{Action: "failover", Status: status, Warnings: []string{}, Blocked: []string{}, again: e.PlanFailover}
@@ -35,9 +36,16 @@ func (e *Estate) PlanFailover(ctx context.Context) (*Plan, error) {
 		p.Warnings = append(p.Warnings, e.home.region+" doesn't answer, so nobody knows what the replicas lack")
 	}
 	if alone := pick(status.Secrets, Alone); len(alone) > 0 {
-		p.Warnings = append(p.Warnings, fmt.Sprintf("%d secrets that the catalogue doesn't declare have no replica, and stay in %s: %s", len(alone), e.home.region, some(alone)))
+		p.Warnings = append(p.Warnings, fmt.Sprintf("%d secrets that the catalogue doesn't declare have no replica, and stay where they are: %s", len(alone), some(alone)))
 	}
 	p.Warnings = append(p.Warnings, e.lossy(status.Secrets, nil)...)
+	lacking, err := e.conflicts(ctx, pick(status.Secrets, Promoted), record)
+	if err != nil {
+		return nil, err
+	}
+	if len(lacking) > 0 {
+		p.Warnings = append(p.Warnings, e.unknownVersions(lacking))
+	}
 	if mid := rotating(status.Secrets); len(mid) > 0 {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("the rotation of %s isn't complete: see \"rotate status\" in %s afterwards", some(mid), e.standby.region))
 	}
@@ -80,7 +88,7 @@ func (e *Estate) failover(ctx context.Context, status *Status) (*Outcome, error)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.fence(ctx, status); err != nil {
+	if err := r.fence(ctx, append(promotable(e, status.Secrets), pick(status.Secrets, Promoted)...), r.home.hasty); err != nil {
 		return nil, err
 	}
 	promoted, err := r.promoteAll(ctx, status)
@@ -102,11 +110,12 @@ func (e *Estate) failover(ctx context.Context, status *Status) (*Outcome, error)
 	return r.end(), nil
 }
 
-// fence stops the rotations of the old primaries, which would change passwords
-// that the promoted secrets hold.
-func (r *run) fence(ctx context.Context, status *Status) error {
+// fence stops the rotations of the old primaries of secrets that move, which would
+// change passwords that the promoted secrets hold. What doesn't move goes on to
+// rotate. The client is one of the primary region's.
+func (r *run) fence(ctx context.Context, moving []*Secret, client *secretsmanager.Client) error {
 	var rotating []*Secret
-	for _, s := range status.Secrets {
+	for _, s := range moving {
 		if s.Home.stands(r.home.region) && s.Home.Rotation.Enabled {
 			rotating = append(rotating, s)
 		}
@@ -115,7 +124,7 @@ func (r *run) fence(ctx context.Context, status *Status) error {
 		return nil
 	}
 	_, err := r.step(ctx, "stop rotation in "+r.home.region, rotating, func(ctx context.Context, s *Secret) error {
-		return cancelRotation(ctx, r.home.secrets, s.Name)
+		return cancelRotation(ctx, client, s.Name)
 	})
 	return err
 }

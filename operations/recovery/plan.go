@@ -35,10 +35,15 @@ func (p *Plan) Do(ctx context.Context, force bool) (*Outcome, error) {
 
 // Outcome is what was done.
 type Outcome struct {
-	Steps    []Step    `json:"steps"`
+	Steps    []Step    `json:"steps"`    // never null
 	Failures []Failure `json:"failures"` // never null
 	Notes    []string  `json:"notes"`    // what is left for somebody else to do; never null
 	Seconds  float64   `json:"seconds"`
+}
+
+// NothingDone is the outcome of a plan without steps.
+func NothingDone() *Outcome {
+	return &Outcome{Steps: []Step{}, Failures: []Failure{}, Notes: []string{}}
 }
 
 // Step is a part of what was done.
@@ -62,7 +67,7 @@ func (e *Estate) begin(status *Status) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &run{Estate: e, record: record, began: time.Now(), outcome: Outcome{Failures: []Failure{}, Notes: []string{}}}, nil
+	return &run{Estate: e, record: record, began: time.Now(), outcome: *NothingDone()}, nil
 }
 
 // step does something for secrets and returns those for which it was done.
@@ -75,6 +80,11 @@ func (r *run) step(ctx context.Context, name string, secrets []*Secret, do func(
 	r.outcome.Steps = append(r.outcome.Steps, Step{name, len(good), len(failures), time.Since(began).Seconds()})
 	r.outcome.Failures = append(r.outcome.Failures, failures...)
 	return good, nil
+}
+
+// fail records the failure of a step, which is no secret's.
+func (r *run) fail(what, step string, err error) {
+	r.outcome.Failures = append(r.outcome.Failures, Failure{what, step, err.Error()})
 }
 
 func (r *run) note(format string, args ...any) {

@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,10 +27,23 @@ type Record struct {
 
 // Before is a secret before the failover.
 type Before struct {
-	Current  string   `json:"current,omitempty"` // id of the version
+	Current  string   `json:"current,omitempty"`         // id of the version
+	Lacking  bool     `json:"drRegionLacksIt,omitempty"` // the replica didn't have that version
 	Rotation Rotation `json:"rotation,omitzero"`
+	Assumed  bool     `json:"rotationAssumed,omitempty"` // it is the catalogue's: no region could tell
 	HomeKey  string   `json:"primaryRegionKey,omitempty"`
 	DRKey    string   `json:"drRegionKey,omitempty"`
+}
+
+// moved tells whether a secret that the DR region alone has belongs to a failover:
+// the catalogue declares it, it was failed over, or it was made afterwards. The
+// record may be nil.
+func (r *Record) moved(s *Secret) bool {
+	if s.declared || r == nil {
+		return s.declared
+	}
+	_, known := r.Secrets[s.Name]
+	return known || s.Standby.created.After(r.Started)
 }
 
 const recordVersion = 1
@@ -101,6 +115,8 @@ func (e *Estate) openRecord(status *Status) (*Record, error) {
 	for _, s := range status.Secrets {
 		kept, known := r.Secrets[s.Name]
 		switch fresh := e.before(s); {
+		case s.State == Alone, !known && !s.declared && s.State == Promoted && !s.Home.Answered:
+			// No failover is about it, or nobody knows while the primary region is dark.
 		case !known:
 			r.Secrets[s.Name] = fresh
 		case s.State != Promoted && s.State != Reversed:
@@ -113,14 +129,19 @@ func (e *Estate) openRecord(status *Status) (*Record, error) {
 				fresh.HomeKey = kept.HomeKey
 			}
 			r.Secrets[s.Name] = fresh
+		case (kept.Assumed || kept.Rotation.FunctionARN == "") && s.Home.stands(e.home.region) && s.Home.Rotation.FunctionARN != "":
+			// The primary region was dark at the failover, and answers now.
+			kept.Rotation, kept.Assumed = fresh.Rotation, false
+			r.Secrets[s.Name] = kept
 		}
 	}
 	return r, e.writeRecord(r)
 }
 
-// before derives what a record holds from what there is: the old primary keeps
-// its rotation's settings, also when it was stopped or has lost its replica, and
-// a replica shows its primary's.
+// before derives what a record holds from what there is. The old primary keeps its
+// rotation's settings, also when it was stopped or has lost its replica. Whether a
+// replica shows its primary's isn't documented; where it doesn't, they are the
+// catalogue's.
 func (e *Estate) before(s *Secret) Before {
 	from := s.Home
 	if !from.Exists || from.isReplicaOf(e.standby.region) {
@@ -132,6 +153,10 @@ func (e *Estate) before(s *Secret) Before {
 		b.Rotation.Enabled = b.Rotation.FunctionARN != "" && (b.Rotation.Enabled || s.rotates)
 		b.Rotation.FunctionARN = inRegion(b.Rotation.FunctionARN, e.home.region)
 	}
+	if b.Rotation.FunctionARN == "" && s.rotates {
+		b.Rotation, b.Assumed = e.declaredRotation(s), true
+	}
+	b.Lacking = from.Current() != "" && s.Standby.Exists && len(s.Standby.Versions[from.Current()]) == 0
 	if b.HomeKey == "" {
 		b.HomeKey = multiRegionKey(s.Standby.KeyID, e.home.region)
 	}
@@ -139,6 +164,20 @@ func (e *Estate) before(s *Secret) Before {
 		b.DRKey = multiRegionKey(s.Home.KeyID, e.standby.region)
 	}
 	return b
+}
+
+// declaredRotation is a secret's rotation as the stack makes it, with the function
+// of the primary region.
+func (e *Estate) declaredRotation(s *Secret) Rotation {
+	arn := strings.Split(cmp.Or(s.Home.ARN, s.Standby.ARN), ":")
+	const partition, account, fields = 1, 4, 7
+	if len(arn) < fields {
+		return Rotation{}
+	}
+	return Rotation{
+		Enabled: true, Schedule: s.schedule.Expression, Duration: s.schedule.Duration(),
+		FunctionARN: strings.Join([]string{"arn", arn[partition], "lambda", e.home.region, arn[account], "function", s.rotator}, ":"),
+	}
 }
 
 // multiRegionKey returns the ARN of a multi-region key in another region: it

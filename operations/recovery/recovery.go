@@ -23,6 +23,7 @@
 package recovery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,6 +50,7 @@ type Options struct {
 	Record string     // file of the Record
 
 	QuotaShare float64          // of AWS's request quotas; 0: quota.DefaultShare
+	Silence    time.Duration    // without an answer after which what may not hold up a failover is given up, and twice that for an attempt of the rest; 0: five seconds
 	Poll       time.Duration    // how often what AWS does in the background is looked at; 0: a second
 	Patience   time.Duration    // how long it may take, a secret and step; 0: five minutes
 	Progress   func(Progress)   // called from one goroutine at a time; nil: not called
@@ -82,6 +84,7 @@ type site struct {
 	region  string
 	config  aws.Config
 	secrets *secretsmanager.Client
+	hasty   *secretsmanager.Client // soon gives up: for what may not hold up a failover
 	lambda  *lambda.Client
 	sts     *sts.Client
 }
@@ -107,8 +110,9 @@ func New(o Options) (*Estate, error) {
 	if err != nil {
 		return nil, err
 	}
+	silence := cmp.Or(o.Silence, 5*time.Second)
 	e := &Estate{
-		stack: o.Stack, home: newSite(o.AWS, o.Stack.Region, share), standby: newSite(o.AWS, standby, share),
+		stack: o.Stack, home: newSite(o.AWS, o.Stack.Region, share, silence), standby: newSite(o.AWS, standby, share, silence),
 		record: o.Record, poll: o.Poll, patience: o.Patience, now: o.Now, key: key, progress: o.Progress,
 	}
 	if e.poll == 0 {
@@ -127,7 +131,7 @@ func New(o Options) (*Estate, error) {
 // to answer in a disaster is worth some patience.
 const attempts = 8
 
-func newSite(config aws.Config, region string, share float64) site {
+func newSite(config aws.Config, region string, share float64, silence time.Duration) site {
 	config = config.Copy()
 	config.Region = region
 	config.Retryer = func() aws.Retryer {
@@ -137,16 +141,22 @@ func newSite(config aws.Config, region string, share float64) site {
 		})
 	}
 	config = quota.Apply(config, share)
+	hasty := config.Copy()
+	hasty.Retryer = func() aws.Retryer {
+		return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.RateLimiter = 2, ratelimit.None })
+	}
+	hasty, config = answerWithin(hasty, silence), answerWithin(config, 2*silence)
 	return site{
 		region: region, config: config,
-		secrets: secretsmanager.NewFromConfig(config), lambda: lambda.NewFromConfig(config), sts: sts.NewFromConfig(config),
+		secrets: secretsmanager.NewFromConfig(config), hasty: secretsmanager.NewFromConfig(hasty),
+		lambda: lambda.NewFromConfig(config), sts: sts.NewFromConfig(config),
 	}
 }
 
 // Failure is a step that couldn't be done for a secret. The secret's further
 // steps are left out; a further run takes them up.
 type Failure struct {
-	Secret  string `json:"secret"`
+	Secret  string `json:"secret"` // or the ARN of a function, or a region
 	Step    string `json:"step"`
 	Problem string `json:"problem"` // AWS's error code or our own words; never a value
 }

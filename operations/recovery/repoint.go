@@ -32,18 +32,22 @@ type function struct {
 // repoint lets the services' Lambda functions read from the DR region. The old
 // primaries are no fallback: once their region is back, what they hold is old.
 func (r *run) repoint(ctx context.Context, homeAnswers bool) error {
-	functions, err := r.functions(ctx, r.standby)
-	if err != nil {
-		return err
-	}
+	var functions []function
+	at := []site{r.standby}
 	if homeAnswers {
-		here, err := r.functions(ctx, r.home)
-		if err != nil {
-			return err
-		}
-		functions = append(functions, here...)
+		at = append(at, r.home)
 	} else {
 		r.note("the services' Lambda functions in %s are not repointed, since it doesn't answer", r.home.region)
+	}
+	for _, site := range at {
+		found, err := r.functions(ctx, site)
+		switch {
+		case ctx.Err() != nil:
+			return fmt.Errorf("list the Lambda functions: stopped, run it again to go on: %w", context.Cause(ctx))
+		case err != nil:
+			r.fail(site.region, "list the Lambda functions", err)
+		}
+		functions = append(functions, found...)
 	}
 	return r.point(ctx, "repoint functions", functions, func(arn string, variables map[string]string) error {
 		region, isSet := variables[spec.EnvRegion]
@@ -106,7 +110,7 @@ func (r *run) point(ctx context.Context, step string, functions []function, chan
 			return fmt.Errorf("%s: stopped, run it again to go on: %w", step, context.Cause(ctx))
 		}
 		if err != nil {
-			r.outcome.Failures = append(r.outcome.Failures, Failure{f.arn, step, err.Error()})
+			r.fail(f.arn, step, err)
 			continue
 		}
 		done++
@@ -150,7 +154,7 @@ func (r *run) functions(ctx context.Context, at site) ([]function, error) {
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("list the Lambda functions in %s: %w", at.region, short(err))
+			return nil, short(err)
 		}
 		for _, f := range page.Functions {
 			if _, role, ok := strings.Cut(aws.ToString(f.Role), ":role/"); ok && roles["role/"+role] {

@@ -51,7 +51,7 @@ func (r *run) rotateThere(ctx context.Context, promoted []*Secret) error {
 		return err
 	}
 	for _, function := range slices.Sorted(maps.Keys(absent)) {
-		r.note("%s: %d secrets aren't rotated until the failback, since %s doesn't have the function: %s", function, len(absent[function]), r.standby.region, some(absent[function]))
+		r.note("%s: %d secrets aren't rotated until the failback, or another run that finds the function in %s: %s", function, len(absent[function]), r.standby.region, some(absent[function]))
 	}
 	var unset []*Secret
 	for _, s := range ready {
@@ -86,8 +86,12 @@ func (r *run) rotatable(ctx context.Context, secrets []*Secret) (ready []*Secret
 		known, asked := there[rotation.FunctionARN]
 		if !asked {
 			_, err := r.standby.lambda.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: &rotation.FunctionARN})
+			if ctx.Err() != nil {
+				return nil, nil, fmt.Errorf("look for the rotation functions: stopped, run it again to go on: %w", context.Cause(ctx))
+			}
 			if err != nil && !has(err, "ResourceNotFoundException") {
-				return nil, nil, fmt.Errorf("look for the rotation function %s: %w", rotation.FunctionARN, short(err))
+				// It isn't known to be there, which is no reason to leave out all the rest.
+				r.fail(rotation.FunctionARN, "look for the rotation function", short(err))
 			}
 			known = err == nil
 			there[rotation.FunctionARN] = known

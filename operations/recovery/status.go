@@ -6,13 +6,14 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
+	"github.com/aistudio/secrets/infra/catalogue"
 	"github.com/aistudio/secrets/sdk/spec"
 )
 
@@ -26,7 +27,7 @@ const (
 	Differs    State = "differs"     // the replica has other versions than the primary
 	Failed     State = "failed"      // AWS couldn't replicate; the note says why
 	Missing    State = "missing"     // the DR region doesn't have it
-	Alone      State = "alone"       // the catalogue doesn't declare it and it has no replica: it stays where it is
+	Alone      State = "alone"       // the catalogue doesn't declare it and one region alone has it: it stays where it is
 	Replica    State = "replica"     // the DR region has a replica, and the primary region doesn't answer
 	Promoted   State = "promoted"    // the DR region has a secret of its own: failed over
 	Reversed   State = "reversed"    // the DR region has the primary, and the primary region a replica of it: on the way back
@@ -49,6 +50,8 @@ type Secret struct {
 	declared bool     // in the catalogue
 	readers  []string // ARNs or names of the roles that may read it
 	rotates  bool     // by the catalogue
+	rotator  string   // name of its rotation function, by the catalogue
+	schedule *catalogue.Schedule
 }
 
 // Copy is a secret in one region.
@@ -60,8 +63,10 @@ type Copy struct {
 	PrimaryIn  string              `json:"primaryIn,omitempty"`  // region of its primary; empty: it has no replicas and is none
 	Replicas   []ReplicaStatus     `json:"replicas,omitempty"`   // of a primary
 	Versions   map[string][]string `json:"versions,omitempty"`   // id to staging labels, of those that have some
-	Rotation   Rotation            `json:"rotation,omitzero"`    // a replica shows its primary's
+	Rotation   Rotation            `json:"rotation,omitzero"`    // whether a replica shows its primary's isn't documented
 	Unreadable string              `json:"unreadable,omitempty"` // why it can't be described
+
+	created time.Time
 }
 
 // ReplicaStatus is what a primary says of a replica.
@@ -143,42 +148,42 @@ func (e *Estate) Status(ctx context.Context) (*Status, error) {
 		Time: e.now().UTC(), Environment: e.stack.Settings.Environment,
 		PrimaryRegion: e.home.region, DRRegion: e.standby.region, Counts: map[State]int{},
 	}
+	record, err := e.readRecord()
+	if err != nil {
+		return nil, err
+	}
 	there, err := e.list(ctx, e.standby.secrets)
 	if err != nil {
 		return nil, fmt.Errorf("list the secrets in the DR region %s: %w", e.standby.region, short(err))
 	}
-	here, err := e.list(ctx, e.impatient())
+	here, err := e.list(ctx, e.home.hasty)
+	if throttled(err) {
+		here, err = e.list(ctx, e.home.secrets)
+	}
 	if err != nil && answered(err) {
 		return nil, fmt.Errorf("list the secrets in the primary region %s: %w", e.home.region, short(err))
 	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	status.Answers = err == nil
+	var dark atomic.Bool
+	dark.Store(err != nil)
 	status.Secrets = e.all(here, there)
 	if _, _, err := e.each(ctx, "describe", status.Secrets, func(ctx context.Context, s *Secret) error {
-		e.look(ctx, s, status.Answers)
+		if e.look(ctx, s, record, !dark.Load()); s.Home.Unreadable == noAnswer {
+			dark.Store(true) // it went dark in between, which is no reason to ask for each
+		}
 		return nil
 	}); err != nil {
 		return nil, err
 	}
+	status.Answers = !dark.Load()
 	for _, s := range status.Secrets {
 		status.Counts[s.State]++
 	}
 	status.Where = where(status)
 	return status, nil
 }
-
-// impatient is a client for the first look at the primary region, which may be
-// dark: it soon gives up.
-func (e *Estate) impatient() *secretsmanager.Client {
-	return secretsmanager.NewFromConfig(e.home.config, func(o *secretsmanager.Options) {
-		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = 2 })
-	})
-}
-
-// darkAfter is how long the primary region may take for its first answer.
-const darkAfter = 5 * time.Second
 
 // list returns the names that begin with the stack's prefix.
 func (e *Estate) list(ctx context.Context, client *secretsmanager.Client) ([]string, error) {
@@ -189,11 +194,7 @@ func (e *Estate) list(ctx context.Context, client *secretsmanager.Client) ([]str
 	})
 	var names []string
 	for pages.HasMorePages() {
-		page, err := func() (*secretsmanager.ListSecretsOutput, error) {
-			ctx, cancel := context.WithTimeout(ctx, darkAfter)
-			defer cancel()
-			return pages.NextPage(ctx)
-		}()
+		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -215,7 +216,10 @@ func (e *Estate) all(lists ...[]string) []*Secret {
 		}
 	}
 	for _, declared := range e.stack.Secrets {
-		s := &Secret{Name: declared.Name.String(), declared: true, rotates: declared.Rotates()}
+		s := &Secret{Name: declared.Name.String(), declared: true, rotates: declared.Rotates(), schedule: declared.Schedule}
+		if s.rotates {
+			s.rotator = spec.RotationFunction(e.stack.Settings.Organization, e.stack.Settings.Environment, declared.Rotator)
+		}
 		for _, reader := range declared.Readers {
 			s.readers = append(s.readers, e.role(reader))
 		}
@@ -237,13 +241,13 @@ func (e *Estate) role(service string) string {
 }
 
 // look describes a secret in both regions and says how it stands.
-func (e *Estate) look(ctx context.Context, s *Secret, homeAnswers bool) {
+func (e *Estate) look(ctx context.Context, s *Secret, record *Record, homeAnswers bool) {
 	s.Standby = describe(ctx, e.standby.secrets, s.Name)
 	s.Home = Copy{}
 	if homeAnswers {
-		s.Home = describe(ctx, e.home.secrets, s.Name)
+		s.Home = describe(ctx, e.home.hasty, s.Name)
 	}
-	s.State, s.Note = e.judge(s)
+	s.State, s.Note = e.judge(s, record.moved(s))
 }
 
 func describe(ctx context.Context, client *secretsmanager.Client, name string) Copy {
@@ -258,6 +262,7 @@ func describe(ctx context.Context, client *secretsmanager.Client, name string) C
 		Answered: true, Exists: true, ARN: aws.ToString(out.ARN), KeyID: aws.ToString(out.KmsKeyId),
 		PrimaryIn: aws.ToString(out.PrimaryRegion), Versions: out.VersionIdsToStages,
 		Rotation: Rotation{Enabled: aws.ToBool(out.RotationEnabled), FunctionARN: aws.ToString(out.RotationLambdaARN)},
+		created:  aws.ToTime(out.CreatedDate),
 	}
 	for id := range c.Versions {
 		slices.Sort(c.Versions[id])
@@ -277,8 +282,9 @@ func describe(ctx context.Context, client *secretsmanager.Client, name string) C
 	return c
 }
 
-// judge derives the state from what both regions say.
-func (e *Estate) judge(s *Secret) (State, string) {
+// judge derives the state from what both regions say. moved tells whether the
+// secret belongs to a failover though the primary region doesn't have it.
+func (e *Estate) judge(s *Secret, moved bool) (State, string) {
 	home, standby := s.Home, s.Standby
 	switch {
 	case standby.Unreadable != "":
@@ -297,6 +303,8 @@ func (e *Estate) judge(s *Secret) (State, string) {
 		return Missing, ""
 	case home.isReplicaOf(e.standby.region) && standby.stands(e.standby.region):
 		return Reversed, ""
+	case standby.stands(e.standby.region) && home.Answered && !home.Exists && !moved:
+		return Alone, "the catalogue doesn't declare it, and it is in the DR region alone"
 	case standby.stands(e.standby.region):
 		if status := home.replicaIn(e.standby.region); status.Status == string(types.StatusTypeFailed) && status.Message != "" {
 			return Promoted, "its old primary says: " + status.Message

@@ -24,20 +24,23 @@ func (c *change) flags(command *cobra.Command) {
 
 // agreed shows the plan and tells whether it is to be done.
 func (c *change) agreed(p *recovery.Plan) (bool, error) {
-	if c.dryRun && c.asJSON {
-		return false, recovery.WritePlan(c.out, p)
-	}
 	words := c.out
 	if c.asJSON {
 		words = c.err
 	}
-	show(words, p)
+	if c.dryRun && c.asJSON {
+		if err := recovery.WritePlan(c.out, p); err != nil {
+			return false, err
+		}
+	} else {
+		show(words, p)
+	}
 	switch {
-	case c.dryRun:
-		fmt.Fprintln(c.out, "Nothing was changed: --dry-run.")
-		return false, nil
 	case len(p.Blocked) > 0 && !c.force:
 		return false, &recovery.RefusedError{Reason: "nothing was changed: see what is marked with x; --force does it all the same"}
+	case c.dryRun:
+		fmt.Fprintln(c.err, "Nothing was changed: --dry-run.")
+		return false, nil
 	case c.yes:
 		return true, nil
 	}
@@ -45,8 +48,11 @@ func (c *change) agreed(p *recovery.Plan) (bool, error) {
 }
 
 func (c *change) run(ctx context.Context, plan *recovery.Plan) error {
-	if len(plan.Steps) == 0 && !c.dryRun {
+	if len(plan.Steps)+len(plan.Blocked) == 0 && !c.dryRun {
 		fmt.Fprintf(c.err, "Nothing to do: the secrets are in %s.\n", plan.Status.Where)
+		if c.asJSON {
+			return recovery.NothingDone().WriteJSON(c.out, plan)
+		}
 		return nil
 	}
 	ok, err := c.agreed(plan)

@@ -206,7 +206,7 @@ func TestRefusals(t *testing.T) {
 	require.NoError(t, err)
 	code, stdout, _ = b.recovery("failback", "--yes")
 	require.Equal(t, exitRefused, code)
-	assert.Contains(t, stdout, "x 1 secrets were written in us-east-1 after the failover, and that would be overwritten: "+b.Names[2])
+	assert.Contains(t, stdout, "x 1 secrets have a current version in us-east-1 that us-west-2 doesn't know, written there after the failover or not replicated before it, which the failback would overwrite: "+b.Names[2])
 	code, _, stderr = b.recovery("failback", "--yes", "--force")
 	require.Equal(t, exitDone, code, stderr)
 	require.Equal(t, map[recovery.State]int{recovery.Missing: 1, recovery.InSync: 9}, b.states())
@@ -317,4 +317,93 @@ func TestTheDocumentedRights(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "disaster-recovery.md"))
 	require.NoError(t, err)
 	assert.Contains(t, string(page), recoverytest.OperatorPolicy)
+}
+
+// What was deleted in the DR region meanwhile: where it is gone, the old primary
+// goes on, with its rotation; where it can be restored, the record waits for that.
+func TestDeletedMeanwhile(t *testing.T) {
+	b := newBench(t)
+	ctx := t.Context()
+	gone, restorable := b.Names[0], b.Names[1]
+	code, _, stderr := b.recovery("failover", "--yes")
+	require.Equal(t, exitDone, code, stderr)
+	there := b.Secrets(recoverytest.Standby)
+	_, err := there.DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: &gone, ForceDeleteWithoutRecovery: aws.Bool(true)})
+	require.NoError(t, err)
+	_, err = there.DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: &restorable})
+	require.NoError(t, err)
+
+	code, stdout, _ := b.recovery("failback", "--yes")
+	require.Equal(t, exitRefused, code)
+	assert.Contains(t, stdout, "x 1 secrets can't be read: "+restorable)
+	assert.Contains(t, stdout, "! 1 secrets are missing in us-west-2, and stay as they are in us-east-1: "+gone)
+	code, stdout, stderr = b.recovery("failback", "--yes", "--force")
+	require.Equal(t, exitDone, code, stderr)
+	assert.Contains(t, stdout, "run it again when they can")
+	assert.Equal(t, map[recovery.State]int{recovery.InSync: 8, recovery.Unknown: 1, recovery.Missing: 1}, b.states())
+	require.FileExists(t, b.record())
+	old, err := b.Secrets(recoverytest.Home).DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &gone})
+	require.NoError(t, err)
+	assert.True(t, aws.ToBool(old.RotationEnabled), "the failover stopped it")
+
+	_, err = there.RestoreSecret(ctx, &secretsmanager.RestoreSecretInput{SecretId: &restorable})
+	require.NoError(t, err)
+	code, _, stderr = b.recovery("failback", "--yes")
+	require.Equal(t, exitDone, code, stderr)
+	assert.Equal(t, map[recovery.State]int{recovery.InSync: 9, recovery.Missing: 1}, b.states())
+	require.NoFileExists(t, b.record())
+	b.noValues()
+}
+
+// Who may not do anything with Lambda still gets the secrets, and hears of all that
+// was done.
+func TestWithoutLambda(t *testing.T) {
+	for _, operation := range []string{"GetFunction", "ListFunctions"} {
+		t.Run(operation, func(t *testing.T) {
+			b := newBench(t)
+			lift, err := b.Cloud.Faults.Add(faults.Fault{Kind: faults.Error, Service: "lambda", Operation: operation, Status: 403, Code: "AccessDeniedException", Message: recoverytest.Canary})
+			require.NoError(t, err)
+			code, stdout, stderr := b.recovery("failover", "--yes")
+			require.Equal(t, exitFailed, code)
+			assert.Contains(t, stderr, "run it again")
+			assert.Contains(t, stdout, "AccessDeniedException: take on a role among the stack's administrators")
+			assert.Regexp(t, `promote +10 +0`, stdout)
+			assert.Regexp(t, `read in us-west-2 +10 +0`, stdout)
+			require.Equal(t, map[recovery.State]int{recovery.Promoted: 10}, b.states())
+			lift()
+			code, _, stderr = b.recovery("failover", "--yes")
+			require.Equal(t, exitDone, code, stderr)
+			there, err := b.Secrets(recoverytest.Standby).DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: &b.Names[0]})
+			require.NoError(t, err)
+			assert.True(t, aws.ToBool(there.RotationEnabled))
+			assert.Equal(t, recoverytest.Standby, b.variables(recoverytest.Home)[spec.EnvRegion])
+			b.noValues()
+		})
+	}
+}
+
+// What scripts see: a dry run tells by its exit status what the run would, and JSON
+// is there even when there is nothing to do.
+func TestForScripts(t *testing.T) {
+	b := newBench(t)
+	for _, args := range [][]string{{"failback", "--yes", "--json"}, {"failback", "--dry-run", "--json"}} {
+		code, stdout, _ := b.recovery(args...)
+		require.Equal(t, exitDone, code)
+		require.True(t, json.Valid([]byte(stdout)), stdout)
+		assert.Contains(t, stdout, `"steps": []`)
+	}
+	require.NoFileExists(t, b.record())
+	_, err := b.Cloud.Faults.Add(faults.Fault{Kind: faults.Error, Service: "secretsmanager", Operation: "DescribeSecret", Region: recoverytest.Home, Status: 400, Code: "AccessDeniedException"})
+	require.NoError(t, err)
+	for _, command := range []string{"failover", "failback"} {
+		for _, how := range []string{"--yes", "--dry-run"} {
+			code, stdout, stderr := b.recovery(command, how)
+			assert.Equal(t, exitRefused, code, "%s %s", command, how)
+			assert.Contains(t, stdout, "x 10 ")
+			assert.Contains(t, stderr, "nothing was changed")
+		}
+	}
+	code, stdout, _ := b.recovery("failover", "--dry-run", "--json")
+	assert.Equal(t, exitRefused, code)
+	assert.True(t, json.Valid([]byte(stdout)), stdout)
 }
