@@ -23,6 +23,7 @@ type Args struct {
 	TopicARN    pulumi.StringInput
 	FailedRule  string // name of the EventBridge rule that matches failed rotations
 	Trail       string // namespace of the metrics of what the audit trail saw; "": there are none
+	Standby     bool   // of the second region: without what comes of the audit and the scan, which are in the first one
 	Functions   []Function
 	Queues      []string // names of the queues of what functions failed on
 	Tags        map[string]string
@@ -67,7 +68,8 @@ func (a Args) validate() error {
 type Alarms struct {
 	pulumi.ResourceState
 
-	// Names are the alarms', in the order of the table: what is urgent first.
+	// Names are the alarms', in the order of the table: what is urgent first. Those
+	// of the second region have the same.
 	Names []string
 }
 
@@ -81,7 +83,11 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 		return nil, err
 	}
 	for _, a := range table(args) {
-		if _, err := cloudwatch.NewMetricAlarm(ctx, a.name, a.inputs(args), pulumi.Parent(component), pulumi.DeleteBeforeReplace(true)); err != nil {
+		id := a.name
+		if args.Standby {
+			id += "-standby"
+		}
+		if _, err := cloudwatch.NewMetricAlarm(ctx, id, a.inputs(args), pulumi.Parent(component), pulumi.DeleteBeforeReplace(true)); err != nil {
 			return nil, err
 		}
 		component.Names = append(component.Names, args.Prefix+"-"+a.name)

@@ -15,7 +15,8 @@ const (
 	dayAndMore = 26             // hours: one audit a day, and time to run and to be tried again
 )
 
-// table is all alarms: first what endangers secrets, then what doesn't work.
+// table is all alarms: first what endangers secrets, then what doesn't work. What
+// the trail counts and what the audit and the scan find is in the first region.
 func table(args Args) []alarm {
 	of := func(namespace, name, statistic string, dimensions map[string]string) []metric {
 		return []metric{{"", namespace, name, dimensions, statistic}}
@@ -28,7 +29,7 @@ func table(args Args) []alarm {
 	if args.Trail != "" {
 		all = append(all,
 			alarm{
-				"unexpected-read", "Somebody read a value who is neither a service of the stack nor a rotation function nor an administrator. Find out who: `go tool mage audit:access <secret>`; take the permission away and rotate the secret.",
+				spec.AlarmUnexpectedRead, "Somebody read a value who is neither a service of the stack nor a rotation function nor an administrator. Find out who: `go tool mage audit:access <secret>`; take the permission away and rotate the secret.",
 				happened, []metric{{"reads", args.Trail, audittrail.Reads, nil, "Sum"}, {"expected", args.Trail, audittrail.ExpectedReads, nil, "Sum"}},
 				"reads - expected",
 			},
@@ -50,24 +51,28 @@ func table(args Args) []alarm {
 			},
 		)
 	}
+	all = append(all, alarm{
+		"rotation-failed", "Rotations of secrets failed or were given up. The topic got an event for each; `go tool mage rotate:status <secret>` tells the reason.",
+		happened, of("AWS/Events", "TriggeredRules", "Sum", map[string]string{"RuleName": args.FailedRule}), "",
+	})
+	if !args.Standby {
+		all = append(all,
+			alarm{
+				"rotation-overdue", "The last audit found secrets whose rotation is late. The report names them; `go tool mage rotate:status <secret>` tells the reason.",
+				found, of(spec.MetricNamespace, spec.MetricFindings, "Maximum", with(spec.DimensionRule, spec.RuleRotationOverdue)), "",
+			},
+			alarm{
+				spec.AlarmAuditCritical, "The last audit of secrets has critical findings. The topic got a message for each new one; the report tells how to mend them.",
+				found, of(spec.MetricNamespace, spec.MetricFindings, "Maximum", with(spec.DimensionSeverity, "critical")), "",
+			},
+			auditMissing(args, environment),
+			alarm{
+				spec.AlarmPlaintextLeft, "The last scan found secrets in variables of functions and containers, or in parameters. The audit's report names them; `go tool mage -h migrate:plan` tells how to move them.",
+				found, of(spec.MetricNamespace, spec.MetricPlaintextSecrets, "Maximum", environment), "",
+			},
+		)
+	}
 	all = append(all,
-		alarm{
-			"rotation-failed", "Rotations of secrets failed or were given up. The topic got an event for each; `go tool mage rotate:status <secret>` tells the reason.",
-			happened, of("AWS/Events", "TriggeredRules", "Sum", map[string]string{"RuleName": args.FailedRule}), "",
-		},
-		alarm{
-			"rotation-overdue", "The last audit found secrets whose rotation is late. The report names them; `go tool mage rotate:status <secret>` tells the reason.",
-			found, of(spec.MetricNamespace, spec.MetricFindings, "Maximum", with(spec.DimensionRule, spec.RuleRotationOverdue)), "",
-		},
-		alarm{
-			"audit-critical", "The last audit of secrets has critical findings. The topic got a message for each new one; the report tells how to mend them.",
-			found, of(spec.MetricNamespace, spec.MetricFindings, "Maximum", with(spec.DimensionSeverity, "critical")), "",
-		},
-		auditMissing(args, environment),
-		alarm{
-			"plaintext-left", "The last scan found secrets in variables of functions and containers, or in parameters. The audit's report names them; `go tool mage -h migrate:plan` tells how to move them.",
-			found, of(spec.MetricNamespace, spec.MetricPlaintextSecrets, "Maximum", environment), "",
-		},
 		alarm{
 			"cache-stale", "Caches serve more than a tenth of their reads from values past their time, because AWS doesn't answer them: services work, and don't learn of new values. The functions' logs tell the error.",
 			condition{"GreaterThanThreshold", staleShare, fiveMinutes, 3, 2, "notBreaching", false},

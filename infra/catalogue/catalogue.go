@@ -50,6 +50,11 @@ type Service struct {
 	Role      Principal `mapstructure:"role"`      // an existing role
 	Access    string    `mapstructure:"access"`    // named (default): each secret has a policy for its readers; byTag: one policy for all secrets of the service, by the tag Service
 	Injected  bool      `mapstructure:"injected"`  // ECS injects the secrets: the role is the tasks' execution role and needs no cache
+
+	// What else ECS needs of an execution role that the stack makes. Names are of
+	// the stack's account and region.
+	Repositories []string `mapstructure:"repositories"` // names or ARNs of the repositories of the images in ECR
+	LogGroups    []string `mapstructure:"logGroups"`    // names of the log groups of the containers
 }
 
 // The ways in which a role may read its service's secrets.

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aistudio/secrets/sdk/spec"
@@ -21,6 +22,7 @@ type Rotator struct {
 	LogLevel            string    `mapstructure:"logLevel"`            // debug, info (default), warn, error
 	Layers              []string  `mapstructure:"layers"`              // ARNs of layer versions
 	VPC                 *VPC      `mapstructure:"vpc"`                 // absent: outside of any
+	Standby             Standby   `mapstructure:"standby"`             // what of these the function has in the second region
 
 	// Of database rotators. Neither: the system's authorities.
 	CAFile   string `mapstructure:"caFile"`   // authorities of the databases' certificates, a path in the function
@@ -35,6 +37,19 @@ type Rotator struct {
 	Password map[string]any `mapstructure:"password"` // options of GetRandomPassword
 	Webhook  map[string]any `mapstructure:"webhook"`  // what applies values, see the rotators' package custom
 	Applier  string         `mapstructure:"applier"`  // ARN of the Lambda function that applies them
+}
+
+// Standby is what a rotation function has in the second region in place of what is
+// of the first one alone. A function that has the one and not the other doesn't
+// stand by.
+type Standby struct {
+	Layers []string `mapstructure:"layers"`
+	VPC    *VPC     `mapstructure:"vpc"`
+}
+
+// StandsBy reports whether a function can be in a second region too.
+func (r Rotator) StandsBy() bool {
+	return (r.VPC == nil || r.Standby.VPC != nil) && (len(r.Layers) == 0 || len(r.Standby.Layers) > 0)
 }
 
 // VPC is where a rotation function reaches what it changes.
@@ -117,11 +132,18 @@ func (s *Stack) readRotators(rotators map[string]Rotator, mistakes *MistakesErro
 		}
 		rotator.validate(path, mistakes)
 		rotator.validateKind(path, mistakes)
-		if rotator.VPC != nil {
-			for _, service := range rotator.VPC.Endpoints {
-				endpoint := [2]string{rotator.VPC.ID, service}
+		s.validateStandby(path, rotator, mistakes)
+		for _, place := range []struct {
+			path string
+			vpc  *VPC
+		}{{path + ".vpc", rotator.VPC}, {path + ".standby.vpc", rotator.Standby.VPC}} {
+			if place.vpc == nil {
+				continue
+			}
+			for _, service := range place.vpc.Endpoints {
+				endpoint := [2]string{place.vpc.ID, service}
 				if other := served[endpoint]; other != "" && other != name {
-					mistakes.add(path+".vpc.endpoints", "%s has the endpoint of %s in %s already: a VPC takes one", other, service, rotator.VPC.ID)
+					mistakes.add(place.path+".endpoints", "%s has the endpoint of %s in %s already: a VPC takes one", other, service, place.vpc.ID)
 				}
 				served[endpoint] = name
 			}
@@ -156,20 +178,48 @@ func (r Rotator) validate(path string, mistakes *MistakesError) {
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, r.LogLevel) {
 		mistakes.add(path+".logLevel", "%q: write debug, info, warn or error", r.LogLevel)
 	}
-	layers := len(r.Layers)
-	if r.CABundle != "" {
-		layers++
-	}
-	if layers > 5 {
-		mistakes.add(path+".layers", "%d are too many: Lambda takes 5, that of caBundle among them", layers)
-	}
-	for _, layer := range r.Layers {
-		if !layerPattern.MatchString(layer) {
-			mistakes.add(path+".layers", "%q is no ARN of a layer's version", layer)
-		}
-	}
+	r.validateLayers(path+".layers", r.Layers, mistakes)
+	r.validateLayers(path+".standby.layers", r.Standby.Layers, mistakes)
 	if r.VPC != nil {
 		r.VPC.validate(path+".vpc", mistakes)
+	}
+	if r.Standby.VPC != nil {
+		r.Standby.VPC.validate(path+".standby.vpc", mistakes)
+	}
+}
+
+func (r Rotator) validateLayers(path string, layers []string, mistakes *MistakesError) {
+	n := len(layers)
+	if r.CABundle != "" {
+		n++
+	}
+	if n > 5 {
+		mistakes.add(path, "%d are too many: Lambda takes 5, that of caBundle among them", n)
+	}
+	for _, layer := range layers {
+		if !layerPattern.MatchString(layer) {
+			mistakes.add(path, "%q is no ARN of a layer's version", layer)
+		}
+	}
+}
+
+// validateStandby checks where a function is: Lambda takes layers of its own
+// region only (API reference, CreateFunction).
+func (s *Stack) validateStandby(path string, r Rotator, mistakes *MistakesError) {
+	replica := s.Settings.ReplicaRegion
+	if replica == "" && (r.Standby.VPC != nil || len(r.Standby.Layers) > 0) {
+		mistakes.add(path+".standby", "is of a second region, and there is none: name it at %s.replicaRegion, or leave this out", KeySettings)
+		return
+	}
+	for _, place := range []struct {
+		path, region string
+		layers       []string
+	}{{path + ".layers", s.Region, r.Layers}, {path + ".standby.layers", replica, r.Standby.Layers}} {
+		for _, layer := range place.layers {
+			if layerPattern.MatchString(layer) && !strings.Contains(layer, ":lambda:"+place.region+":") {
+				mistakes.add(place.path, "%s isn't of %s, where the function is", layer, place.region)
+			}
+		}
 	}
 }
 

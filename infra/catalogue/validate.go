@@ -12,9 +12,11 @@ import (
 var (
 	regionPattern = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)
 	// Lambda's function names hold the least of what these words end up in.
-	wordPattern      = regexp.MustCompile(`^[a-z][a-z0-9-]{0,19}$`)
-	servicePattern   = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]{0,29}$`)
-	principalService = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)*\.amazonaws\.com$`)
+	wordPattern    = regexp.MustCompile(`^[a-z][a-z0-9-]{0,19}$`)
+	servicePattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]{0,29}$`)
+	// ECR's names (API reference, CreateRepository), and their ARNs.
+	repositoryPattern = regexp.MustCompile(`^(arn:aws[a-z-]*:ecr:[a-z0-9-]+:[0-9]{12}:repository/)?[a-z0-9]+([._/-]+[a-z0-9]+)*$`)
+	principalService  = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)*\.amazonaws\.com$`)
 )
 
 // logRetentions are the periods that CloudWatch Logs takes, in days (API
@@ -85,6 +87,7 @@ func (s *Stack) validateServices(mistakes *MistakesError) {
 		if service.Injected && service.Role == "" && !slices.Contains(service.AssumedBy, "ecs-tasks.amazonaws.com") {
 			mistakes.add(path+".injected", "is for tasks of ECS, and ecs-tasks.amazonaws.com isn't in assumedBy")
 		}
+		service.validateTask(path, mistakes)
 		if (len(service.AssumedBy) == 0) == (service.Role == "") {
 			mistakes.add(path, "write either assumedBy, who may take on the role that the stack makes, or role, one that exists")
 		}
@@ -100,6 +103,28 @@ func (s *Stack) validateServices(mistakes *MistakesError) {
 			mistakes.add(path+".role", "%q: write role/<path/name>", service.Role)
 		} else if service.Role != "" {
 			mistakes.addErr(path+".role", service.Role.validate())
+		}
+	}
+}
+
+// validateTask checks what ECS needs of an execution role.
+func (s Service) validateTask(path string, mistakes *MistakesError) {
+	for _, field := range []struct {
+		name    string
+		values  []string
+		pattern *regexp.Regexp
+		hint    string
+	}{
+		{"repositories", s.Repositories, repositoryPattern, "write the name of a repository in ECR, or its ARN"},
+		{"logGroups", s.LogGroups, logGroupPattern, "write up to 512 letters, digits and . - _ / #"},
+	} {
+		if len(field.values) > 0 && (!s.Injected || s.Role != "") {
+			mistakes.add(path+"."+field.name, "is for the execution role that the stack makes: write injected: true and assumedBy, or leave it out")
+		}
+		for _, value := range field.values {
+			if !field.pattern.MatchString(value) {
+				mistakes.add(path+"."+field.name, "%q: %s", value, field.hint)
+			}
 		}
 	}
 }

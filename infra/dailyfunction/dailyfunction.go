@@ -52,9 +52,16 @@ func (a Args) validate() error {
 	if a.Function.TimeoutSeconds != 0 || a.Function.DeadLetters != nil {
 		errs = append(errs, errors.New("Function has TimeoutSeconds or DeadLetters, which the component sets"))
 	}
+	if role := a.roleName(); len(role) > 64 {
+		errs = append(errs, fmt.Errorf("Function.Name is too long: the schedule's role %s would have %d characters, and IAM takes 64", role, len(role)))
+	}
 	a.Function.TimeoutSeconds = TimeoutSeconds
 	return errors.Join(append(errs, a.Function.Validate())...)
 }
+
+// roleName is the name of the schedule's role. With the longest words of a
+// configuration it has the 64 characters that IAM takes.
+func (a Args) roleName() string { return a.Function.Name + "-invoker" }
 
 // DailyFunction is a function that is invoked once a day, with the payload {}.
 type DailyFunction struct {
@@ -125,7 +132,7 @@ func (f *DailyFunction) schedule(ctx *pulumi.Context, name string, args Args, qu
 		return err
 	}
 	role, err := iam.NewRole(ctx, name, &iam.RoleArgs{
-		Name:             pulumi.String(args.Function.Name + "-schedule"),
+		Name:             pulumi.String(args.roleName()),
 		Description:      pulumi.String("Invokes " + args.Function.Name),
 		AssumeRolePolicy: pulumi.String(trust),
 		Tags:             pulumi.ToStringMap(args.Function.Tags),

@@ -43,6 +43,13 @@ type VPC struct {
 	SecurityGroupIDs pulumi.StringArray
 }
 
+func (v *VPC) validate(field string) error {
+	if v != nil && (len(v.SubnetIDs) == 0 || len(v.SecurityGroupIDs) == 0) {
+		return fmt.Errorf("%s needs both SubnetIDs and SecurityGroupIDs", field)
+	}
+	return nil
+}
+
 // RoleARN returns the ARN of the role of a function of that name. Policies can
 // name the role before it is there, which breaks the circle of a secret that
 // names its rotator and a rotator that names its secrets.
@@ -72,13 +79,11 @@ func (a Args) Validate() error {
 	if a.LogRetentionDays < 1 {
 		errs = append(errs, fmt.Errorf("LogRetentionDays is %d: logs would be kept for ever", a.LogRetentionDays))
 	}
-	if a.VPC != nil && (len(a.VPC.SubnetIDs) == 0 || len(a.VPC.SecurityGroupIDs) == 0) {
-		errs = append(errs, errors.New("VPC needs both SubnetIDs and SecurityGroupIDs"))
-	}
+	errs = append(errs, a.VPC.validate("VPC"))
 	if a.Standby != nil {
 		errs = append(errs, a.Standby.validate())
-		if a.VPC != nil {
-			errs = append(errs, errors.New("Standby can't be of a function with a VPC, which is of one region"))
+		if a.VPC != nil && a.Standby.VPC == nil {
+			errs = append(errs, errors.New("Standby.VPC is missing: a VPC is of one region"))
 		}
 	}
 	if len(a.Tags) == 0 {
@@ -121,7 +126,7 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 	if err != nil {
 		return nil, err
 	}
-	function, err := lambda.NewFunction(ctx, name, functionArgs(args, role, logs, args.Layers, args.DeadLetters),
+	function, err := lambda.NewFunction(ctx, name, functionArgs(args, role, logs, place{args.Layers, args.DeadLetters, args.VPC}),
 		append(child, pulumi.DependsOn([]pulumi.Resource{access}))...)
 	if err != nil {
 		return nil, err
@@ -196,7 +201,7 @@ func rolePolicy(args Args, logsARN pulumi.StringOutput) pulumi.StringOutput {
 		if queue := all[2].(string); queue != "" {
 			document = append(document, keepingFailures(queue))
 		}
-		if args.VPC != nil {
+		if args.VPC != nil || args.Standby != nil && args.Standby.VPC != nil {
 			document = append(document, networkInterfaces)
 		}
 		return document.JSON()
@@ -240,7 +245,14 @@ var networkInterfaces = policy.Statement{
 	Resource: []string{"*"},
 }
 
-func functionArgs(args Args, role *iam.Role, logs *cloudwatch.LogGroup, layers pulumi.StringArray, deadLetters pulumi.StringInput) *lambda.FunctionArgs {
+// place is what a function has of its own in a region.
+type place struct {
+	layers      pulumi.StringArray
+	deadLetters pulumi.StringInput
+	vpc         *VPC
+}
+
+func functionArgs(args Args, role *iam.Role, logs *cloudwatch.LogGroup, in place) *lambda.FunctionArgs {
 	function := &lambda.FunctionArgs{
 		Name:          pulumi.String(args.Name),
 		Description:   pulumi.String(args.Description),
@@ -251,7 +263,7 @@ func functionArgs(args Args, role *iam.Role, logs *cloudwatch.LogGroup, layers p
 		MemorySize:    pulumi.Int(args.MemoryMB),
 		Timeout:       pulumi.Int(args.TimeoutSeconds),
 		Role:          role.Arn,
-		Layers:        layers,
+		Layers:        in.layers,
 		LoggingConfig: lambda.FunctionLoggingConfigArgs{
 			LogFormat: pulumi.String("JSON"),
 			LogGroup:  logs.Name,
@@ -265,13 +277,13 @@ func functionArgs(args Args, role *iam.Role, logs *cloudwatch.LogGroup, layers p
 	if args.ReservedConcurrency != nil {
 		function.ReservedConcurrentExecutions = pulumi.Int(*args.ReservedConcurrency)
 	}
-	if deadLetters != nil {
-		function.DeadLetterConfig = lambda.FunctionDeadLetterConfigArgs{TargetArn: deadLetters}
+	if in.deadLetters != nil {
+		function.DeadLetterConfig = lambda.FunctionDeadLetterConfigArgs{TargetArn: in.deadLetters}
 	}
-	if args.VPC != nil {
+	if in.vpc != nil {
 		function.VpcConfig = lambda.FunctionVpcConfigArgs{
-			SubnetIds:        pulumi.ToStringArray(args.VPC.SubnetIDs),
-			SecurityGroupIds: args.VPC.SecurityGroupIDs,
+			SubnetIds:        pulumi.ToStringArray(in.vpc.SubnetIDs),
+			SecurityGroupIds: in.vpc.SecurityGroupIDs,
 		}
 	}
 	return function

@@ -16,6 +16,7 @@ import (
 type Standby struct {
 	Provider    pulumi.ProviderResource // of the region
 	Layers      pulumi.StringArray      // ARNs of versions of layers there
+	VPC         *VPC                    // there; nil: outside of any
 	DeadLetters pulumi.StringInput      // ARN of the queue there; nil: none
 
 	// Allow are outputs of policy.Document: what the role may do there. Each is a
@@ -31,7 +32,7 @@ func (s *Standby) validate() error {
 	if len(s.Allow) == 0 {
 		errs = append(errs, errors.New("Standby.Allow is missing: the role could do nothing there"))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.VPC.validate("Standby.VPC"))...)
 }
 
 // standBy registers the function of the second region, and what its role may do
@@ -76,7 +77,7 @@ func (f *Function) standBy(ctx *pulumi.Context, name string, args Args, role *ia
 		}
 		needs = append(needs, attached)
 	}
-	function, err := lambda.NewFunction(ctx, name, functionArgs(args, role, logs, args.Standby.Layers, args.Standby.DeadLetters), append(there, pulumi.DependsOn(needs))...)
+	function, err := lambda.NewFunction(ctx, name, functionArgs(args, role, logs, place{args.Standby.Layers, args.Standby.DeadLetters, args.Standby.VPC}), append(there, pulumi.DependsOn(needs))...)
 	if err != nil {
 		return err
 	}

@@ -157,7 +157,7 @@ func (s *ManagedSecret) allowReaders(ctx *pulumi.Context, name string, args Args
 		Description: pulumi.String("Lets a service read the secret " + args.Name.String()),
 		Policy:      readerPolicy(args, s.ARN),
 		Tags:        pulumi.ToStringMap(args.Tags),
-	}, pulumi.Parent(s))
+	}, pulumi.Parent(s), pulumi.DeleteBeforeReplace(true)) // its name is fixed, and IAM changes no description
 	if err != nil {
 		return err
 	}

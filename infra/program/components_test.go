@@ -68,7 +68,7 @@ func TestComponentsValidate(t *testing.T) {
 				})
 				return err
 			},
-			[]string{"rotation function x: ", `Name ""`, "ArchivePath", "AccountID", "Region", "Architecture", "MemoryMB", "TimeoutSeconds", "LogRetentionDays", "VPC", "Standby.Provider", "Standby.Allow", "Standby can't be of a function with a VPC", "Tags", "Access.Secrets", "Access.KeyARN", "Access.ReplicaKeyARN", "ARN is missing"},
+			[]string{"rotation function x: ", `Name ""`, "ArchivePath", "AccountID", "Region", "Architecture", "MemoryMB", "TimeoutSeconds", "LogRetentionDays", "VPC", "Standby.Provider", "Standby.Allow", "Standby.VPC is missing", "Tags", "Access.Secrets", "Access.KeyARN", "Access.ReplicaKeyARN", "ARN is missing"},
 		},
 		"Function": {
 			func(ctx *pulumi.Context) error {

@@ -86,6 +86,16 @@ func TestConventions(t *testing.T) {
 	}
 }
 
+// IAM changes no description of a policy and makes a new one, whose name is the old
+// one's.
+func TestPoliciesAreReplaced(t *testing.T) {
+	policies := deployOnPaper(t, "prod").named("aws:iam/policy:Policy")
+	require.NotEmpty(t, policies)
+	for name, args := range policies {
+		assert.True(t, args.RegisterRPC.GetDeleteBeforeReplace(), name)
+	}
+}
+
 func checkTags(t *testing.T, args pulumi.MockResourceArgs) {
 	t.Helper()
 	tags := args.Inputs["tags"]
@@ -223,7 +233,7 @@ func TestProtection(t *testing.T) {
 			}
 			assert.Equal(t, protects && precious, args.RegisterRPC.GetProtect(), "%s: protection of %s %s", stack, args.TypeToken, args.Name)
 			precious = precious || strings.HasPrefix(args.TypeToken, "aws:s3/") // a bucket is kept as it is
-			precious = precious && args.Name != "rotation-alerts"               // a key of what SNS has sent by then
+			precious = precious && !strings.HasSuffix(args.Name, "-alerts")     // a key of what SNS has sent by then
 			assert.Equal(t, protects && precious, args.RegisterRPC.GetRetainOnDelete(), "%s: retention of %s %s", stack, args.TypeToken, args.Name)
 		}
 	}

@@ -3,6 +3,7 @@ package program
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -85,7 +86,9 @@ func (d *deployment) deployReaders() error {
 		if service.Role != "" {
 			args.Role = serviceaccess.Role{Name: service.Role.Name(), Existing: service.Role.ARN(d.account.partition, d.account.id)}
 		}
-		if !service.Injected {
+		if service.Injected {
+			args.Task = d.task(service)
+		} else {
 			args.Cache = &serviceaccess.Cache{FeedTables: feed}
 		}
 		if service.ReadsByTag() {
@@ -97,6 +100,30 @@ func (d *deployment) deployReaders() error {
 		}
 	}
 	return nil
+}
+
+// task is what ECS needs of the execution role of a service's tasks; nil: nothing
+// that the stack knows of.
+func (d *deployment) task(service catalogue.Service) *serviceaccess.Task {
+	if len(service.Repositories)+len(service.LogGroups) == 0 {
+		return nil
+	}
+	task := &serviceaccess.Task{}
+	for _, repository := range service.Repositories {
+		if !strings.HasPrefix(repository, "arn:") {
+			repository = d.arn("ecr", "repository/"+repository)
+		}
+		task.Repositories = append(task.Repositories, repository)
+	}
+	for _, group := range service.LogGroups {
+		task.LogGroups = append(task.LogGroups, d.arn("logs", "log-group:"+group))
+	}
+	return task
+}
+
+// arn returns the ARN of a resource in the stack's account and region.
+func (d *deployment) arn(service, resource string) string {
+	return strings.Join([]string{"arn", d.account.partition, service, d.stack.Region, d.account.id, resource}, ":")
 }
 
 // byTag is all that the tags choose from.

@@ -23,7 +23,7 @@ type Options struct {
 // the archives before it registers a resource, so a mistake deploys nothing.
 //
 // The stack's outputs are keyArn, replicaKeyArn, feedTable (a name),
-// alertsTopicArn, trailArn, trailBucket, auditorArn, auditBucket, dashboard
+// alertsTopicArn, standbyAlertsTopicArn (in the replica's region), trailArn, trailBucket, auditorArn, auditBucket, dashboard
 // and budget (names); secrets, readerRoles, rotators and layers are maps to ARNs by the
 // secret's path, the service, the rotator's name and the architecture, and
 // standbyRotators and replicaLayers what of them is in the replica's region;
@@ -117,6 +117,7 @@ func (d *deployment) export() {
 	d.ctx.Export("standbyRotators", standby)
 	d.ctx.Export("feedTable", d.events.FeedTableName)
 	d.ctx.Export("alertsTopicArn", d.events.TopicARN)
+	d.ctx.Export("standbyAlertsTopicArn", d.standbyTopic())
 	d.ctx.Export("trailArn", d.trail.TrailARN)
 	d.ctx.Export("trailBucket", d.trail.BucketName)
 	d.ctx.Export("auditorArn", d.auditor.FunctionARN)
@@ -127,6 +128,15 @@ func (d *deployment) export() {
 	d.ctx.Export("replicaLayers", d.cache.ReplicaARNs)
 	d.ctx.Export("lambdaEnvironment", lambda)
 	d.ctx.Export("ecsEnvironment", ecs)
+}
+
+// standbyTopic is the ARN of the topic of the second region; empty text without
+// one.
+func (d *deployment) standbyTopic() pulumi.StringInput {
+	if d.events.StandbyTopicARN == nil {
+		return pulumi.String("")
+	}
+	return d.events.StandbyTopicARN
 }
 
 // administrators returns the ARNs of those who may manage keys and secrets.

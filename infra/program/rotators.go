@@ -45,11 +45,14 @@ func (d *deployment) deployRotators() error {
 			Region:    d.stack.Region,
 			Access:    d.access(name),
 		}
-		if args.Function.VPC, err = d.network(name); err != nil {
+		if args.Function.VPC, err = d.network(name, "rotate-"+name, config.VPC, d.stack.Region); err != nil {
 			return err
 		}
 		if d.standsBy(name) {
-			args.Standby = d.replica
+			args.Standby = &rotationfunction.Standby{Provider: d.replica, Layers: pulumi.ToStringArray(config.Standby.Layers)}
+			if args.Standby.VPC, err = d.network(name, "rotate-"+name+"-standby", config.Standby.VPC, settings.ReplicaRegion, pulumi.Provider(d.replica)); err != nil {
+				return err
+			}
 		}
 		d.rotators[name], err = rotationfunction.New(d.ctx, "rotate-"+name, args)
 		if err != nil {
@@ -59,10 +62,9 @@ func (d *deployment) deployRotators() error {
 	return nil
 }
 
-// network returns where a function runs, nil for outside of any VPC, and makes
-// what it needs there.
-func (d *deployment) network(rotator string) (*function.VPC, error) {
-	vpc := d.stack.Rotators[rotator].VPC
+// network returns where a function runs in a region, nil for outside of any VPC,
+// and makes what it needs there.
+func (d *deployment) network(rotator, name string, vpc *catalogue.VPC, region string, opts ...pulumi.ResourceOption) (*function.VPC, error) {
 	if vpc == nil {
 		return nil, nil
 	}
@@ -76,17 +78,17 @@ func (d *deployment) network(rotator string) (*function.VPC, error) {
 			ports[cmp.Or(server.Port, spec.DefaultPort(server.Engine))] = true
 		}
 	}
-	made, err := network.New(d.ctx, "rotate-"+rotator, network.Args{
+	made, err := network.New(d.ctx, name, network.Args{
 		VPCID:            vpc.ID,
 		SubnetIDs:        vpc.SubnetIDs,
-		Region:           d.stack.Region,
+		Region:           region,
 		AccountID:        d.account.id,
 		SecurityGroupIDs: vpc.SecurityGroupIDs,
 		DatabasePorts:    slices.Sorted(maps.Keys(ports)),
 		Endpoints:        vpc.Endpoints,
 		RouteTableIDs:    vpc.RouteTableIDs,
 		Tags:             d.stack.Settings.Tags(platform),
-	})
+	}, opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -130,11 +132,9 @@ func (d *deployment) access(rotator string) rotationfunction.Access {
 }
 
 // standsBy reports whether a function is in the replica's region too, to rotate
-// what is promoted there. One that needs what is of a single region, a VPC or
-// layers of others, isn't.
+// what is promoted there.
 func (d *deployment) standsBy(rotator string) bool {
-	config := d.stack.Rotators[rotator]
-	return d.stack.Settings.ReplicaRegion != "" && config.VPC == nil && len(config.Layers) == 0
+	return d.stack.Settings.ReplicaRegion != "" && d.stack.Rotators[rotator].StandsBy()
 }
 
 // environment returns the variables that configure a function.

@@ -82,6 +82,31 @@ func TestReadersMayAskTheFeed(t *testing.T) {
 	}
 }
 
+// The execution role that the stack makes pulls its own images and logs into its
+// own groups, and needs no cache.
+func TestInjected(t *testing.T) {
+	const elsewhere = "arn:aws:ecr:eu-west-1:210987654321:repository/shared/proxy"
+	config := stackConfig(t, "dev")
+	change(t, config, catalogue.KeyServices, func(services map[string]any) {
+		services["orders"] = map[string]any{"assumedBy": []string{"ecs-tasks.amazonaws.com"}, "injected": true, "repositories": []string{"shop/orders", elsewhere}, "logGroups": []string{"/ecs/orders"}}
+		services["studio"] = map[string]any{"assumedBy": []string{"ecs-tasks.amazonaws.com"}, "injected": true}
+	})
+	record := &recorder{next: paperFor("dev")}
+	require.NoError(t, deploy(record, config, artifacts(t)))
+	policies := record.named("aws:iam/rolePolicy:RolePolicy")
+	assert.NotContains(t, policies, "orders-cache")
+	assert.NotContains(t, policies, "studio-task", "nothing is known that it pulls or logs to")
+	inputs := policies["orders-task"].Inputs
+	assert.Equal(t, "aistudio-dev-orders-reader", inputs["role"].StringValue())
+	allowed := statements(t, inputs["policy"])
+	require.Len(t, allowed, 3)
+	assert.Equal(t, []string{"ecr:GetAuthorizationToken"}, allowed["LogInToRegistry"].Action)
+	assert.Equal(t, []string{"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"}, allowed["PullImages"].Action)
+	assert.Equal(t, []string{"arn:aws:ecr:us-east-1:123456789012:repository/shop/orders", elsewhere}, allowed["PullImages"].Resource)
+	assert.Equal(t, []string{"logs:CreateLogStream", "logs:PutLogEvents"}, allowed["Log"].Action)
+	assert.Equal(t, []string{"arn:aws:logs:us-east-1:123456789012:log-group:/ecs/orders:*"}, allowed["Log"].Resource)
+}
+
 func TestFeed(t *testing.T) {
 	record := deployOnPaper(t, "dev")
 	table := record.named("aws:dynamodb/table:Table")["rotation-feed"].Inputs.Mappable()
@@ -105,14 +130,14 @@ func TestFeed(t *testing.T) {
 	assert.True(t, queue["sqsManagedSseEnabled"].BoolValue())
 }
 
-// Only the stack's rule and alarms and the account's budgets may tell the topic,
-// and use its key for that.
+// Only rules, the stack's alarms and the account's budgets may tell the topic, and
+// use its key for that. So it is in the second region, where there is no budget.
 func TestAlerts(t *testing.T) {
 	record := deployOnPaper(t, "prod")
 	fromRule := statements(t, record.named("aws:sns/topicPolicy:TopicPolicy")["rotation-alerts"].Inputs["policy"])
 	require.Len(t, fromRule, 4)
-	assert.Equal(t, []string{"events.amazonaws.com"}, fromRule["FromTheRule"].Principal.Service)
-	assert.Equal(t, policy.Condition{"ArnEquals": {"aws:SourceArn": {"arn:aws:events:us-east-1:123456789012:rule/aistudio-prod-rotation-failed"}}}, fromRule["FromTheRule"].Condition)
+	assert.Equal(t, []string{"events.amazonaws.com"}, fromRule["FromRules"].Principal.Service)
+	assert.Empty(t, fromRule["FromRules"].Condition, "EventBridge supports no condition in a topic's policy: the rule would tell nobody")
 	assert.Equal(t, []string{"cloudwatch.amazonaws.com"}, fromRule["FromAlarms"].Principal.Service)
 	assert.Equal(t, policy.Condition{"ArnLike": {"aws:SourceArn": {"arn:aws:cloudwatch:us-east-1:123456789012:alarm:aistudio-prod-*"}}}, fromRule["FromAlarms"].Condition)
 	assert.Equal(t, []string{"budgets.amazonaws.com"}, fromRule["FromBudgets"].Principal.Service)
@@ -125,8 +150,15 @@ func TestAlerts(t *testing.T) {
 	assert.Equal(t, policy.Condition{"StringEquals": {"kms:EncryptionContext:aws:sns:topicArn": {"arn:aws:sns:us-east-1:123456789012:aistudio-prod-secrets-alerts"}}}, key["EncryptAlerts"].Condition)
 	assert.Contains(t, record.named("aws:sns/topic:Topic")["rotation-alerts"].Inputs["kmsMasterKeyId"].StringValue(), "Key/rotation-alerts")
 
+	there := statements(t, record.named("aws:sns/topicPolicy:TopicPolicy")["rotation-standby-alerts"].Inputs["policy"])
+	assert.ElementsMatch(t, []string{"FromRules", "FromAlarms", "WithoutTLS"}, sorted(there))
+	assert.Equal(t, policy.Condition{"ArnLike": {"aws:SourceArn": {"arn:aws:cloudwatch:us-west-2:123456789012:alarm:aistudio-prod-*"}}}, there["FromAlarms"].Condition)
+	key = statements(t, record.named("aws:kms/key:Key")["rotation-standby-alerts"].Inputs["policy"])
+	assert.NotContains(t, key, "EncryptForBudgets")
+	assert.Equal(t, policy.Condition{"StringEquals": {"kms:EncryptionContext:aws:sns:topicArn": {"arn:aws:sns:us-west-2:123456789012:aistudio-prod-secrets-alerts"}}}, key["EncryptAlerts"].Condition)
+
 	subscriptions := record.named("aws:sns/topicSubscription:TopicSubscription")
-	require.Len(t, subscriptions, 1)
+	require.Len(t, subscriptions, 2, "one a region")
 	for _, subscription := range subscriptions {
 		assert.Equal(t, "email", subscription.Inputs["protocol"].StringValue())
 		assert.Equal(t, "team-platform@aistudio.example", subscription.Inputs["endpoint"].StringValue())

@@ -1,6 +1,8 @@
 package program_test
 
 import (
+	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -9,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	smtypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -90,6 +93,26 @@ func TestStandby(t *testing.T) {
 	for _, token := range []string{"aws:lambda/function:Function", "aws:sqs/queue:Queue", "aws:cloudwatch/eventRule:EventRule", "aws:cloudwatch/eventTarget:EventTarget"} {
 		assert.True(t, there(token, "rotation-feed-standby"), "%s of the feed", token)
 	}
+	for _, token := range []string{"aws:kms/key:Key", "aws:sns/topic:Topic", "aws:sns/topicPolicy:TopicPolicy"} {
+		assert.True(t, there(token, "rotation-standby-alerts"), "%s of the alerts", token)
+	}
+	assert.True(t, there("aws:cloudwatch/eventRule:EventRule", "rotation-standby-failed"))
+	var alarms []string
+	for name, args := range record.named("aws:cloudwatch/metricAlarm:MetricAlarm") {
+		own, standby := strings.CutSuffix(name, "-standby")
+		assert.Equal(t, standby, there("aws:cloudwatch/metricAlarm:MetricAlarm", name), name)
+		assert.Equal(t, "aistudio-prod-"+own, args.Inputs["name"].StringValue())
+		topic := "Topic/rotation-alerts"
+		if standby {
+			alarms, topic = append(alarms, own), "Topic/rotation-standby-alerts"
+		}
+		assert.Contains(t, args.Inputs["alarmActions"].ArrayValue()[0].StringValue(), topic, "%s tells another region", name)
+	}
+	want := []string{"rotation-failed", "cache-stale", "feed-late", "rotation-feed-failures"}
+	for _, function := range []string{"rotation-feed", "rotate-api-key", "rotate-custom", "rotate-database"} {
+		want = append(want, function+"-errors", function+"-throttles", function+"-slow")
+	}
+	assert.ElementsMatch(t, want, alarms)
 	for _, architecture := range []string{"arm64", "x86_64"} {
 		assert.True(t, there("aws:lambda/layerVersion:LayerVersion", "cache-replica-"+architecture))
 	}
@@ -102,14 +125,41 @@ func TestStandby(t *testing.T) {
 		assert.NotContains(t, args.Name, "standby", "dev has one region")
 	}
 	assert.NotContains(t, dev.named("aws:dynamodb/table:Table")["rotation-feed"].Inputs, "replicas")
+}
 
-	// A function in a VPC, which is of one region, doesn't stand by.
+// A function with a VPC or layers, which are of one region, stands by with those
+// of the other region, and not without.
+func TestStandbyInPlaces(t *testing.T) {
+	const token, layer = "aws:lambda/function:Function", "arn:aws:lambda:%s:123456789012:layer:ca:1"
 	config := stackConfig(t, "prod")
-	change(t, config, catalogue.KeyRotators, func(rotators map[string]any) {
-		rotators["custom"].(map[string]any)["vpc"] = map[string]any{"subnetIds": []string{"subnet-1"}, "securityGroupIds": []string{"sg-1"}}
-	})
+	in := func(rotator string, values map[string]any) {
+		change(t, config, catalogue.KeyRotators, func(rotators map[string]any) { maps.Copy(rotators[rotator].(map[string]any), values) })
+	}
+	in("custom", map[string]any{"vpc": map[string]any{"subnetIds": []string{"subnet-1"}, "securityGroupIds": []string{"sg-1"}}})
+	in("api-key", map[string]any{"layers": []string{fmt.Sprintf(layer, region)}})
+	record := &recorder{next: paperFor("prod")}
+	require.NoError(t, deploy(record, config, artifacts(t)))
+	assert.NotContains(t, record.named(token), "rotate-custom-standby")
+	assert.NotContains(t, record.named(token), "rotate-api-key-standby")
+	assert.NotContains(t, record.named("aws:cloudwatch/metricAlarm:MetricAlarm"), "rotate-custom-errors-standby")
+	assert.Contains(t, record.named(token), "rotate-database-standby")
+
+	in("custom", map[string]any{"standby": map[string]any{"vpc": map[string]any{
+		"id": "vpc-2", "subnetIds": []string{"subnet-2"}, "endpoints": []string{"secretsmanager"},
+	}}})
+	in("api-key", map[string]any{"standby": map[string]any{"layers": []string{fmt.Sprintf(layer, replicaRegion)}}})
 	record = &recorder{next: paperFor("prod")}
 	require.NoError(t, deploy(record, config, artifacts(t)))
-	assert.NotContains(t, record.named("aws:lambda/function:Function"), "rotate-custom-standby")
-	assert.Contains(t, record.named("aws:lambda/function:Function"), "rotate-api-key-standby")
+	functions := record.named(token)
+	assert.Equal(t, map[string]any{"subnetIds": []any{"subnet-1"}, "securityGroupIds": []any{"sg-1"}}, functions["rotate-custom"].Inputs["vpcConfig"].Mappable())
+	assert.Equal(t, map[string]any{"subnetIds": []any{"subnet-2"}, "securityGroupIds": []any{"rotate-custom-standby-id"}}, functions["rotate-custom-standby"].Inputs["vpcConfig"].Mappable())
+	assert.Equal(t, []any{fmt.Sprintf(layer, replicaRegion)}, functions["rotate-api-key-standby"].Inputs["layers"].Mappable())
+	for _, made := range []pulumi.MockResourceArgs{
+		record.named("aws:ec2/securityGroup:SecurityGroup")["rotate-custom-standby"],
+		record.named("aws:ec2/vpcEndpoint:VpcEndpoint")["rotate-custom-standby-secretsmanager"],
+	} {
+		assert.Contains(t, made.Provider, "::replica::", made.Name)
+	}
+	assert.Equal(t, "com.amazonaws.us-west-2.secretsmanager", record.named("aws:ec2/vpcEndpoint:VpcEndpoint")["rotate-custom-standby-secretsmanager"].Inputs["serviceName"].StringValue())
+	assert.Contains(t, record.named("aws:cloudwatch/metricAlarm:MetricAlarm"), "rotate-custom-errors-standby")
 }

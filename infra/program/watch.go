@@ -28,11 +28,13 @@ func (d *deployment) functions() []alarms.Function {
 		functions = append(functions, alarms.Function{Name: migrationscan.FunctionName(prefix), TimeoutSeconds: dailyfunction.TimeoutSeconds})
 	}
 	for _, name := range sorted(d.archives.rotators) {
-		functions = append(functions, alarms.Function{
-			Name: d.functionName(name), TimeoutSeconds: d.stack.Rotators[name].TimeoutSeconds, ErrorsAllowed: rotationRetries,
-		})
+		functions = append(functions, d.rotator(name))
 	}
 	return functions
+}
+
+func (d *deployment) rotator(name string) alarms.Function {
+	return alarms.Function{Name: d.functionName(name), TimeoutSeconds: d.stack.Rotators[name].TimeoutSeconds, ErrorsAllowed: rotationRetries}
 }
 
 // queues are those of what functions failed on.
@@ -59,6 +61,33 @@ func (d *deployment) deployAlarms() error {
 		Queues:      d.queues(),
 		Tags:        settings.Tags(platform),
 	})
+	if err != nil || settings.ReplicaRegion == "" {
+		return err
+	}
+	return d.deployStandbyAlarms()
+}
+
+// deployStandbyAlarms makes what tells the topic of the second region of what the
+// stack has there.
+func (d *deployment) deployStandbyAlarms() error {
+	settings := d.stack.Settings
+	prefix := settings.Prefix()
+	functions := []alarms.Function{{Name: rotationevents.FunctionName(prefix), TimeoutSeconds: rotationevents.TimeoutSeconds}}
+	for _, name := range sorted(d.archives.rotators) {
+		if d.standsBy(name) {
+			functions = append(functions, d.rotator(name))
+		}
+	}
+	_, err := alarms.New(d.ctx, "alarms-standby", alarms.Args{
+		Prefix:      prefix,
+		Environment: settings.Environment,
+		TopicARN:    d.events.StandbyTopicARN,
+		FailedRule:  rotationevents.FailedRule(prefix),
+		Standby:     true,
+		Functions:   functions,
+		Queues:      []string{rotationevents.QueueName(prefix)},
+		Tags:        settings.Tags(platform),
+	}, pulumi.Provider(d.replica))
 	return err
 }
 

@@ -9,43 +9,47 @@ import (
 	"github.com/aistudio/secrets/infra/policy"
 )
 
-// deployAlerts registers the topic, its subscriptions, and the rule that tells it
-// of each failed rotation.
-func (e *RotationEvents) deployAlerts(ctx *pulumi.Context, name string, args Args) error {
-	topic, err := e.deployTopic(ctx, name+"-alerts", args)
+// alerts is the topic of a region, and the key that encrypts it.
+type alerts struct{ topicARN, keyARN pulumi.StringOutput }
+
+// deployAlerts registers the topic of a region, its subscriptions, and the rule
+// that tells it of each rotation that fails there.
+func (e *RotationEvents) deployAlerts(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOption) (alerts, error) {
+	opts = append(opts, pulumi.Parent(e))
+	made, err := deployTopic(ctx, name+"-alerts", args, opts)
 	if err != nil {
-		return err
+		return alerts{}, err
 	}
-	e.TopicARN = topic.Arn
 	text, err := failed(args).json()
 	if err != nil {
-		return err
+		return alerts{}, err
 	}
+	opts = append(opts[:len(opts):len(opts)], pulumi.DeleteBeforeReplace(true))
 	rule, err := cloudwatch.NewEventRule(ctx, name+"-failed", &cloudwatch.EventRuleArgs{
 		Name:         pulumi.String(FailedRule(args.Prefix)),
 		Description:  pulumi.String("A rotation of a secret of " + args.SecretPrefix + "* failed or was given up"),
 		EventPattern: pulumi.String(text),
 		Tags:         pulumi.ToStringMap(args.Tags),
-	}, pulumi.Parent(e), pulumi.DeleteBeforeReplace(true))
+	}, opts...)
 	if err != nil {
-		return err
+		return alerts{}, err
 	}
 	_, err = cloudwatch.NewEventTarget(ctx, name+"-failed", &cloudwatch.EventTargetArgs{
 		Rule:     rule.Name,
 		TargetId: pulumi.String("alerts"),
-		Arn:      topic.Arn,
-	}, pulumi.Parent(e), pulumi.DeleteBeforeReplace(true))
-	return err
+		Arn:      made.topicARN,
+	}, opts...)
+	return made, err
 }
 
 // deployTopic registers the topic with a key of its own: EventBridge and
 // CloudWatch can't publish to one that the key aws/sns encrypts, because nobody
 // can change that key's policy (SNS developer guide, "Enable compatibility
 // between event sources from AWS services and encrypted topics").
-func (e *RotationEvents) deployTopic(ctx *pulumi.Context, name string, args Args) (*sns.Topic, error) {
+func deployTopic(ctx *pulumi.Context, name string, args Args, opts []pulumi.ResourceOption) (alerts, error) {
 	document, err := keyPolicy(args).JSON()
 	if err != nil {
-		return nil, err
+		return alerts{}, err
 	}
 	key, err := kms.NewKey(ctx, name, &kms.KeyArgs{
 		Description:          pulumi.String("Encrypts the alerts about secrets of " + args.SecretPrefix + "*"),
@@ -53,35 +57,34 @@ func (e *RotationEvents) deployTopic(ctx *pulumi.Context, name string, args Args
 		DeletionWindowInDays: pulumi.Int(args.DeletionWindowDays),
 		Policy:               pulumi.String(document),
 		Tags:                 pulumi.ToStringMap(args.Tags),
-	}, pulumi.Parent(e), pulumi.Protect(args.Protect))
+	}, append(opts[:len(opts):len(opts)], pulumi.Protect(args.Protect))...)
 	if err != nil {
-		return nil, err
+		return alerts{}, err
 	}
-	e.TopicKeyARN = key.Arn
 	topic, err := sns.NewTopic(ctx, name, &sns.TopicArgs{
 		Name:           pulumi.String(topicName(args)),
 		KmsMasterKeyId: key.Arn,
 		Tags:           pulumi.ToStringMap(args.Tags),
-	}, pulumi.Parent(e), pulumi.DeleteBeforeReplace(true))
+	}, append(opts[:len(opts):len(opts)], pulumi.DeleteBeforeReplace(true))...)
 	if err != nil {
-		return nil, err
+		return alerts{}, err
 	}
 	if _, err := sns.NewTopicPolicy(ctx, name, &sns.TopicPolicyArgs{
 		Arn:    topic.Arn,
 		Policy: topic.Arn.ApplyT(func(arn string) (string, error) { return topicPolicy(args, arn).JSON() }).(pulumi.StringOutput),
-	}, pulumi.Parent(e)); err != nil {
-		return nil, err
+	}, opts...); err != nil {
+		return alerts{}, err
 	}
 	for _, subscription := range args.Subscriptions {
 		if _, err := sns.NewTopicSubscription(ctx, name+"-"+subscription.Protocol+"-"+subscription.Endpoint, &sns.TopicSubscriptionArgs{
 			Topic:    topic.Arn,
 			Protocol: pulumi.String(subscription.Protocol),
 			Endpoint: pulumi.String(subscription.Endpoint),
-		}, pulumi.Parent(e)); err != nil {
-			return nil, err
+		}, opts...); err != nil {
+			return alerts{}, err
 		}
 	}
-	return topic, nil
+	return alerts{topic.Arn, key.Arn}, nil
 }
 
 // keyPolicy lets the services that tell the topic use the key for it and for
@@ -133,12 +136,16 @@ func keyPolicy(args Args) policy.Document {
 func topicPolicy(args Args, topicARN string) policy.Document {
 	document := policy.Document{
 		{
-			Sid:       "FromTheRule",
+			// Without the rule as a condition: EventBridge supports none in the policy
+			// of a topic, nor the source's in that of the topic's key (EventBridge user
+			// guide, "Amazon SNS permissions"; SNS developer guide, "Enable
+			// compatibility between event sources from AWS services and encrypted
+			// topics"), so that nobody would be told.
+			Sid:       "FromRules",
 			Effect:    policy.Allow,
 			Principal: &policy.Principal{Service: []string{"events.amazonaws.com"}},
 			Action:    []string{"sns:Publish"},
 			Resource:  []string{topicARN},
-			Condition: policy.Condition{"ArnEquals": {"aws:SourceArn": {args.arn("events", "rule/"+FailedRule(args.Prefix))}}},
 		},
 		{
 			Sid:       "FromAlarms",
@@ -167,7 +174,9 @@ const budgetService = "budgets.amazonaws.com"
 
 // fromBudgets is the condition that AWS Budgets comes for the stack's account
 // (Cost Management user guide, "Creating an Amazon SNS topic for budget
-// notifications").
+// notifications"), which is the same for the topic and for its key (SNS developer
+// guide, "Enable compatibility between event sources from AWS services and
+// encrypted topics").
 func (a Args) fromBudgets() policy.Condition {
 	return policy.Condition{
 		"StringEquals": {"aws:SourceAccount": {a.AccountID}},

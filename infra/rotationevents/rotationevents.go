@@ -37,7 +37,7 @@ type Args struct {
 }
 
 // Replica is the second region, where the feed has a replica and a function that
-// writes it.
+// writes it, and where a topic tells the same people of what happens there.
 type Replica struct {
 	Region   string
 	Provider pulumi.ProviderResource
@@ -82,9 +82,10 @@ func (a Args) validate() error {
 	return errors.Join(errs...)
 }
 
-// there are the arguments of what is in the second region.
+// there are the arguments of what is in the second region. A budget is of the
+// account and tells one topic.
 func (a Args) there() Args {
-	a.Region = a.Replica.Region
+	a.Region, a.Budget = a.Replica.Region, false
 	return a
 }
 
@@ -102,6 +103,10 @@ type RotationEvents struct {
 	FeedReplica   pulumi.StringInput // ARN of the table's replica; nil: it has none
 	TopicARN      pulumi.StringOutput
 	TopicKeyARN   pulumi.StringOutput // of the key that encrypts the topic
+
+	// StandbyTopicARN is of the second region's topic, because alarms and rules
+	// tell topics of their own region only; nil: there is none.
+	StandbyTopicARN pulumi.StringInput
 }
 
 // New registers RotationEvents.
@@ -113,8 +118,17 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 	if err := ctx.RegisterComponentResource(typeToken, name, component, opts...); err != nil {
 		return nil, err
 	}
-	if err := component.deployAlerts(ctx, name, args); err != nil {
+	made, err := component.deployAlerts(ctx, name, args)
+	if err != nil {
 		return nil, err
+	}
+	component.TopicARN, component.TopicKeyARN = made.topicARN, made.keyARN
+	if args.Replica != nil {
+		there, err := component.deployAlerts(ctx, name+"-standby", args.there(), pulumi.Provider(args.Replica.Provider))
+		if err != nil {
+			return nil, err
+		}
+		component.StandbyTopicARN = there.topicARN
 	}
 	if err := component.deployFeed(ctx, name+"-feed", args); err != nil {
 		return nil, err

@@ -17,12 +17,19 @@ const typeToken = "aistudio:secrets:RotationFunction"
 
 // Args describes a RotationFunction.
 type Args struct {
-	Function  function.Args           // without Allow, which Access tells
-	Standby   pulumi.ProviderResource // of Access.ReplicaRegion, where the function stands by to rotate what is promoted there; nil: it doesn't
-	CABundle  string                  // file with the authorities of what it connects to, deployed as CAFile; "": none
+	Function  function.Args // without Allow, which Access tells, and without Standby
+	Standby   *Standby      // in Access.ReplicaRegion; nil: nowhere
+	CABundle  string        // file with the authorities of what it connects to, deployed as CAFile; "": none
 	AccountID string
 	Region    string
 	Access    Access
+}
+
+// Standby is where a function stands by to rotate what is promoted there.
+type Standby struct {
+	Provider pulumi.ProviderResource // of the region
+	Layers   pulumi.StringArray      // ARNs of versions of layers there, in place of Function.Layers
+	VPC      *function.VPC           // there, in place of Function.VPC
 }
 
 // CAFile is where a function finds its CABundle: Lambda unpacks layers to /opt.
@@ -71,8 +78,8 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 		return nil, err
 	}
 	args.Function.Allow = args.Access.statements(args.Region)
-	if args.Standby != nil {
-		args.Function.Standby = &function.Standby{Provider: args.Standby, Allow: args.Access.standby(args.Region)}
+	if there := args.Standby; there != nil {
+		args.Function.Standby = &function.Standby{Provider: there.Provider, Layers: there.Layers, VPC: there.VPC, Allow: args.Access.standby(args.Region)}
 	}
 	if args.CABundle != "" {
 		if err := component.addAuthorities(ctx, name+"-authorities", &args); err != nil {

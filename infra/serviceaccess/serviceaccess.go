@@ -21,6 +21,7 @@ type Args struct {
 	Role   Role
 	Cache  *Cache // nil: the service has none, because ECS injects its secrets
 	ByTag  *ByTag // nil: each secret has a policy of its own for the role
+	Task   *Task  // nil: the role isn't the execution role of tasks, or has what it needs for that
 	Tags   map[string]string
 }
 
@@ -46,6 +47,15 @@ type ByTag struct {
 	Regions     []string
 }
 
+// Task is what ECS does with the execution role of a task, beside reading secrets:
+// it pulls the images of the containers and makes streams for what they log. It is
+// what AmazonECSTaskExecutionRolePolicy allows, of the task's own alone (ECS
+// developer guide, "Amazon ECS task execution IAM role").
+type Task struct {
+	Repositories []string // ARNs of the repositories of the images in ECR; none: they come from elsewhere
+	LogGroups    []string // ARNs of the log groups; none: the driver awslogs isn't used
+}
+
 func (a Args) validate() error {
 	var errs []error
 	if a.Prefix == "" {
@@ -62,6 +72,9 @@ func (a Args) validate() error {
 	}
 	if t := a.ByTag; t != nil && (t.Environment == "" || len(t.Secrets) == 0 || len(t.Keys) == 0 || len(t.Regions) == 0) {
 		errs = append(errs, errors.New("ByTag needs Environment, Secrets, Keys and Regions"))
+	}
+	if t := a.Task; t != nil && len(t.Repositories)+len(t.LogGroups) == 0 {
+		errs = append(errs, errors.New("Task needs Repositories or LogGroups"))
 	}
 	if len(a.Tags) == 0 {
 		errs = append(errs, errors.New("Tags is missing"))
@@ -99,6 +112,15 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 	}
 	if args.ByTag != nil {
 		if err := component.allow(ctx, name+"-by-tag", args.Prefix+"-secrets-by-tag", args.ByTag.document()); err != nil {
+			return nil, err
+		}
+	}
+	if args.Task != nil {
+		text, err := args.Task.document().JSON()
+		if err != nil {
+			return nil, err
+		}
+		if err := component.allow(ctx, name+"-task", args.Prefix+"-secrets-task", pulumi.String(text)); err != nil {
 			return nil, err
 		}
 	}
@@ -157,6 +179,40 @@ func (c Cache) document() pulumi.StringOutput {
 			},
 		}.JSON()
 	}).(pulumi.StringOutput)
+}
+
+func (t Task) document() policy.Document {
+	var document policy.Document
+	if len(t.Repositories) > 0 {
+		document = append(document,
+			policy.Statement{
+				// A registry knows no resources (Service Authorization Reference,
+				// Amazon Elastic Container Registry).
+				Sid:      "LogInToRegistry",
+				Effect:   policy.Allow,
+				Action:   []string{"ecr:GetAuthorizationToken"},
+				Resource: []string{"*"},
+			},
+			policy.Statement{
+				Sid:      "PullImages",
+				Effect:   policy.Allow,
+				Action:   []string{"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"},
+				Resource: t.Repositories,
+			})
+	}
+	if len(t.LogGroups) > 0 {
+		streams := make([]string, 0, len(t.LogGroups))
+		for _, group := range t.LogGroups {
+			streams = append(streams, group+":*")
+		}
+		document = append(document, policy.Statement{
+			Sid:      "Log",
+			Effect:   policy.Allow,
+			Action:   []string{"logs:CreateLogStream", "logs:PutLogEvents"},
+			Resource: streams,
+		})
+	}
+	return document
 }
 
 // document compares the tags of the secret and of the role (Secrets Manager user
