@@ -163,7 +163,12 @@ func (s *Service) sendTo(ctx context.Context, caller api.Caller, t target, paylo
 		err = s.functions.InvokeAsync(ctx, caller, t.Arn, payload)
 	case t.cluster(): // would run a task
 	case strings.Contains(t.Arn, ":sns:"):
-		err = s.topics.Publish(ctx, caller, t.Arn, "", string(payload))
+		// A topic's policy can't ask for the rule: EventBridge supports no condition
+		// there (user guide, "Amazon SNS permissions"), nor the source's in the policy
+		// of the topic's key.
+		unnamed := caller
+		unnamed.SourceARN = ""
+		err = s.topics.Publish(ctx, unnamed, t.Arn, "", string(payload))
 	default:
 		err = s.queues.Send(ctx, caller, t.Arn, payload)
 	}

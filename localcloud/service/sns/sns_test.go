@@ -100,6 +100,7 @@ func TestARuleNeedsTheTopicsPolicy(t *testing.T) {
 	}{
 		"allowed":     {`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"events.amazonaws.com"},"Action":"sns:Publish","Resource":"*"}]}`, 1},
 		"not allowed": {"", 0},
+		"with a condition, which EventBridge doesn't support": {`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"events.amazonaws.com"},"Action":"sns:Publish","Resource":"*","Condition":{"ArnLike":{"aws:SourceArn":"arn:aws:events:*:*:rule/*"}}}]}`, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
