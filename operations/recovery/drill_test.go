@@ -20,12 +20,13 @@ import (
 	"github.com/aistudio/secrets/operations/recovery"
 )
 
-// estate is an Estate that isn't held back by quotas.
+// estate is an Estate that isn't held back by quotas, nor takes a slow machine for
+// a lost region.
 func estate(t *testing.T, w *recoverytest.World, change ...func(*recovery.Options)) *recovery.Estate {
 	t.Helper()
 	o := recovery.Options{
 		Stack: w.Stack, AWS: w.Config(), Record: filepath.Join(t.TempDir(), "record.json"),
-		QuotaShare: 100, Poll: 20 * time.Millisecond,
+		QuotaShare: 100, Poll: 20 * time.Millisecond, Silence: time.Minute,
 	}
 	for _, c := range change {
 		c(&o)

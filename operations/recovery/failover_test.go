@@ -15,6 +15,7 @@ import (
 	"github.com/aws/smithy-go/middleware"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/aistudio/secrets/localcloud/faults"
 	"github.com/aistudio/secrets/operations/internal/recoverytest"
@@ -72,7 +73,7 @@ func TestRotationsThatReplicasDoNotTell(t *testing.T) {
 	require.Empty(t, outcome.Failures)
 	there, err := w.Secrets(recoverytest.Standby).DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: &w.Names[0]})
 	require.NoError(t, err)
-	assert.True(t, aws.ToBool(there.RotationEnabled))
+	require.True(t, aws.ToBool(there.RotationEnabled))
 	assert.Equal(t, strings.ReplaceAll(before["us-east-1 "+w.Names[0]]["function"].(string), recoverytest.Home, recoverytest.Standby), aws.ToString(there.RotationLambdaARN))
 	assert.Equal(t, w.Stack.Secrets[0].Schedule.Expression, aws.ToString(there.RotationRules.ScheduleExpression), "the catalogue's")
 	lift()
@@ -250,4 +251,33 @@ func TestAnOldPrimaryThatListsTheDRRegion(t *testing.T) {
 	plan, err := e.PlanFailback(t.Context())
 	require.NoError(t, err)
 	assert.Contains(t, strings.Join(plan.Warnings, "\n"), "1 old primaries still list us-west-2")
+}
+
+// Two people don't know of one another, at either time: nothing is lost, and one more
+// run mends what they hindered one another in.
+func TestTwoAtOnce(t *testing.T) {
+	w := recoverytest.New(t, 20)
+	before := w.Facts()
+	ann, bob := estate(t, w), estate(t, w)
+	both := func(plan func(*recovery.Estate) func(context.Context) (*recovery.Plan, error)) {
+		var people errgroup.Group
+		for _, e := range []*recovery.Estate{ann, bob} {
+			p, err := plan(e)(t.Context())
+			require.NoError(t, err)
+			people.Go(func() error {
+				_, err := p.Do(t.Context(), true)
+				return err
+			})
+		}
+		require.NoError(t, people.Wait())
+		require.NoError(t, w.Cloud.Settle(t.Context()))
+		_, outcome := do(t, w, plan(ann), true)
+		require.Empty(t, outcome.Failures)
+	}
+	both(func(e *recovery.Estate) func(context.Context) (*recovery.Plan, error) { return e.PlanFailover })
+	status, err := ann.Status(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 20, status.Counts[recovery.Promoted])
+	both(func(e *recovery.Estate) func(context.Context) (*recovery.Plan, error) { return e.PlanFailback })
+	assert.Equal(t, before, w.Facts())
 }

@@ -122,8 +122,8 @@ func (e *Estate) openRecord(status *Status) (*Record, error) {
 		case s.State != Promoted && s.State != Reversed:
 			// It may be a record of long ago, or of a run that was killed when it had
 			// stopped the rotation.
-			if !fresh.Rotation.Enabled && kept.Rotation.Enabled && (s.rotates || !s.declared) {
-				fresh.Rotation = kept.Rotation
+			if (fresh.Assumed || !fresh.Rotation.Enabled) && kept.Rotation.Enabled && (s.rotates || !s.declared) {
+				fresh.Rotation, fresh.Assumed = kept.Rotation, kept.Assumed
 			}
 			if fresh.HomeKey == "" && !s.Home.Answered {
 				fresh.HomeKey = kept.HomeKey
