@@ -17,6 +17,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/aistudio/secrets/auditor/facts"
+	"github.com/aistudio/secrets/auditor/finding"
 	"github.com/aistudio/secrets/auditor/trail"
 )
 
@@ -58,7 +59,7 @@ func Find(ctx context.Context, regions map[string]trail.API, q Query) (Report, e
 	for _, region := range sortedKeys(regions) {
 		// Two a second (CloudTrail user guide, "Quotas").
 		limit := rate.NewLimiter(1.6, 2)
-		for _, lookup := range lookups(q) {
+		for _, lookup := range lookups(q, region) {
 			complete, err := trail.Lookup(ctx, regions[region], limit, lookup, func(e *trail.Event) {
 				if e.Secret() == q.Secret && !seen[e.EventID] {
 					seen[e.EventID] = true
@@ -84,16 +85,21 @@ func Find(ctx context.Context, regions map[string]trail.API, q Query) (Report, e
 	return r, nil
 }
 
-// lookups are the ways to a secret's events: the reads of all secrets, since a
-// refused read names no resource, and whatever names this one.
-func lookups(q Query) []trail.Query {
+// lookups are the ways to a secret's events in a region: the reads of all secrets,
+// since a refused read names no resource, and whatever names this one, whose
+// replicas' ARNs differ in the region.
+func lookups(q Query, region string) []trail.Query {
 	from := q.Now.Add(-trail.Keeps)
 	list := []trail.Query{{Key: types.LookupAttributeKeyEventName, Value: "GetSecretValue", From: from, To: q.Now, Pages: q.Pages}}
-	if q.ARN != "" {
-		list = append(list, trail.Query{Key: types.LookupAttributeKeyResourceName, Value: q.ARN, From: from, To: q.Now, Pages: q.Pages})
+	if fields := strings.Split(q.ARN, ":"); len(fields) > arnRegion {
+		fields[arnRegion] = region
+		list = append(list, trail.Query{Key: types.LookupAttributeKeyResourceName, Value: strings.Join(fields, ":"), From: from, To: q.Now, Pages: q.Pages})
 	}
 	return list
 }
+
+// arnRegion is the field of an ARN that holds the region.
+const arnRegion = 3
 
 func sortedKeys(m map[string]trail.API) []string {
 	keys := make([]string, 0, len(m))
@@ -169,7 +175,11 @@ func (r Report) Table(w io.Writer) error {
 		if version == "" && a.Event == "GetSecretValue" {
 			version = "AWSCURRENT"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.Time.Format(time.DateTime), a.Principal, a.Event, result, a.Source, a.Region, version, strings.Join(a.Unusual, ", "))
+		row := []string{a.Time.Format(time.DateTime), a.Principal, a.Event, result, a.Source, a.Region, version, strings.Join(a.Unusual, ", ")}
+		for i := range row {
+			row[i] = finding.OneLine(row[i]) // the trail quotes what the caller sent
+		}
+		fmt.Fprintln(table, strings.Join(row, "\t"))
 	}
 	if err := table.Flush(); err != nil {
 		return err

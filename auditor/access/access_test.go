@@ -3,6 +3,7 @@ package access_test
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,6 +27,17 @@ const (
 )
 
 var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+
+// TestAForgedRow: a caller writes what the trail quotes, and it stays in its cell.
+func TestAForgedRow(t *testing.T) {
+	var out strings.Builder
+	require.NoError(t, access.Report{Complete: true, Accesses: []access.Access{{Access: facts.Access{
+		Principal: "arn:aws:iam::123456789012:role/x", Version: "v\n2026-01-01 00:00:00\tadmin\x1b[2J\u202e", Event: "GetSecretValue", Error: "AccessDenied",
+	}}}}.Table(&out))
+	require.Len(t, strings.Split(out.String(), "\n"), 5, "a heading, a row, a line for the sum")
+	require.NotContains(t, out.String(), "\x1b")
+	require.NotContains(t, out.String(), "\u202e")
+}
 
 func TestMark(t *testing.T) {
 	at := func(hours float64, principal, region string) facts.Access {

@@ -25,6 +25,7 @@ type Options struct {
 	Environment string
 	Policy      *policy.Policy
 	Previous    *state.Previous // never nil
+	Stack       []string        // regions that the stack has; nil: nobody knows
 	Dir         string          // an existing folder for the findings' files
 	Now         time.Time       // UTC
 }
@@ -50,6 +51,8 @@ type Result struct {
 	carried  *spool[state.Entry]
 	owners   map[string]*Owner
 	scopes   []scope
+	gone     map[string]state.Entry // what was resolved before, is still, and wasn't imported; by id
+	settled  map[string]bool        // open findings that an estate's rule has judged to be none
 	opts     Options
 }
 
@@ -100,8 +103,11 @@ const timeInNames = "2006-01-02T150405Z"
 func Judge(ctx context.Context, inv *inventory.Inventory, opts Options) (*Result, error) {
 	r := &Result{
 		Run: opts.Now.Format(timeInNames), Time: opts.Now, Account: inv.Estate.Account, Environment: opts.Environment,
-		owners: map[string]*Owner{}, opts: opts,
+		owners: map[string]*Owner{}, settled: map[string]bool{}, gone: map[string]state.Entry{}, opts: opts,
 		resolved: newSpool[state.Entry](opts.Dir, "resolved"), carried: newSpool[state.Entry](opts.Dir, "carried"),
+	}
+	for _, e := range opts.Previous.Gone {
+		r.gone[e.ID] = e
 	}
 	for _, rule := range rules.All() {
 		severity := rule.Severity
@@ -129,9 +135,7 @@ func (r *Result) judge(ctx context.Context, inv *inventory.Inventory) error {
 			continue
 		}
 		for _, result := range rule.Estate(c, &inv.Estate) {
-			if result.Verdict.Status == finding.Unknown {
-				r.scopes = append(r.scopes, scope{rule.ID, result.Resource.Region})
-			}
+			r.settle(rule.ID, result)
 			if err := r.add(rule, result.Resource, result.Verdict); err != nil {
 				return err
 			}
@@ -159,6 +163,22 @@ func (r *Result) judge(ctx context.Context, inv *inventory.Inventory) error {
 		}
 	}
 	return r.finish()
+}
+
+// settle notes what a verdict of an estate's rule means for the last run's
+// findings.
+func (r *Result) settle(rule string, result rules.Result) {
+	switch result.Verdict.Status {
+	case finding.Unknown:
+		if result.Among {
+			r.scopes = append(r.scopes, scope{rule, result.Resource.Region})
+		}
+	case finding.Pass, finding.NotApplicable:
+		id := finding.ID(rule, result.Resource)
+		if _, _, open := r.opts.Previous.Peek(id); open {
+			r.settled[id] = true
+		}
+	}
 }
 
 // secret judges one secret by every rule about secrets.
@@ -220,6 +240,7 @@ func (r *Result) add(rule *RuleResult, resource finding.Resource, v finding.Verd
 	}
 	switch v.Status {
 	case finding.Fail:
+		delete(r.gone, f.ID)
 		if s := r.suppression(rule.ID, resource); s != nil {
 			f.Status, f.Suppression = finding.Suppressed, s
 			_, _, _ = r.opts.Previous.Seen(f.ID) // accepted, so neither open nor resolved
@@ -302,7 +323,7 @@ func (r *Result) finish() error {
 		}
 	}
 	err := r.opts.Previous.Unseen(func(e state.Entry) error {
-		if unknown[e.ID] || r.inScope(e) {
+		if !r.settled[e.ID] && (unknown[e.ID] || r.inScope(e) || r.elsewhere(e)) {
 			r.Carried++
 			return r.carried.add(e)
 		}
@@ -331,6 +352,14 @@ func (r *Result) inScope(e state.Entry) bool {
 	return slices.ContainsFunc(r.scopes, func(s scope) bool {
 		return s.rule == e.Rule && (s.region == "" || s.region == e.Resource.Region)
 	})
+}
+
+// elsewhere reports whether a finding is in a region of the stack that this run
+// left out.
+func (r *Result) elsewhere(e state.Entry) bool {
+	region := e.Resource.Region
+	return region != "" && !slices.ContainsFunc(r.Regions, func(audited Region) bool { return audited.Name == region }) &&
+		(r.opts.Stack == nil || slices.Contains(r.opts.Stack, region))
 }
 
 func (r *Result) point() state.Point {

@@ -3,6 +3,8 @@ package audit
 import (
 	"cmp"
 	"iter"
+	"maps"
+	"slices"
 
 	"github.com/aistudio/secrets/auditor/finding"
 	"github.com/aistudio/secrets/auditor/state"
@@ -27,6 +29,18 @@ func (r *Result) Findings() iter.Seq2[finding.Finding, error] {
 
 // ResolvedFindings walks through the last run's findings that are gone.
 func (r *Result) ResolvedFindings() iter.Seq2[state.Entry, error] { return r.resolved.all() }
+
+// Gone are the findings that earlier runs resolved without being able to tell
+// Security Hub, ordered by id.
+func (r *Result) Gone() []state.Entry {
+	return slices.SortedFunc(maps.Values(r.gone), func(a, b state.Entry) int { return cmp.Compare(a.ID, b.ID) })
+}
+
+// WasOpen reports whether a finding was open after the last run.
+func (r *Result) WasOpen(id string) bool {
+	_, _, open := r.opts.Previous.Peek(id)
+	return open
+}
 
 // Open walks through what the next run must know: the findings that are there
 // now, and those of the last run of which nobody knows.

@@ -4,6 +4,8 @@ package bucket
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -166,9 +168,14 @@ func (b Bucket) upload(ctx context.Context, from, key string, f report.File) err
 		return fmt.Errorf("upload the report: %w", err)
 	}
 	defer file.Close()
+	sum, err := hex.DecodeString(f.SHA256)
+	if err != nil {
+		return fmt.Errorf("upload the report %s: %w", from, err)
+	}
+	// The sum is that of what was written, not of what is read again.
 	_, err = b.Objects.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: &b.Name, Key: &key, Body: file, ContentType: &f.ContentType,
-		ChecksumAlgorithm: types.ChecksumAlgorithmSha256, Metadata: map[string]string{"sha256": f.SHA256},
+		ChecksumSHA256: aws.String(base64.StdEncoding.EncodeToString(sum)), Metadata: map[string]string{"sha256": f.SHA256},
 	})
 	if err != nil {
 		return fmt.Errorf("write s3://%s/%s: %w", b.Name, key, err)

@@ -61,6 +61,7 @@ type Replica struct {
 	InSync   bool
 	Evidence string    // why it isn't in sync
 	Accessed time.Time // a day; zero: never
+	AWSKey   bool      // AWS's own key encrypts it
 }
 
 // Key is a KMS key.
@@ -127,8 +128,9 @@ type Trail struct {
 	Logging     bool
 	MultiRegion bool
 	Validation  bool
-	Management  bool // logs management events, reads too
-	Problem     string
+	Management  bool   // logs management events, reads and writes
+	Delivery    string // S3's error, while its files can't be delivered
+	Unknown     string // why the above isn't known, but for MultiRegion and Validation; empty: it is
 }
 
 // Declared is what the stack's catalogue says of a secret.
@@ -143,7 +145,9 @@ type Subject struct {
 	Declared  *Declared                // nil: not in the catalogue, or there is none
 	Catalogue *spec.AuditCatalogue     // nil: there is none
 	Key       Fact[Key]                // of AWS's own key if KeyID is empty
-	Written   Fact[time.Time]          // when the current value was written
+	Written   Fact[time.Time]          // when the current value was written, or at the latest
+	ByHand    Fact[time.Time]          // when it was, if that was after the last rotation and decides whether the next one is overdue; else zero
+	Stuck     Fact[time.Time]          // when the version was made that holds AWSPENDING and isn't current; zero: there is none
 	Failure   Fact[*RotationFailure]   // nil: none
 	Policy    Fact[ResourcePolicy]     // empty if there is none
 	Replicas  Fact[map[string]Replica] // by region
@@ -154,6 +158,7 @@ type Subject struct {
 type Estate struct {
 	Account   string
 	Regions   []string
+	Unlisted  map[string]string        // by region: why its list of secrets ended early; none if it didn't
 	Trails    map[string]Fact[[]Trail] // by region: those that see it
 	Keys      []UsedKey
 	Functions []UsedFunction

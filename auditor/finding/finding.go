@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Severity is how bad a finding is.
@@ -132,6 +133,17 @@ type Finding struct {
 func ID(rule string, resource Resource) string {
 	sum := sha256.Sum256([]byte(rule + "\x00" + resource.ARN))
 	return hex.EncodeToString(sum[:8])
+}
+
+// OneLine is a text without what breaks a line or commands a terminal: names,
+// tags and events hold whatever somebody typed.
+func OneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, text)
 }
 
 // Summary is the finding in one line.

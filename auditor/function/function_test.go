@@ -247,6 +247,35 @@ func TestAnAlertThatCouldNotBeSent(t *testing.T) {
 	require.Empty(t, s.alerts())
 }
 
+// TestARunByHandTakesNoAlert: what a run with the bucket and without the topic finds
+// first is told by the next daily one.
+func TestARunByHandTakesNoAlert(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	byHand := s.function()
+	byHand.Getenv = func(name string) string { return map[string]string{spec.EnvAuditBucket: store}[name] }
+	found, err := byHand.Handle(t.Context())
+	require.NoError(t, err)
+	require.NotZero(t, found.New)
+	require.Empty(t, s.alerts())
+	require.Zero(t, s.audit().New)
+	alerts := s.alerts()
+	require.Len(t, alerts, 2)
+	assert.Contains(t, alerts[0]+alerts[1], "critical No trail records who reads secrets")
+
+	// Nor does it lose what another couldn't send.
+	s.must(s.secrets.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("loose"), SecretString: aws.String("canary")}))
+	_, err = s.cloud.Faults.Add(faults.Fault{Service: "sns", Operation: "Publish", Kind: faults.Error, Status: 400, Code: "InvalidParameter"})
+	require.NoError(t, err)
+	_, err = s.function().Handle(t.Context())
+	require.ErrorContains(t, err, "publish alert")
+	s.cloud.Faults.Clear()
+	_, err = byHand.Handle(t.Context())
+	require.NoError(t, err)
+	s.audit()
+	require.Len(t, s.alerts(), 1)
+}
+
 func TestConfiguration(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -281,23 +310,31 @@ func TestSecurityHub(t *testing.T) {
 	hub := securityhub.NewFromConfig(s.cloud.Config(region))
 	s.must(hub.EnableSecurityHub(t.Context(), &securityhub.EnableSecurityHubInput{EnableDefaultStandards: aws.Bool(false)}))
 	s.must(s.secrets.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("loose"), SecretString: aws.String("canary")}))
-	audit := func() {
+	audit := func(fails string) {
 		t.Helper()
 		f := s.function()
 		f.Getenv = func(name string) string {
 			return map[string]string{spec.EnvAuditBucket: store, spec.EnvAuditSecurityHub: "true"}[name]
 		}
 		_, err := f.Handle(t.Context())
-		require.NoError(t, err)
+		if fails == "" {
+			require.NoError(t, err)
+		} else {
+			require.ErrorContains(t, err, fails)
+		}
 	}
 	about := func() map[string]string { return s.hubFindings(hub, ":secret:loose-") }
-	audit()
+	audit("")
 	require.Equal(t, map[string]string{
 		"tags-missing": "ACTIVE FAILED", "name-outside-scheme": "ACTIVE FAILED", "unmanaged": "ACTIVE FAILED", "key-default": "ACTIVE FAILED",
 	}, about())
 	s.must(s.secrets.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("loose"), ForceDeleteWithoutRecovery: aws.Bool(true)}))
 	require.NoError(t, s.cloud.Settle(t.Context()))
-	audit()
+	_, err := s.cloud.Faults.Add(faults.Fault{Service: "securityhub", Operation: "BatchImportFindings", Kind: faults.Error, Status: 400, Code: "InvalidAccessException"})
+	require.NoError(t, err)
+	audit("InvalidAccessException")
+	s.cloud.Faults.Clear()
+	audit("") // what the run before resolved isn't lost
 	require.Equal(t, map[string]string{
 		"tags-missing": "ARCHIVED PASSED", "name-outside-scheme": "ARCHIVED PASSED", "unmanaged": "ARCHIVED PASSED", "key-default": "ARCHIVED PASSED",
 	}, about())

@@ -48,11 +48,11 @@ type reads struct {
 func newReads(opts Options) *reads { return &reads{opts: opts, byName: map[string][]facts.Access{}} }
 
 func (x *reads) lookup(ctx context.Context, r *Region, region string) {
-	window, pages := x.opts.Policy.Access.Window, x.opts.Policy.Access.Pages
+	from, pages := readsFrom(x.opts), x.opts.Policy.Access.Pages
 	// AWS notes a read of a batch as a read of each secret (Secrets Manager user
 	// guide, "Log events with CloudTrail").
 	complete, err := trail.Lookup(ctx, r.clients.trail, r.throttle.lookups,
-		trail.Query{Key: types.LookupAttributeKeyEventName, Value: "GetSecretValue", From: x.opts.Now.Add(-window), To: x.opts.Now, Pages: pages},
+		trail.Query{Key: types.LookupAttributeKeyEventName, Value: "GetSecretValue", From: from, To: x.opts.Now, Pages: pages},
 		func(e *trail.Event) {
 			x.mu.Lock()
 			defer x.mu.Unlock()
@@ -64,13 +64,28 @@ func (x *reads) lookup(ctx context.Context, r *Region, region string) {
 	case err != nil:
 		why = reason(err)
 	case !complete:
-		why = fmt.Sprintf("the trail of %s holds more than %d reads in the last %s; access.pages of the policy reads more", region, pages*50, window)
+		why = fmt.Sprintf("the trail of %s holds more than %d reads in the last %s; access.pages of the policy reads more", region, pages*50, x.opts.Now.Sub(from).Round(time.Hour))
 	}
 	if why != "" {
 		x.mu.Lock()
 		defer x.mu.Unlock()
 		x.unknown = append(x.unknown, why)
 	}
+}
+
+// readsFrom is the time from which on reads are judged: the policy's window, and
+// whatever the last run couldn't see yet, so that no read falls between two runs.
+func readsFrom(opts Options) time.Time {
+	from := opts.Now.Add(-opts.Policy.Access.Window)
+	if p := opts.Previous; p != nil && !p.Time.IsZero() {
+		if since := p.Time.Add(-trailDelay); since.Before(from) {
+			from = since
+		}
+	}
+	if first := opts.Now.Add(-trail.Keeps); from.Before(first) {
+		return first
+	}
+	return from
 }
 
 func (x *reads) fact() facts.Fact[map[string][]facts.Access] {

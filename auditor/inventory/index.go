@@ -16,14 +16,16 @@ type index struct {
 	keys      map[string]*facts.Users // by id, as secrets name it
 	functions map[string]*facts.Users // by ARN
 	replicas  []replicaEntry          // sorted by name once the listing is over
+	regions   []string                // of the replicas' primaries
 }
 
 // replicaEntry is a replica by the hashes of its name and its current version:
 // 64 bits, so that two of a million secrets meet once in about 30 million runs.
 type replicaEntry struct {
 	name, current uint64
-	primary       string // its region; the same few strings for all
 	accessed      int32  // days since 1970; 0: never
+	primary       uint16 // its region, see index.regions
+	awsKey        bool   // AWS's own key encrypts it
 }
 
 const maxExamples = 5
@@ -53,12 +55,21 @@ func note(users map[string]*facts.Users, what, name string) {
 	}
 }
 
-func (x *index) addReplica(s facts.Secret, primary string) {
+// addReplica notes a replica and its key, on which a failover depends.
+func (x *index) addReplica(s facts.Secret) {
+	if s.KeyID != "" {
+		note(x.keys, s.KeyID, s.Name)
+	}
 	days := int32(0)
 	if !s.Accessed.IsZero() {
 		days = int32(s.Accessed.Unix() / 86400)
 	}
-	x.replicas = append(x.replicas, replicaEntry{hash(s.Name), hash(s.Current), primary, days})
+	primary := slices.Index(x.regions, s.PrimaryRegion)
+	if primary < 0 {
+		primary = len(x.regions)
+		x.regions = append(x.regions, strings.Clone(s.PrimaryRegion))
+	}
+	x.replicas = append(x.replicas, replicaEntry{hash(s.Name), hash(s.Current), days, uint16(primary), s.KeyID == ""})
 }
 
 func (x *index) close() {
@@ -68,10 +79,10 @@ func (x *index) close() {
 
 // replica finds the replica of a secret of the region primary.
 func (x *index) replica(name, primary string) (replicaEntry, bool) {
-	h := hash(name)
+	h, region := hash(name), slices.Index(x.regions, primary)
 	i, found := slices.BinarySearchFunc(x.replicas, h, func(e replicaEntry, h uint64) int { return cmp.Compare(e.name, h) })
 	for ; found && i < len(x.replicas) && x.replicas[i].name == h; i++ {
-		if x.replicas[i].primary == primary {
+		if int(x.replicas[i].primary) == region {
 			return x.replicas[i], true
 		}
 	}

@@ -69,8 +69,8 @@ type Inventory struct {
 	reads    facts.Fact[map[string][]facts.Access]       // by name
 	policies *policyReads
 
-	mu        sync.Mutex // guards the next two while they are read
-	written   map[uint64]facts.Fact[time.Time]
+	mu        sync.Mutex                          // guards the next two while they are read
+	versions  map[uint64]facts.Fact[versions]     // by hash of the secret's ARN
 	replicas  map[uint64]map[string]facts.Replica // confirmed with AWS, by hash of the primary's ARN
 	callsMade *Calls
 }
@@ -267,6 +267,13 @@ func (inv *Inventory) readShared(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
+	inv.Estate.Unlisted = map[string]string{}
+	for _, region := range inv.opts.Regions {
+		if why := inv.Regions[region].Incomplete; why != "" {
+			inv.Estate.Unlisted[region] = why
+		}
+	}
+	inv.Estate.Keys = mergeKeys(inv.Estate.Keys)
 	sortShared(&inv.Estate)
 	inv.reads = reads.fact()
 	inv.policies = changes.plan()

@@ -57,6 +57,8 @@ func (inv *Inventory) subject(s *facts.Secret) *facts.Subject {
 		subject.Key = inv.keys[regionKey{s.Region, s.KeyID}]
 	}
 	subject.Written = inv.writtenOf(subject)
+	subject.ByHand = inv.byHandOf(s)
+	subject.Stuck = inv.stuckOf(s)
 	subject.Failure = inv.failureOf(s)
 	subject.Policy = inv.policyOf(s)
 	subject.Replicas = inv.replicasOf(s)
@@ -69,8 +71,8 @@ func (inv *Inventory) writtenOf(s *facts.Subject) facts.Fact[time.Time] {
 	if sure {
 		return facts.Known(at)
 	}
-	if read, ok := inv.written[hash(s.ARN)]; ok {
-		return read
+	if read, ok := inv.versions[hash(s.ARN)]; ok && (read.Unknown != "" || !read.Value.current.IsZero()) {
+		return facts.Fact[time.Time]{Value: read.Value.current, Unknown: read.Unknown}
 	}
 	limit := inv.opts.Policy.MaximumAge[rules.KindOf(s)]
 	switch {
@@ -79,12 +81,39 @@ func (inv *Inventory) writtenOf(s *facts.Subject) facts.Fact[time.Time] {
 	case inv.opts.Now.Sub(s.Changed) > limit:
 		return facts.Known(s.Changed) // at the latest
 	}
-	return facts.Unknown[time.Time]("more values than a run looks up were changed by hand")
+	return facts.Unknown[time.Time](tooManyVersions)
+}
+
+const tooManyVersions = "more secrets were changed by hand than a run looks into"
+
+func (inv *Inventory) byHandOf(s *facts.Secret) facts.Fact[time.Time] {
+	if !inv.rotationIsInDoubt(s) {
+		return facts.Known(time.Time{})
+	}
+	read, ok := inv.versions[hash(s.ARN)]
+	if !ok {
+		return facts.Unknown[time.Time](tooManyVersions)
+	}
+	return facts.Fact[time.Time]{Value: read.Value.current, Unknown: read.Unknown}
+}
+
+func (inv *Inventory) stuckOf(s *facts.Secret) facts.Fact[time.Time] {
+	switch {
+	case s.Pending == "" || s.Pending == s.Current:
+		return facts.Known(time.Time{})
+	case !inv.pendingIsInDoubt(s):
+		return facts.Known(s.Changed) // at the latest
+	}
+	read, ok := inv.versions[hash(s.ARN)]
+	if !ok {
+		return facts.Unknown[time.Time](tooManyVersions)
+	}
+	return facts.Fact[time.Time]{Value: read.Value.pending, Unknown: read.Unknown}
 }
 
 func (inv *Inventory) failureOf(s *facts.Secret) facts.Fact[*facts.RotationFailure] {
 	failures := inv.failures[s.Region]
-	if at, failed := failures.Value[s.Name]; failed {
+	if at, failed := failures.Value[s.Name]; failed && at.After(s.Created) { // before, another secret had the name
 		return facts.Known(&facts.RotationFailure{Time: at, Event: "RotationFailed"})
 	}
 	return facts.Fact[*facts.RotationFailure]{Unknown: failures.Unknown}
@@ -116,7 +145,7 @@ func (inv *Inventory) replicasOf(s *facts.Secret) facts.Fact[map[string]facts.Re
 			}
 			continue
 		}
-		replica := facts.Replica{Region: region, InSync: entry.current == hash(s.Current), Accessed: entry.lastRead()}
+		replica := facts.Replica{Region: region, InSync: entry.current == hash(s.Current), Accessed: entry.lastRead(), AWSKey: entry.awsKey}
 		if !replica.InSync {
 			replica.Evidence = "its current version isn't the primary's"
 		}

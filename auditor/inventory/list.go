@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -67,7 +66,7 @@ func (inv *Inventory) listRegion(ctx context.Context, region string) error {
 			s.Deleted = deletedSince(s, inv.opts.Now)
 			if s.PrimaryRegion != "" && s.PrimaryRegion != region {
 				r.Replicas++
-				r.index.addReplica(s, inv.intern(s.PrimaryRegion))
+				r.index.addReplica(s)
 				continue
 			}
 			r.Secrets++
@@ -83,15 +82,6 @@ func (inv *Inventory) listRegion(ctx context.Context, region string) error {
 		return fmt.Errorf("write the secrets of %s to %s: %w", region, r.file.Name(), err)
 	}
 	return nil
-}
-
-// intern returns the string of the audited region of that name, so that a
-// hundred thousand replicas share it.
-func (inv *Inventory) intern(region string) string {
-	if i := slices.Index(inv.opts.Regions, region); i >= 0 {
-		return inv.opts.Regions[i]
-	}
-	return strings.Clone(region)
 }
 
 func fromEntry(e *types.SecretListEntry, region string) facts.Secret {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail/types"
 
 	"github.com/aistudio/secrets/auditor/facts"
+	"github.com/aistudio/secrets/auditor/resourcepolicy"
 	"github.com/aistudio/secrets/auditor/trail"
 )
 
@@ -24,9 +26,9 @@ type Reviewed struct {
 }
 
 // reviewID is the same in every process, and another one when the catalogue
-// expects other readers.
+// expects other readers, or when policies are judged otherwise.
 func reviewID(arn string, expected []string) uint64 {
-	sum := sha256.Sum256([]byte(arn + "\x00" + strings.Join(expected, "\x00")))
+	sum := sha256.Sum256([]byte(strings.Join(slices.Concat([]string{resourcepolicy.Version, strconv.FormatBool(expected != nil), arn}, expected), "\x00")))
 	return binary.BigEndian.Uint64(sum[:8])
 }
 

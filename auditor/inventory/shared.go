@@ -22,6 +22,30 @@ func sortShared(e *facts.Estate) {
 	slices.SortFunc(e.Functions, func(a, b facts.UsedFunction) int { return cmp.Compare(a.ARN, b.ARN) })
 }
 
+// mergeKeys makes one of what is one key: secrets name it by its id, its ARN or an
+// alias.
+func mergeKeys(keys []facts.UsedKey) []facts.UsedKey {
+	var merged []facts.UsedKey
+	at := map[regionKey]int{}
+	for _, key := range keys {
+		arn := key.Facts.Value.ARN
+		i, seen := at[regionKey{key.Region, arn}]
+		if arn == "" || !seen {
+			at[regionKey{key.Region, arn}] = len(merged)
+			merged = append(merged, key)
+			continue
+		}
+		if strings.Contains(key.ID, ":key/") {
+			merged[i].ID = key.ID // an alias may move to another key
+		}
+		users := &merged[i].Users
+		users.Count += key.Users.Count
+		users.Examples = slices.Concat(users.Examples, key.Users.Examples)
+		users.Examples = users.Examples[:min(len(users.Examples), maxExamples)]
+	}
+	return merged
+}
+
 // readKeys describes each key that a secret of the region names.
 func (r *Region) readKeys(ctx context.Context, region string) []facts.UsedKey {
 	var keys []facts.UsedKey
@@ -85,7 +109,7 @@ func (r *Region) readTrails(ctx context.Context) facts.Fact[[]facts.Trail] {
 			ARN: aws.ToString(t.TrailARN), MultiRegion: aws.ToBool(t.IsMultiRegionTrail), Validation: aws.ToBool(t.LogFileValidationEnabled),
 		}
 		if err := r.readTrail(ctx, &trail); err != nil {
-			return facts.Unknown[[]facts.Trail](reason(err))
+			trail.Unknown = reason(err) // another trail may do
 		}
 		trails = append(trails, trail)
 	}
@@ -100,7 +124,7 @@ func (r *Region) readTrail(ctx context.Context, trail *facts.Trail) error {
 	if err != nil {
 		return err
 	}
-	trail.Logging = aws.ToBool(status.IsLogging)
+	trail.Logging, trail.Delivery = aws.ToBool(status.IsLogging), aws.ToString(status.LatestDeliveryError)
 	if err := wait(ctx, r.throttle.trails); err != nil {
 		return err
 	}
@@ -108,38 +132,50 @@ func (r *Region) readTrail(ctx context.Context, trail *facts.Trail) error {
 	if err != nil {
 		return err
 	}
-	trail.Management = logsReads(selectors)
+	trail.Management = logs(selectors, read) && logs(selectors, write)
 	return nil
 }
 
 const secretsSource = "secretsmanager.amazonaws.com"
 
-// logsReads reports whether a trail logs the reads of secrets, which are
-// management events (CloudTrail user guide, "Logging management events").
-func logsReads(out *cloudtrail.GetEventSelectorsOutput) bool {
+// call is a management event about a secret (CloudTrail user guide, "Logging
+// management events"), by the fields of advanced selectors.
+type call struct {
+	unless trailtypes.ReadWriteType // that leaves it out
+	fields map[string]string
+}
+
+var (
+	read = call{trailtypes.ReadWriteTypeWriteOnly, map[string]string{
+		"eventCategory": "Management", "eventSource": secretsSource, "readOnly": "true", "eventName": "GetSecretValue", "eventType": "AwsApiCall",
+	}}
+	write = call{trailtypes.ReadWriteTypeReadOnly, map[string]string{
+		"eventCategory": "Management", "eventSource": secretsSource, "readOnly": "false", "eventName": "PutSecretValue", "eventType": "AwsApiCall",
+	}}
+)
+
+// logs reports whether a trail logs a call.
+func logs(out *cloudtrail.GetEventSelectorsOutput, c call) bool {
 	for _, s := range out.EventSelectors {
 		if (s.IncludeManagementEvents == nil || *s.IncludeManagementEvents) &&
-			s.ReadWriteType != trailtypes.ReadWriteTypeWriteOnly && !slices.Contains(s.ExcludeManagementEventSources, secretsSource) {
+			s.ReadWriteType != c.unless && !slices.Contains(s.ExcludeManagementEventSources, secretsSource) {
 			return true
 		}
 	}
 	for _, s := range out.AdvancedEventSelectors {
 		if slices.ContainsFunc(s.FieldSelectors, func(f trailtypes.AdvancedFieldSelector) bool {
 			return aws.ToString(f.Field) == "eventCategory" && slices.Contains(f.Equals, "Management")
-		}) && !slices.ContainsFunc(s.FieldSelectors, excludesReads) {
+		}) && !slices.ContainsFunc(s.FieldSelectors, c.excludedBy) {
 			return true
 		}
 	}
 	return false
 }
 
-// excludesReads reports whether a field of an advanced selector keeps the reads
-// of secrets out. A field that it can't judge keeps them out: a trail that may
-// not log must not pass.
-func excludesReads(f trailtypes.AdvancedFieldSelector) bool {
-	value, known := map[string]string{
-		"eventCategory": "Management", "eventSource": secretsSource, "readOnly": "true", "eventName": "GetSecretValue", "eventType": "AwsApiCall",
-	}[aws.ToString(f.Field)]
+// excludedBy reports whether a field of an advanced selector keeps the call out. A
+// field that it can't judge keeps it out: a trail that may not log must not pass.
+func (c call) excludedBy(f trailtypes.AdvancedFieldSelector) bool {
+	value, known := c.fields[aws.ToString(f.Field)]
 	if !known {
 		return true
 	}

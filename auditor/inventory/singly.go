@@ -24,7 +24,7 @@ const (
 
 // readSingly makes the calls that are for one secret only: few, and bounded.
 func (inv *Inventory) readSingly(ctx context.Context) error {
-	inv.written = map[uint64]facts.Fact[time.Time]{}
+	inv.versions = map[uint64]facts.Fact[versions]{}
 	inv.replicas = map[uint64]map[string]facts.Replica{}
 	var group errgroup.Group
 	group.SetLimit(concurrency)
@@ -39,9 +39,9 @@ func (inv *Inventory) readSingly(ctx context.Context) error {
 			budget.policies--
 			group.Go(func() error { inv.readPolicy(ctx, r, s.ARN, s.Name, id); return nil })
 		}
-		if inv.valueIsInDoubt(s) && budget.versions > 0 {
+		if inv.versionsAreInDoubt(s) && budget.versions > 0 {
 			budget.versions--
-			group.Go(func() error { inv.readWritten(ctx, r, s.ARN); return nil })
+			group.Go(func() error { inv.readVersions(ctx, r, s.ARN); return nil })
 		}
 		if inv.replicaIsInDoubt(s) && budget.replicas > 0 {
 			budget.replicas--
@@ -104,6 +104,11 @@ func writtenByListing(s *facts.Secret) (at time.Time, sure bool) {
 	return at, s.Changed.Sub(at) < settling
 }
 
+// versionsAreInDoubt reports whether the listing leaves open what decides.
+func (inv *Inventory) versionsAreInDoubt(s *facts.Secret) bool {
+	return inv.valueIsInDoubt(s) || inv.rotationIsInDoubt(s) || inv.pendingIsInDoubt(s)
+}
+
 // valueIsInDoubt reports whether the value's age decides and the listing
 // doesn't tell it: a value that somebody put by hand shows as a change, as any
 // other change does.
@@ -116,25 +121,45 @@ func (inv *Inventory) valueIsInDoubt(s *facts.Secret) bool {
 	return inv.opts.Now.Sub(at) > limit && inv.opts.Now.Sub(s.Changed) <= limit
 }
 
-func (inv *Inventory) readWritten(ctx context.Context, r *Region, arn string) {
+// rotationIsInDoubt reports whether the next rotation is overdue unless the last
+// change was a value that somebody put by hand.
+func (inv *Inventory) rotationIsInDoubt(s *facts.Secret) bool {
+	_, sure := writtenByListing(s)
+	c := rules.Context{Policy: inv.opts.Policy, Now: inv.opts.Now}
+	return !sure && s.Current != "" && rules.Overdue(c, s, time.Time{}) && !rules.Overdue(c, s, s.Changed)
+}
+
+// pendingIsInDoubt reports whether a rotation is under way, or a version stuck
+// whose secret was changed otherwise.
+func (inv *Inventory) pendingIsInDoubt(s *facts.Secret) bool {
+	return s.Pending != "" && s.Pending != s.Current && inv.opts.Now.Sub(s.Changed) < inv.opts.Policy.PendingGrace
+}
+
+// versions are when a secret's versions were made; zero: there is none.
+type versions struct{ current, pending time.Time }
+
+func (inv *Inventory) readVersions(ctx context.Context, r *Region, arn string) {
 	err := wait(ctx, r.throttle.versions)
 	var out *secretsmanager.ListSecretVersionIdsOutput
 	if err == nil {
 		out, err = r.clients.secrets.ListSecretVersionIds(ctx, &secretsmanager.ListSecretVersionIdsInput{SecretId: &arn, MaxResults: aws.Int32(100)})
 	}
-	fact := facts.Unknown[time.Time]("no version is current")
+	var fact facts.Fact[versions]
 	if err != nil {
-		fact = facts.Unknown[time.Time](reason(err))
+		fact.Unknown = reason(err)
 	} else {
 		for _, v := range out.Versions {
 			if slices.Contains(v.VersionStages, "AWSCURRENT") {
-				fact = facts.Known(utc(v.CreatedDate))
+				fact.Value.current = utc(v.CreatedDate)
+			}
+			if slices.Contains(v.VersionStages, "AWSPENDING") && !slices.Contains(v.VersionStages, "AWSCURRENT") {
+				fact.Value.pending = utc(v.CreatedDate)
 			}
 		}
 	}
 	inv.mu.Lock()
 	defer inv.mu.Unlock()
-	inv.written[hash(arn)] = fact
+	inv.versions[hash(arn)] = fact
 }
 
 // replicaIsInDoubt reports whether a replica's current version isn't the

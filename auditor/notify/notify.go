@@ -18,9 +18,10 @@ import (
 )
 
 const (
-	maxAtOnce  = 10  // messages of their own for critical findings; the rest share one
-	maxLines   = 50  // findings in a message
-	maxSubject = 100 // characters that SNS takes (API reference, Publish)
+	maxAtOnce  = 10      // messages of their own for critical findings; the rest share one
+	maxLines   = 50      // findings in a message
+	maxSubject = 99      // characters: SNS takes less than 100 (API reference, Publish)
+	maxBody    = 200_000 // bytes; with its attributes a message has 256 KB
 )
 
 // Messages returns what is to be told after a run, the critical first. Link is
@@ -83,9 +84,9 @@ func (b builder) atOnce(critical []finding.Finding, count int) []state.Message {
 			return append(messages, b.message("critical-more", fmt.Sprintf("%d more critical findings", count-maxAtOnce), finding.Critical, body.String()))
 		}
 		var body strings.Builder
-		fmt.Fprintf(&body, "%s\n\nwhere   %s\nregion  %s\nowner   %s\n", b.titles[f.Rule], f.Resource.Name, orNone(f.Resource.Region), orNone(f.Resource.Owner))
+		fmt.Fprintf(&body, "%s\n\nwhere   %s\nregion  %s\nowner   %s\n", b.titles[f.Rule], finding.OneLine(f.Resource.Name), orNone(f.Resource.Region), finding.OneLine(orNone(f.Resource.Owner)))
 		for _, e := range f.Evidence {
-			fmt.Fprintf(&body, "%s: %s\n", e.Name, e.Value)
+			fmt.Fprintf(&body, "%s: %s\n", finding.OneLine(e.Name), finding.OneLine(e.Value))
 		}
 		for _, rule := range b.r.Rules {
 			if rule.ID == f.Rule {
@@ -162,10 +163,13 @@ func (b builder) line(body *strings.Builder, f finding.Finding) {
 	if title == "" {
 		title = f.Rule
 	}
-	fmt.Fprintf(body, "  %-8s  %s: %s (%s)\n", f.Severity, title, f.Resource.Name, orNone(f.Resource.Owner))
+	fmt.Fprintf(body, "  %-8s  %s: %s (%s)\n", f.Severity, title, finding.OneLine(f.Resource.Name), finding.OneLine(orNone(f.Resource.Owner)))
 }
 
 func (b builder) message(id, subject string, severity finding.Severity, body string) state.Message {
+	if len(body) > maxBody {
+		body = strings.ToValidUTF8(body[:maxBody], "") + "…\n\nThe rest is in the report.\n"
+	}
 	if b.link != "" {
 		body += "\nThe report: " + b.link + "\n"
 	}
@@ -178,8 +182,8 @@ func (b builder) message(id, subject string, severity finding.Severity, body str
 	}
 }
 
-// plain makes a subject that SNS takes: printable ASCII, begun by a letter,
-// within 100 characters (API reference, Publish, Subject).
+// plain makes a subject that SNS takes: printable ASCII, begun by a letter, of
+// less than 100 characters (API reference, Publish, Subject).
 func plain(text string) string {
 	text = strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {

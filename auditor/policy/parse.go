@@ -143,11 +143,27 @@ func Parse(r io.Reader, rules, remedies []string) (Policy, error) {
 	case err != nil:
 		return Policy{}, fmt.Errorf("read the policy: %w", err)
 	}
+	if err == nil || typed != nil {
+		mistakes = append(mistakes, more(decoder)...)
+	}
 	mistakes = append(mistakes, f.check(rules, remedies)...)
 	if len(mistakes) > 0 {
 		return Policy{}, mistakes
 	}
 	return f.policy(), nil
+}
+
+// more says what is wrong with a second document: it would count for nothing.
+func more(decoder *yaml.Decoder) []string {
+	var second yaml.Node
+	switch err := decoder.Decode(&second); {
+	case errors.Is(err, io.EOF):
+		return nil
+	case err != nil:
+		return []string{err.Error()}
+	default:
+		return []string{fmt.Sprintf("line %d: a second document begins: write one", second.Line)}
+	}
 }
 
 // friendly says "key" where the decoder talks of Go's types.
@@ -159,6 +175,9 @@ func friendly(text string) string {
 	}
 	return fmt.Sprintf("%s: there is no key %q", line, name)
 }
+
+// expired is the rule about suppressions themselves.
+const expired = "suppression-expired"
 
 func (f *file) check(rules, remedies []string) []string {
 	var mistakes []string
@@ -186,9 +205,20 @@ func (f *file) check(rules, remedies []string) []string {
 			add("%s: %d is negative", limit.name, *limit.n)
 		}
 	}
+	if w := f.Access.Window; w != nil && time.Duration(*w) > 90*day {
+		add("access.window: the trail's event history holds 90d")
+	}
+	seen := map[[2]string]int{}
 	for i := range f.Suppressions {
 		s, wrong := readSuppression(&f.Suppressions[i])
 		mistakes = append(mistakes, wrong...)
+		if line, twice := seen[[2]string{s.Rule, s.Secret}]; twice {
+			add("line %d: the same suppression as in line %d: keep one", s.line, line)
+		}
+		seen[[2]string{s.Rule, s.Secret}] = s.line
+		if s.Rule == expired {
+			add("line %d: %s can't be suppressed: it tells of suppressions", s.line, expired)
+		}
 		if s.Rule == "" || !slices.Contains(rules, s.Rule) {
 			add("line %d: suppression of rule %q: there is no such rule; audit:rules lists them", s.line, s.Rule)
 		}
@@ -230,7 +260,10 @@ func (f *file) policy() Policy {
 		p.Threshold = finding.Severity(*f.Threshold)
 	}
 	if f.DeprecatedRuntimes != nil {
-		p.DeprecatedRuntimes = f.DeprecatedRuntimes
+		p.DeprecatedRuntimes = map[string]time.Time{}
+		for _, runtime := range f.DeprecatedRuntimes {
+			p.DeprecatedRuntimes[runtime] = time.Time{} // already
+		}
 	}
 	if f.PolicyReads != nil {
 		p.PolicyReads = *f.PolicyReads

@@ -42,8 +42,9 @@ type Policy struct {
 
 	Suppressions []Suppression
 
-	// DeprecatedRuntimes are Lambda runtimes that AWS no longer patches.
-	DeprecatedRuntimes []string
+	// DeprecatedRuntimes are Lambda runtimes with the day from which on AWS no
+	// longer patches them.
+	DeprecatedRuntimes map[string]time.Time
 
 	PolicyReads int           // resource policies read a run at most
 	ScanMaxAge  time.Duration // of the migration's scan
@@ -93,23 +94,17 @@ const day = 24 * time.Hour
 // Default returns the policy of a company that wrote none.
 func Default() Policy {
 	p := Policy{
-		MaximumAge:    map[string]time.Duration{Other: 90 * day},
-		UnusedAfter:   90 * day,
-		RotationGrace: day,
-		PendingGrace:  day,
-		Tags:          map[string][]string{},
-		Severities:    map[string]finding.Severity{},
-		Threshold:     finding.High,
-		// Lambda developer guide, "Runtimes": past their deprecation date in 2026.
-		DeprecatedRuntimes: []string{
-			"dotnet5.0", "dotnet6", "dotnet7", "dotnetcore1.0", "dotnetcore2.0", "dotnetcore2.1", "dotnetcore3.1",
-			"go1.x", "java8", "nodejs", "nodejs4.3", "nodejs4.3-edge", "nodejs6.10", "nodejs8.10", "nodejs10.x",
-			"nodejs12.x", "nodejs14.x", "nodejs16.x", "nodejs18.x", "nodejs20.x", "provided", "python2.7", "python3.6", "python3.7",
-			"python3.8", "python3.9", "ruby2.5", "ruby2.7", "ruby3.2",
-		},
-		PolicyReads: 1000,
-		ScanMaxAge:  2 * day,
-		Access:      Access{Window: day, Pages: 10},
+		MaximumAge:         map[string]time.Duration{Other: 90 * day},
+		UnusedAfter:        90 * day,
+		RotationGrace:      day,
+		PendingGrace:       day,
+		Tags:               map[string][]string{},
+		Severities:         map[string]finding.Severity{},
+		Threshold:          finding.High,
+		DeprecatedRuntimes: runtimes(),
+		PolicyReads:        1000,
+		ScanMaxAge:         2 * day,
+		Access:             Access{Window: day, Pages: 10},
 	}
 	for _, kind := range spec.Kinds() {
 		p.MaximumAge[string(kind)] = kind.MaxAge()

@@ -84,6 +84,26 @@ remedy: { rules: [replica-missing] }
 	}
 }
 
+// TestWhatWouldCountForNothing: what a policy says and nobody would look at is a
+// mistake.
+func TestWhatWouldCountForNothing(t *testing.T) {
+	for text, want := range map[string]string{
+		"threshold: low\n---\nthreshold: high\n": "line 2: a second document begins",
+		"access: { window: 91d }\n":              "access.window: the trail's event history holds 90d",
+		"suppressions:\n  - { rule: suppression-expired, secret: '*', owner: me, reason: quiet, expires: 2027-01-01 }\n": "line 2: suppression-expired can't be suppressed",
+		"suppressions:\n  - { rule: tags-missing, secret: a, owner: me, reason: b, expires: 2026-01-01 }\n" +
+			"  - { rule: tags-missing, secret: a, owner: me, reason: b, expires: 2027-01-01 }\n": "line 3: the same suppression as in line 2",
+	} {
+		_, err := policy.Parse(strings.NewReader(text), append(rules, "suppression-expired"), remedies)
+		require.ErrorContains(t, err, want)
+	}
+	p, err := policy.Parse(strings.NewReader("access: { window: 90d }\nsuppressions:\n"+
+		"  - { rule: tags-missing, secret: a, owner: me, reason: b, expires: 2026-01-01 }\n"+
+		"  - { rule: tags-missing, secret: b, owner: me, reason: b, expires: 2026-01-01 }\n---\n"), rules, remedies)
+	require.Error(t, err, "an empty document is one too")
+	require.Empty(t, p.Suppressions)
+}
+
 func TestNoYAML(t *testing.T) {
 	_, err := policy.Parse(strings.NewReader("a: b: c"), rules, remedies)
 	require.ErrorContains(t, err, "read the policy")

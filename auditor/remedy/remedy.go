@@ -4,12 +4,14 @@
 package remedy
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/aistudio/secrets/auditor/facts"
 	"github.com/aistudio/secrets/auditor/finding"
@@ -27,6 +30,7 @@ import (
 
 // Act is one change to one secret.
 type Act struct {
+	Back    bool              `json:"back,omitempty"` // it takes another act back
 	Rule    string            `json:"rule"`
 	Secret  string            `json:"secret"` // ARN
 	Region  string            `json:"region"`
@@ -175,7 +179,7 @@ func (a Act) Enabled(p policy.Remedy) bool { return slices.Contains(p.Rules, a.R
 type Entry struct {
 	Time  time.Time `json:"time"`
 	Act   Act       `json:"act"`
-	State string    `json:"state"` // doing, done or failed
+	State string    `json:"state"` // doing, done, failed, or refused: AWS did nothing
 	Error string    `json:"error,omitempty"`
 }
 
@@ -209,23 +213,37 @@ func NewMender(cfg aws.Config, journal io.Writer) Mender {
 // Do does an act. The journal has it before it begins, so that it can be taken
 // back whatever happens.
 func (m Mender) Do(ctx context.Context, a Act) error {
-	if err := m.note(Entry{Act: a, State: "doing"}); err != nil {
+	if err := m.note(Entry{Act: a, State: doing}); err != nil {
 		return err
 	}
 	err := perform(ctx, m.Clients(a.Region), a, a.Do)
-	entry := Entry{Act: a, State: "done"}
+	entry := Entry{Act: a, State: done}
 	if err != nil {
-		entry.State, entry.Error = "failed", err.Error()
+		entry.State, entry.Error = failed, err.Error()
+		var answer *smithyhttp.ResponseError
+		if errors.As(err, &answer) && answer.HTTPStatusCode()/100 == 4 {
+			entry.State = refused
+		}
 		err = fmt.Errorf("%s of %s: %w", a.Do, a.Secret, err)
 	}
 	return errors.Join(err, m.note(entry))
 }
 
+// The states of an act in the journal.
+const (
+	doing   = "doing"
+	done    = "done"
+	failed  = "failed"
+	refused = "refused"
+)
+
+// note writes a line. It begins a new one, since a run that was killed may have
+// left the last one unfinished.
 func (m Mender) note(e Entry) error {
 	e.Time = m.Now().UTC()
 	line, err := json.Marshal(e)
 	if err == nil {
-		_, err = m.Journal.Write(append(line, '\n'))
+		_, err = m.Journal.Write(slices.Concat([]byte{'\n'}, line, []byte{'\n'}))
 	}
 	if err != nil {
 		return fmt.Errorf("write the journal, so nothing more is changed: %w", err)
@@ -234,29 +252,67 @@ func (m Mender) note(e Entry) error {
 }
 
 // UndoAll takes back what a journal says was done, the last act first. An act
-// that wasn't finished is taken back too. It goes on after an error.
-func (m Mender) UndoAll(ctx context.Context, journal io.Reader) error {
-	var acts []Act
-	decoder := json.NewDecoder(journal)
-	for {
-		var e Entry
-		err := decoder.Decode(&e)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return fmt.Errorf("read the journal: %w", err)
-		}
-		if e.State == "doing" && e.Act.Undo != "" {
-			acts = append(acts, e.Act)
-		}
+// that wasn't finished is taken back too; one that AWS refused, and one that was
+// taken back before, is not. It goes on after an error, and calls each with every
+// act and its error.
+func (m Mender) UndoAll(ctx context.Context, journal io.Reader, each func(Act, error)) error {
+	acts, err := toUndo(journal)
+	if err != nil {
+		return err
 	}
 	var errs []error
 	for _, a := range slices.Backward(acts) {
-		a.Do, a.Undo = a.Undo, ""
-		errs = append(errs, m.Do(ctx, a))
+		back := a.back()
+		err := m.Do(ctx, back)
+		each(back, err)
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// back is the act that takes this one back.
+func (a Act) back() Act {
+	a.Do, a.Undo, a.Back = a.Undo, "", true
+	return a
+}
+
+// toUndo reads which acts of a journal stand. A line that a killed run left
+// unfinished is left out: it says nothing of an act that was begun, since that has
+// a whole line of its own before it.
+func toUndo(journal io.Reader) ([]Act, error) {
+	var acts []Act
+	lines := bufio.NewScanner(journal)
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		var e Entry
+		if json.Unmarshal(lines.Bytes(), &e) != nil {
+			continue
+		}
+		switch {
+		case e.State == doing && e.Act.Undo != "":
+			acts = append(acts, e.Act)
+		case e.State == refused && !e.Act.Back:
+			acts = remove(acts, func(a Act) bool { return reflect.DeepEqual(a, e.Act) })
+		case e.State == done && e.Act.Back:
+			acts = remove(acts, func(a Act) bool { return reflect.DeepEqual(a.back(), e.Act) })
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("read the journal: %w", err)
+	}
+	return acts, nil
+}
+
+const maxLine = 1 << 20 // bytes; an act has less than 50 tags of 384 characters
+
+// remove takes away the last act that fits.
+func remove(acts []Act, fits func(Act) bool) []Act {
+	for i, a := range slices.Backward(acts) {
+		if fits(a) {
+			return slices.Delete(acts, i, i+1)
+		}
+	}
+	return acts
 }
 
 const pending = "AWSPENDING"
@@ -272,7 +328,7 @@ func perform(ctx context.Context, client changer, a Act, operation Operation) er
 		}
 		_, err = client.TagResource(ctx, in)
 	case Untag:
-		_, err = client.UntagResource(ctx, &secretsmanager.UntagResourceInput{SecretId: id, TagKeys: slices.Sorted(maps.Keys(a.Tags))})
+		err = untag(ctx, client, a)
 	case EnableRotation:
 		_, err = client.RotateSecret(ctx, &secretsmanager.RotateSecretInput{
 			SecretId: id, RotationLambdaARN: &a.Rotate.Function, RotateImmediately: aws.Bool(false),
@@ -319,5 +375,25 @@ func replicate(ctx context.Context, client changer, a Act) error {
 		return nil // it isn't failing any more
 	}
 	_, err = client.ReplicateSecretToRegions(ctx, in)
+	return err
+}
+
+// untag takes away the tags that still have the values that were set: another one
+// is somebody's.
+func untag(ctx context.Context, client changer, a Act) error {
+	described, err := client.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &a.Secret})
+	if err != nil {
+		return err
+	}
+	var keys []string
+	for _, tag := range described.Tags {
+		if value, set := a.Tags[aws.ToString(tag.Key)]; set && value == aws.ToString(tag.Value) {
+			keys = append(keys, aws.ToString(tag.Key))
+		}
+	}
+	if keys == nil {
+		return nil
+	}
+	_, err = client.UntagResource(ctx, &secretsmanager.UntagResourceInput{SecretId: &a.Secret, TagKeys: keys})
 	return err
 }

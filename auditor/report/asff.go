@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/aistudio/secrets/auditor/controls"
 	"github.com/aistudio/secrets/auditor/finding"
 	"github.com/aistudio/secrets/auditor/rules"
+	"github.com/aistudio/secrets/auditor/state"
 )
 
 // ASFF is a finding in the AWS Security Finding Format (Security Hub user guide,
@@ -28,7 +30,7 @@ type ASFF struct {
 	FirstObservedAt string `json:",omitempty"`
 	CreatedAt       string
 	UpdatedAt       string
-	Severity        struct{ Label string }
+	Severity        ASFFSeverity
 	Title           string
 	Description     string
 	Remediation     struct{ Recommendation struct{ Text string } }
@@ -36,7 +38,17 @@ type ASFF struct {
 	Resources       []ASFFResource
 	Compliance      ASFFCompliance
 	RecordState     string
+
+	// What a provider may change of a finding that is there (API reference,
+	// BatchImportFindings).
+	FindingProviderFields struct {
+		Severity ASFFSeverity
+		Types    []string
+	}
 }
+
+// ASFFSeverity is CRITICAL, HIGH, MEDIUM or LOW.
+type ASFFSeverity struct{ Label string }
 
 // ASFFResource is what a finding is about.
 type ASFFResource struct {
@@ -86,6 +98,70 @@ func NewToASFF(r *audit.Result, region string) ToASFF {
 	return ToASFF{r, byID, region}
 }
 
+// All walks through what Security Hub is to know: the findings, what is resolved,
+// and of each rule whether it could judge all. What couldn't be judged is told of a
+// resource only if its finding is there already: else nothing would end it once it
+// passes, since an audit doesn't remember what passed.
+func (t ToASFF) All() iter.Seq2[ASFF, error] {
+	return func(yield func(ASFF, error) bool) {
+		for f, err := range t.result.Findings() {
+			if err == nil && f.Status == finding.Unknown && !t.result.WasOpen(f.ID) {
+				continue
+			}
+			if err != nil {
+				yield(ASFF{}, err)
+				return
+			}
+			if !yield(t.Finding(f), nil) {
+				return
+			}
+		}
+		for _, rule := range t.result.Rules {
+			if !yield(t.Unjudged(rule), nil) {
+				return
+			}
+		}
+		for e, err := range t.result.ResolvedFindings() {
+			if err != nil {
+				yield(ASFF{}, err)
+				return
+			}
+			if !yield(t.Resolved(e), nil) {
+				return
+			}
+		}
+		for _, e := range t.result.Gone() {
+			if !yield(t.Resolved(e), nil) {
+				return
+			}
+		}
+	}
+}
+
+// Unjudged returns what a rule couldn't judge, of the account as a whole. It is
+// archived when there is nothing.
+func (t ToASFF) Unjudged(rule *audit.RuleResult) ASFF {
+	account := finding.Resource{ARN: "AWS::::Account:" + t.result.Account, Type: accountType}
+	a := t.base(rule.ID, "unknown/"+rule.ID, rule.Severity, account, time.Time{})
+	a.Title = limit("Not judged: "+rule.Title, maxASFFTitle)
+	a.Compliance.Status, a.RecordState, a.Description = "PASSED", "ARCHIVED", "All could be judged."
+	if n := rule.Counts[finding.Unknown]; n > 0 {
+		var reasons []string
+		for _, reason := range rule.Unknowns {
+			reasons = append(reasons, fmt.Sprintf("%s (%s)", reason.Text, examples(reason)))
+		}
+		a.Compliance.Status, a.RecordState = "NOT_AVAILABLE", "ACTIVE"
+		a.Description = limit(fmt.Sprintf("%d could not be judged: %s", n, strings.Join(reasons, "; ")), maxASFFDescription)
+		a.Compliance.StatusReasons = []ASFFStatusReason{{ReasonCode: unreadable, Description: limit(rule.Unknowns[0].Text, maxASFFDescription)}}
+	}
+	return a
+}
+
+const (
+	unreadable  = "FACTS_UNREADABLE"
+	accountType = "AWS::::Account"
+)
+
 // Finding returns a finding of this run.
 func (t ToASFF) Finding(f finding.Finding) ASFF {
 	a := t.base(f.Rule, f.ID, f.Severity, f.Resource, f.FirstSeen)
@@ -93,7 +169,7 @@ func (t ToASFF) Finding(f finding.Finding) ASFF {
 	switch f.Status {
 	case finding.Unknown:
 		a.Compliance.Status = "NOT_AVAILABLE"
-		a.Compliance.StatusReasons = []ASFFStatusReason{{ReasonCode: "FACTS_UNREADABLE", Description: limit(f.Reason, maxASFFDescription)}}
+		a.Compliance.StatusReasons = []ASFFStatusReason{{ReasonCode: unreadable, Description: limit(f.Reason, maxASFFDescription)}}
 	case finding.Suppressed:
 		// An import can't change a finding's workflow status once it is there
 		// (API reference, BatchImportFindings), but it can archive it.
@@ -107,8 +183,8 @@ func (t ToASFF) Finding(f finding.Finding) ASFF {
 }
 
 // Resolved returns a finding of an earlier run that is gone.
-func (t ToASFF) Resolved(rule, id string, severity finding.Severity, resource finding.Resource, firstSeen time.Time) ASFF {
-	a := t.base(rule, id, severity, resource, firstSeen)
+func (t ToASFF) Resolved(e state.Entry) ASFF {
+	a := t.base(e.Rule, e.ID, e.Severity, e.Resource, e.FirstSeen)
 	a.Description = limit(a.Title+": resolved.", maxASFFDescription)
 	a.Compliance.Status = "PASSED"
 	a.RecordState = "ARCHIVED"
@@ -120,7 +196,7 @@ func (t ToASFF) base(rule, id string, severity finding.Severity, resource findin
 	a := ASFF{
 		SchemaVersion: "2018-10-08",
 		ID:            "secrets-auditor/" + t.result.Environment + "/" + id,
-		ProductARN:    "arn:aws:securityhub:" + t.region + ":" + t.result.Account + ":product/" + t.result.Account + "/default",
+		ProductARN:    "arn:" + partition(t.region) + ":securityhub:" + t.region + ":" + t.result.Account + ":product/" + t.result.Account + "/default",
 		GeneratorID:   "secrets-auditor/" + rule,
 		AWSAccountID:  t.result.Account,
 		Region:        t.region,
@@ -132,6 +208,7 @@ func (t ToASFF) base(rule, id string, severity finding.Severity, resource findin
 		RecordState:   "ACTIVE",
 	}
 	a.Severity.Label = strings.ToUpper(string(severity))
+	a.FindingProviderFields.Severity, a.FindingProviderFields.Types = a.Severity, a.Types
 	if !firstSeen.IsZero() {
 		a.FirstObservedAt = firstSeen.Format(asffTime)
 		a.CreatedAt = a.FirstObservedAt
@@ -151,12 +228,29 @@ func (t ToASFF) base(rule, id string, severity finding.Severity, resource findin
 	return a
 }
 
+// partition is that of a region: China's and GovCloud's are their own (IAM user
+// guide, "Amazon Resource Names").
+func partition(region string) string {
+	switch {
+	case strings.HasPrefix(region, "cn-"):
+		return "aws-cn"
+	case strings.HasPrefix(region, "us-gov-"):
+		return "aws-us-gov"
+	default:
+		return "aws"
+	}
+}
+
 // asffType is the type as ASFF has it.
 func asffType(cloudFormation string) string {
-	return map[string]string{
+	known, ok := map[string]string{
 		"AWS::SecretsManager::Secret": "AwsSecretsManagerSecret", "AWS::KMS::Key": "AwsKmsKey", "AWS::Lambda::Function": "AwsLambdaFunction",
-		"AWS::CloudTrail::Trail": "AwsCloudTrailTrail", "AWS::ECS::TaskDefinition": "AwsEcsTaskDefinition", "AWS::SSM::Parameter": "Other", "Other": "Other",
+		"AWS::CloudTrail::Trail": "AwsCloudTrailTrail", "AWS::ECS::TaskDefinition": "AwsEcsTaskDefinition", accountType: "AwsAccount",
 	}[cloudFormation]
+	if !ok {
+		return "Other"
+	}
+	return known
 }
 
 func describe(rule *audit.RuleResult, f finding.Finding) string {
@@ -201,17 +295,9 @@ func writeASFF(w io.Writer, r *audit.Result, _ []controls.Framework) error {
 		separator = ",\n  "
 		return err
 	}
-	for f, err := range r.Findings() {
+	for a, err := range to.All() {
 		if err == nil {
-			err = write(to.Finding(f))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	for e, err := range r.ResolvedFindings() {
-		if err == nil {
-			err = write(to.Resolved(e.Rule, e.ID, e.Severity, e.Resource, e.FirstSeen))
+			err = write(a)
 		}
 		if err != nil {
 			return err

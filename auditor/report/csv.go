@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/aistudio/secrets/auditor/audit"
 	"github.com/aistudio/secrets/auditor/controls"
@@ -61,8 +62,10 @@ func row(rule *audit.RuleResult, f finding.Finding) []string {
 
 // harmless keeps a spreadsheet from taking a cell for a formula (OWASP, "CSV
 // injection"): names and tags are whatever somebody typed.
+//
+// Some take full-width forms for the same characters.
 func harmless(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
+	if first, _ := utf8.DecodeRuneInString(cell); cell != "" && strings.ContainsRune("=+-@＝＋－＠\t\r\n", first) {
 		return "'" + cell
 	}
 	return cell

@@ -155,7 +155,7 @@ func (h *htmlReport) verdict(r *audit.Result) {
 			parts = append(parts, fmt.Sprintf("%d %s", n, severity))
 		}
 	}
-	unknown := r.Count(finding.Unknown)
+	unknown, accepted := r.Count(finding.Unknown), r.Count(finding.Suppressed)
 	switch {
 	case len(parts) > 0:
 		h.VerdictClass = "bad"
@@ -163,6 +163,9 @@ func (h *htmlReport) verdict(r *audit.Result) {
 	case unknown > 0 || !r.Complete():
 		h.VerdictClass = "open"
 		h.Verdict = "No rule found anything, but " + counted(unknown, "check", "checks") + " could not be made."
+	case accepted > 0:
+		h.VerdictClass = "open"
+		h.Verdict = "No finding is open, but " + counted(accepted, "exception is", "exceptions are") + " accepted for a time."
 	default:
 		h.Verdict = "All checks that apply have passed."
 	}

@@ -93,6 +93,9 @@ func newChecks(r *audit.Result) (map[string]htmlCheck, error) {
 		for _, reason := range rule.Unknowns {
 			check.Evidence = append(check.Evidence, fmt.Sprintf("unknown: %s (%d)", reason.Text, reason.Count))
 		}
+		if n := rule.Counts[finding.Suppressed]; n > 0 {
+			check.Evidence = append(check.Evidence, counted(n, "finding is", "findings are")+" accepted for a time: see the report's exceptions")
+		}
 		if len(check.Evidence) == 0 {
 			check.Evidence = []string{examined(rule.Counts)}
 		}
@@ -102,7 +105,7 @@ func newChecks(r *audit.Result) (map[string]htmlCheck, error) {
 }
 
 func examined(counts map[finding.Status]int) string {
-	n := counts[finding.Pass] + counts[finding.Suppressed]
+	n := counts[finding.Pass]
 	switch n {
 	case 0:
 		return "nothing that it applies to"

@@ -16,10 +16,10 @@ import (
 
 // TestNoFormulas: a name that somebody typed stays text in a spreadsheet.
 func TestNoFormulas(t *testing.T) {
-	for _, cell := range []string{"=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\tx", "\rx"} {
+	for _, cell := range []string{"=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\nx", "＝1", "＠SUM(A1)"} {
 		assert.Equal(t, "'"+cell, harmless(cell))
 	}
-	for _, cell := range []string{"", "a=b", "acme/prod/app/key"} {
+	for _, cell := range []string{"", "a=b", "acme/prod/app/key", "ä"} {
 		assert.Equal(t, cell, harmless(cell))
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -17,9 +18,17 @@ import (
 	"github.com/aistudio/secrets/auditor/policy"
 )
 
+// Version is another one whenever Review judges otherwise than before, so that
+// what an older Review found harmless is reviewed again.
+const Version = "2"
+
 // Review reads the policy's text. Account is the secret's own. Expected are the
-// ARNs that may read the secret; nil if nobody knows them, and then nothing is
-// too wide. An empty text is no policy, which opens nothing.
+// ARNs that may read the secret; nil if nobody knows them, and then nobody of the
+// account is too many. An empty text is no policy, which opens nothing.
+//
+// What narrows a statement is looked for in its conditions, as S3 does when it
+// decides whether a policy is public (S3 user guide, "The meaning of public"). A
+// condition that isn't understood narrows nothing.
 func Review(text, account string, expected []string) (facts.ResourcePolicy, error) {
 	var found facts.ResourcePolicy
 	if strings.TrimSpace(text) == "" {
@@ -94,25 +103,20 @@ type reviewer struct {
 	found    *facts.ResourcePolicy
 }
 
-const reading = "secretsmanager:getsecretvalue"
+// powers are the actions by which somebody gets at a value, or puts another in
+// its place: whoever may write the policy may let himself read.
+var powers = []string{
+	"secretsmanager:getsecretvalue", "secretsmanager:putresourcepolicy", "secretsmanager:putsecretvalue", "secretsmanager:updatesecret",
+	"secretsmanager:updatesecretversionstage", "secretsmanager:rotatesecret",
+}
 
-// concerns reports whether the statement is about an action; actions are
+// gives reports whether the statement is about one of the powers; actions are
 // compared without case (IAM user guide, "Action").
+func (s statement) gives() bool { return slices.ContainsFunc(powers, s.concerns) }
+
 func (s statement) concerns(action string) bool {
-	for _, a := range s.Action {
-		if policy.Match(strings.ToLower(a), action) {
-			return true
-		}
-	}
-	if len(s.NotAction) == 0 {
-		return false
-	}
-	for _, a := range s.NotAction {
-		if policy.Match(strings.ToLower(a), action) {
-			return false
-		}
-	}
-	return true
+	matches := func(pattern string) bool { return like(strings.ToLower(pattern), action) }
+	return slices.ContainsFunc(s.Action, matches) || len(s.NotAction) > 0 && !slices.ContainsFunc(s.NotAction, matches)
 }
 
 func (r reviewer) allow(s statement) {
@@ -132,73 +136,138 @@ func (r reviewer) allow(s statement) {
 
 func (r reviewer) allowed(s statement, kind, who string) {
 	switch {
-	case kind == "AWS" && who == "*":
+	case who == "*":
 		r.everybody(s)
 	case kind == "AWS":
 		r.principal(s, who)
 	case kind == "Service":
-		if len(s.values("aws:sourceaccount"))+len(s.values("aws:sourcearn")) == 0 {
-			r.wide(s, "the service "+who+" for anybody's account (no aws:SourceAccount)")
-		}
+		r.service(s, who)
 	default:
-		r.wide(s, kind+" "+who)
+		// A federation or a canonical user, which may be anybody's.
+		r.found.CrossAccount = append(r.found.CrossAccount, kind+" "+who)
 	}
 }
 
-// narrowing are condition keys whose values name who is let in, or from where
-// (IAM user guide, "Global condition context keys").
-var narrowing = []string{
-	"aws:principalorgid", "aws:principalorgpaths", "aws:sourceorgid", "aws:sourceaccount", "aws:sourcearn", "aws:sourcevpc", "aws:sourcevpce",
+// service judges a service, which acts for whoever uses it: a condition has to
+// say for whom (IAM user guide, "The confused deputy problem").
+func (r reviewer) service(s statement, who string) {
+	if r.source(s, "the service "+who) {
+		return
+	}
+	if r.expected == nil {
+		r.found.CrossAccount = append(r.found.CrossAccount, "the service "+who+" for anybody's account")
+		return
+	}
+	r.wide(s, "the service "+who+" for anybody's account (no aws:SourceAccount)")
 }
+
+// source judges for whom a service may act by the statement's conditions. It
+// reports false if they don't say.
+func (r reviewer) source(s statement, who string) (said bool) {
+	accounts := s.values("aws:sourceaccount")
+	for _, arn := range s.values("aws:sourcearn") {
+		account := field(arn, arnAccount)
+		if account == "" && !wild(arn) {
+			continue // S3's have none; there is one bucket of a name
+		}
+		accounts = append(accounts, account)
+	}
+	named := len(accounts) > 0 || len(s.values("aws:sourcearn")) > 0
+	if slices.ContainsFunc(accounts, wild) {
+		return false
+	}
+	for _, account := range accounts {
+		if account != r.account {
+			r.found.CrossAccount = append(r.found.CrossAccount, who+" for "+account)
+		}
+	}
+	return named
+}
+
+// networks are condition keys that name where a call comes from, and
+// organizations those that name whose it is (IAM user guide, "AWS global condition
+// context keys"). Neither names an account.
+var (
+	networks      = []string{"aws:sourcevpc", "aws:sourcevpce"}
+	organizations = []string{"aws:principalorgid", "aws:principalorgpaths", "aws:sourceorgid", "aws:sourceorgpaths"}
+)
 
 // everybody judges a statement that is about all principals and what its
 // conditions leave of them.
 func (r reviewer) everybody(s statement) {
 	if arns := s.values("aws:principalarn"); len(arns) > 0 {
 		for _, arn := range arns {
-			if arn == "*" {
-				r.found.Public = append(r.found.Public, s.Sid+": everybody")
-				continue
-			}
 			r.principal(s, arn)
 		}
 		return
 	}
 	if accounts := s.values("aws:principalaccount"); len(accounts) > 0 {
 		for _, account := range accounts {
-			if account != r.account {
-				r.found.CrossAccount = append(r.found.CrossAccount, account)
-			} else {
+			r.principal(s, account)
+			if account == r.account {
 				r.wide(s, "everybody in the account")
 			}
 		}
 		return
 	}
-	for _, key := range narrowing {
-		if values := s.values(key); len(values) > 0 && !slices.Contains(values, "*") {
-			r.wide(s, "everybody with "+key+" "+strings.Join(values, ", "))
+	for _, key := range organizations {
+		// o-1/r-2/* is within o-1, and o-* is any.
+		if values := s.values(key); len(values) > 0 && !slices.ContainsFunc(values, anyOrganization) {
+			r.found.CrossAccount = append(r.found.CrossAccount, "everybody with "+key+" "+strings.Join(values, ", "))
 			return
 		}
+	}
+	for _, key := range networks {
+		if values := s.values(key); len(values) > 0 && !slices.ContainsFunc(values, wild) {
+			r.found.CrossAccount = append(r.found.CrossAccount, "everybody from "+key+" "+strings.Join(values, ", "))
+			return
+		}
+	}
+	if r.source(s, "services") {
+		return
 	}
 	r.found.Public = append(r.found.Public, s.Sid+": everybody")
 }
 
-// principal judges one principal that is an ARN or an account.
+func anyOrganization(value string) bool {
+	organization, _, _ := strings.Cut(value, "/")
+	return wild(organization)
+}
+
+// principal judges one principal that is an ARN, an account, or a pattern of
+// them.
 func (r reviewer) principal(s statement, who string) {
 	account := who
-	if fields := strings.SplitN(who, ":", 6); len(fields) == 6 {
-		account = fields[4]
-	}
-	root := who == r.account || strings.HasSuffix(who, ":"+r.account+":root")
 	switch {
+	case strings.Contains(who, ":"):
+		account = field(who, arnAccount)
+	case deleted.MatchString(who):
+		// IAM shows the id of a user or role that was deleted (IAM user guide, "IAM
+		// roles", "Principal"): nobody has it any more.
+		r.reader(s, who)
+		return
+	}
+	switch {
+	case wild(account) || account == "" && wild(who):
+		// Anybody can have an account with a role of that name.
+		r.found.Public = append(r.found.Public, s.Sid+": "+anybody(who))
 	case account != r.account:
 		r.found.CrossAccount = append(r.found.CrossAccount, who)
-	case root:
+	case who == r.account || strings.HasSuffix(who, ":"+r.account+":root"):
 		// The account itself: its IAM policies decide, as without a policy.
 	default:
 		r.reader(s, who)
 	}
 }
+
+func anybody(who string) string {
+	if who == "*" {
+		return "everybody"
+	}
+	return "everybody like " + who
+}
+
+var deleted = regexp.MustCompile(`^A(RO|ID)A[A-Z0-9]{8,}$`)
 
 func (r reviewer) reader(s statement, who string) {
 	if r.expected != nil && !r.expects(who) {
@@ -211,15 +280,15 @@ func (r reviewer) expects(who string) bool {
 }
 
 func (r reviewer) wide(s statement, who string) {
-	if s.concerns(reading) && r.expected != nil {
+	if s.gives() && r.expected != nil {
 		r.found.TooWide = append(r.found.TooWide, who)
 	}
 }
 
-// deny looks at the exceptions of a statement that denies reading to all
-// others, which is how the managed secrets' policies are written.
+// deny looks at the exceptions of a statement that denies to all others, which
+// is how the managed secrets' policies are written.
 func (r reviewer) deny(s statement) {
-	if !s.concerns(reading) || s.Principal == nil || !slices.Contains((*s.Principal)["AWS"], "*") {
+	if !s.gives() || s.Principal == nil || !slices.Contains((*s.Principal)["AWS"], "*") {
 		return
 	}
 	for operator, keys := range s.Condition {
@@ -253,6 +322,7 @@ func (s statement) values(key string) []string {
 			}
 		}
 	}
+	slices.Sort(values)
 	return values
 }
 
@@ -266,4 +336,42 @@ func texts(raw []json.RawMessage) []string {
 		list = append(list, text)
 	}
 	return list
+}
+
+// wild reports whether a text stands for others. Where an operator takes it as it
+// is, it matches nothing, and nothing is opened: it is judged as a pattern all the
+// same.
+func wild(text string) bool { return strings.ContainsAny(text, "*?") }
+
+// like reports whether a text has the form of an IAM pattern, in which * stands
+// for any text and ? for one character. It goes back to the last * only, so that
+// no pattern takes long.
+func like(pattern, text string) bool {
+	p, t, star, from := 0, 0, -1, 0
+	for t < len(text) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, from = p, t
+			p++
+		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == text[t]):
+			p, t = p+1, t+1
+		case star >= 0:
+			from++
+			p, t = star+1, from
+		default:
+			return false
+		}
+	}
+	return strings.Trim(pattern[p:], "*") == ""
+}
+
+// arnAccount is the field of an ARN that holds the account,
+// arn:partition:service:region:account:resource.
+const arnAccount = 4
+
+func field(arn string, i int) string {
+	if fields := strings.SplitN(arn, ":", 6); i < len(fields) {
+		return fields[i]
+	}
+	return ""
 }

@@ -38,7 +38,7 @@ func TestReview(t *testing.T) {
 		"everybody":              {statement("Allow", `"*"`, read, ""), facts.ResourcePolicy{Public: public}},
 		"everybody in a list":    {statement("Allow", `{"AWS":["`+orders+`","*"]}`, `["SecretsManager:get*"]`, ""), facts.ResourcePolicy{Public: public}},
 		"everybody may write":    {statement("Allow", `"*"`, `"secretsmanager:PutSecretValue"`, ""), facts.ResourcePolicy{Public: public}},
-		"of an organization":     {statement("Allow", `"*"`, read, `,"Condition":{"StringEquals":{"aws:PrincipalOrgID":"o-1"}}`), facts.ResourcePolicy{TooWide: []string{"everybody with aws:principalorgid o-1"}}},
+		"of an organization":     {statement("Allow", `"*"`, read, `,"Condition":{"StringEquals":{"aws:PrincipalOrgID":"o-1"}}`), facts.ResourcePolicy{CrossAccount: []string{"everybody with aws:principalorgid o-1"}}},
 		"of one, if it exists":   {statement("Allow", `"*"`, read, `,"Condition":{"StringEqualsIfExists":{"aws:PrincipalOrgID":"o-1"}}`), facts.ResourcePolicy{Public: public}},
 		"not of one":             {statement("Allow", `"*"`, read, `,"Condition":{"StringNotEquals":{"aws:PrincipalOrgID":"o-1"}}`), facts.ResourcePolicy{Public: public}},
 		"any organization":       {statement("Allow", `"*"`, read, `,"Condition":{"StringLike":{"aws:PrincipalOrgID":"*"}}`), facts.ResourcePolicy{Public: public}},
@@ -56,7 +56,30 @@ func TestReview(t *testing.T) {
 		"denied, with one more":  {statement("Deny", `"*"`, read, `,"Condition":{"ArnNotEquals":{"aws:PrincipalArn":["`+orders+`","`+other+`"]}}`), facts.ResourcePolicy{TooWide: wide}},
 		"all but some":           {strings.Replace(statement("Allow", `{"AWS":"`+orders+`"}`, read, ""), "Principal", "NotPrincipal", 1), facts.ResourcePolicy{Public: []string{"S: all but some (NotPrincipal)"}}},
 		"all but some actions":   {strings.Replace(statement("Allow", `{"AWS":"`+other+`"}`, `"secretsmanager:DeleteSecret"`, ""), "Action", "NotAction", 1), facts.ResourcePolicy{TooWide: wide}},
-		"a single statement":     {`{"Statement":{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}}`, facts.ResourcePolicy{Public: []string{"statement 1: everybody"}}},
+		"of a part of one": {statement("Allow", `"*"`, read, `,"Condition":{"ForAnyValue:StringLike":{"aws:PrincipalOrgPaths":"o-1/r-1/*"}}`),
+			facts.ResourcePolicy{CrossAccount: []string{"everybody with aws:principalorgpaths o-1/r-1/*"}}},
+		"of many organizations":        {statement("Allow", `"*"`, read, `,"Condition":{"StringLike":{"aws:PrincipalOrgID":"o-*"}}`), facts.ResourcePolicy{Public: public}},
+		"from an endpoint":             {statement("Allow", `"*"`, read, `,"Condition":{"StringEquals":{"aws:SourceVpce":"vpce-1"}}`), facts.ResourcePolicy{CrossAccount: []string{"everybody from aws:sourcevpce vpce-1"}}},
+		"from any endpoint":            {statement("Allow", `"*"`, read, `,"Condition":{"StringLike":{"aws:SourceVpce":"vpce-*"}}`), facts.ResourcePolicy{Public: public}},
+		"a role of any account":        {statement("Allow", `"*"`, read, `,"Condition":{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::*:role/orders"}}`), facts.ResourcePolicy{Public: []string{"S: everybody like arn:aws:iam::*:role/orders"}}},
+		"any principal's ARN":          {statement("Allow", `"*"`, read, `,"Condition":{"StringLike":{"aws:PrincipalArn":"arn:*"}}`), facts.ResourcePolicy{Public: []string{"S: everybody like arn:*"}}},
+		"any account's number":         {statement("Allow", `"*"`, read, `,"Condition":{"StringLike":{"aws:PrincipalAccount":"*"}}`), facts.ResourcePolicy{Public: public}},
+		"a federation, everybody":      {statement("Allow", `{"Federated":"*"}`, read, ""), facts.ResourcePolicy{Public: public}},
+		"a federation":                 {statement("Allow", `{"Federated":"accounts.google.com"}`, read, ""), facts.ResourcePolicy{CrossAccount: []string{"Federated accounts.google.com"}}},
+		"a deleted role":               {statement("Allow", `{"AWS":"AROAEXAMPLEID12345678"}`, read, ""), facts.ResourcePolicy{TooWide: []string{"AROAEXAMPLEID12345678"}}},
+		"may write the policy":         {statement("Allow", `{"AWS":"`+other+`"}`, `"secretsmanager:PutResourcePolicy"`, ""), facts.ResourcePolicy{TooWide: wide}},
+		"may replace the value":        {statement("Allow", `{"AWS":"`+other+`"}`, `["secretsmanager:PutSecretValue"]`, ""), facts.ResourcePolicy{TooWide: wide}},
+		"reads by a question mark":     {statement("Allow", `{"AWS":"`+other+`"}`, `"secretsmanager:GetSecretValu?"`, ""), facts.ResourcePolicy{TooWide: wide}},
+		"lists by a question mark":     {statement("Allow", `{"AWS":"`+other+`"}`, `"secretsmanager:ListSecretVersionId?"`, ""), facts.ResourcePolicy{}},
+		"a service, theirs":            {statement("Allow", `{"Service":"x.amazonaws.com"}`, read, `,"Condition":{"StringEquals":{"aws:SourceAccount":"210987654321"}}`), facts.ResourcePolicy{CrossAccount: []string{"the service x.amazonaws.com for 210987654321"}}},
+		"a service, by ARN":            {statement("Allow", `{"Service":"x.amazonaws.com"}`, read, `,"Condition":{"ArnLike":{"aws:SourceArn":"arn:aws:x:us-east-1:`+account+`:thing/*"}}`), facts.ResourcePolicy{}},
+		"a service, by their ARN":      {statement("Allow", `{"Service":"x.amazonaws.com"}`, read, `,"Condition":{"ArnLike":{"aws:SourceArn":"arn:aws:x:us-east-1:210987654321:thing/*"}}`), facts.ResourcePolicy{CrossAccount: []string{"the service x.amazonaws.com for 210987654321"}}},
+		"a service, by any ARN":        {statement("Allow", `{"Service":"x.amazonaws.com"}`, read, `,"Condition":{"ArnLike":{"aws:SourceArn":"arn:aws:x:*:*:*"}}`), facts.ResourcePolicy{TooWide: []string{"the service x.amazonaws.com for anybody's account (no aws:SourceAccount)"}}},
+		"a service, for a bucket":      {statement("Allow", `{"Service":"x.amazonaws.com"}`, read, `,"Condition":{"ArnLike":{"aws:SourceArn":"arn:aws:s3:::ours"}}`), facts.ResourcePolicy{}},
+		"services of ours":             {statement("Allow", `"*"`, read, `,"Condition":{"StringEquals":{"aws:SourceAccount":"`+account+`"}}`), facts.ResourcePolicy{}},
+		"services of others":           {statement("Allow", `"*"`, read, `,"Condition":{"StringEquals":{"aws:SourceAccount":"210987654321"}}`), facts.ResourcePolicy{CrossAccount: []string{"services for 210987654321"}}},
+		"denied writes, with one more": {statement("Deny", `"*"`, `"secretsmanager:PutResourcePolicy"`, `,"Condition":{"ArnNotEquals":{"aws:PrincipalArn":["`+admin+`","`+other+`"]}}`), facts.ResourcePolicy{TooWide: wide}},
+		"a single statement":           {`{"Statement":{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}}`, facts.ResourcePolicy{Public: []string{"statement 1: everybody"}}},
 	} {
 		got, err := resourcepolicy.Review(tt.text, account, []string{orders, admin})
 		require.NoError(t, err, name)
@@ -68,6 +91,23 @@ func TestNobodyKnowsTheReaders(t *testing.T) {
 	got, err := resourcepolicy.Review(statement("Allow", `{"AWS":"`+other+`"}`, `"*"`, ""), account, nil)
 	require.NoError(t, err)
 	require.True(t, got.Empty())
+	// Of other accounts nobody has to know who reads.
+	for _, text := range []string{
+		statement("Allow", `"*"`, `"*"`, `,"Condition":{"StringEquals":{"aws:PrincipalOrgID":"o-1"}}`),
+		statement("Allow", `{"Service":"x.amazonaws.com"}`, `"*"`, ""),
+	} {
+		got, err := resourcepolicy.Review(text, account, nil)
+		require.NoError(t, err)
+		require.NotEmpty(t, got.CrossAccount, text)
+	}
+}
+
+// TestAHostilePattern: a policy's size is its pattern's, and no pattern takes
+// long.
+func TestAHostilePattern(t *testing.T) {
+	pattern := `"secretsmanager:` + strings.Repeat("*a", 5000) + `"`
+	_, err := resourcepolicy.Review(statement("Allow", `{"AWS":"`+other+`"}`, pattern, ""), account, []string{})
+	require.NoError(t, err)
 }
 
 func TestUnreadable(t *testing.T) {

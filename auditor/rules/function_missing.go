@@ -26,7 +26,7 @@ func functionMissing() Rule {
 
 // eachFunction judges the rotation functions whose facts are known.
 func eachFunction(e *facts.Estate, judge func(facts.UsedFunction, facts.Function) finding.Verdict) []Result {
-	var results []Result
+	results := unlisted(e, "AWS::Lambda::Function", "lambda", "function", "functions")
 	for _, used := range e.Functions {
 		function, known := used.Facts.Get()
 		verdict := finding.Unreadable(used.Facts.Unknown)
@@ -34,7 +34,7 @@ func eachFunction(e *facts.Estate, judge func(facts.UsedFunction, facts.Function
 			verdict = judge(used, function)
 		}
 		results = append(results, Result{
-			finding.Resource{ARN: used.ARN, Name: functionName(used.ARN), Type: "AWS::Lambda::Function", Region: used.Region}, verdict,
+			finding.Resource{ARN: used.ARN, Name: functionName(used.ARN), Type: "AWS::Lambda::Function", Region: used.Region}, verdict, false,
 		})
 	}
 	return results

@@ -1,8 +1,6 @@
 package rules
 
 import (
-	"slices"
-
 	"github.com/aistudio/secrets/auditor/facts"
 	"github.com/aistudio/secrets/auditor/finding"
 )
@@ -19,15 +17,20 @@ func functionRuntime() Rule {
 		},
 		Estate: func(c Context, e *facts.Estate) []Result {
 			return eachFunction(e, func(used facts.UsedFunction, function facts.Function) finding.Verdict {
+				since, listed := c.Policy.DeprecatedRuntimes[function.Runtime]
 				switch {
 				case function.Missing:
 					return finding.Skipped("it doesn't exist")
 				case function.Runtime == "":
 					return finding.Skipped("it is a container image")
-				case slices.Contains(c.Policy.DeprecatedRuntimes, function.Runtime):
-					return finding.Failed("runtime", function.Runtime, "secrets", users(used.Users))
+				case !listed || c.Now.Before(since):
+					return finding.Passed()
 				}
-				return finding.Passed()
+				v := finding.Failed("runtime", function.Runtime, "secrets", users(used.Users))
+				if !since.IsZero() {
+					v.Evidence = append(v.Evidence, finding.Evidence{Name: "deprecated on", Value: date(since)})
+				}
+				return v
 			})
 		},
 	}

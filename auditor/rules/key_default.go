@@ -1,6 +1,9 @@
 package rules
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/aistudio/secrets/auditor/facts"
 	"github.com/aistudio/secrets/auditor/finding"
 )
@@ -8,7 +11,7 @@ import (
 func keyDefault() Rule {
 	return Rule{
 		ID:          "key-default",
-		Title:       "The secret has no key of the company's own",
+		Title:       "The secret, or a replica, has no key of the company's own",
 		Rationale:   "AWS's key aws/secretsmanager has a policy that nobody can narrow, and can't be shared with another account or region.",
 		Remediation: "Deploy the secret through the catalogue, which gives it the stack's key, or: aws secretsmanager update-secret --secret-id <name> --kms-key-id <key>. The next value is encrypted with it.",
 		Severity:    finding.Medium,
@@ -20,16 +23,43 @@ func keyDefault() Rule {
 			case s.OwningService != "" && s.KeyID == "":
 				return managedByAWS(s)
 			case s.KeyID == "":
-				return finding.Failed("key", "aws/secretsmanager")
+				return finding.Failed("key", awsKey)
 			}
 			key, known := s.Key.Get()
-			switch {
-			case !known:
-				return finding.Unreadable(s.Key.Unknown)
-			case !key.CustomerManaged:
+			if known && !key.CustomerManaged {
 				return finding.Failed("key", s.KeyID, "managed by", "AWS")
+			}
+			if v := replicasWithAWSKey(s); v.Status == finding.Fail || known && v.Status == finding.Unknown {
+				return v
+			}
+			if !known {
+				return finding.Unreadable(s.Key.Unknown)
 			}
 			return finding.Passed()
 		},
 	}
+}
+
+const awsKey = "aws/secretsmanager"
+
+// replicasWithAWSKey fails if a replica has AWS's own key, which it gets when
+// nobody names another one (API reference, ReplicaRegionType).
+func replicasWithAWSKey(s *facts.Subject) finding.Verdict {
+	if s.PrimaryRegion == "" {
+		return finding.Passed() // it was never replicated
+	}
+	replicas, known := s.Replicas.Get()
+	if !known {
+		return finding.Unreadable(s.Replicas.Unknown)
+	}
+	var pairs []string
+	for _, region := range slices.Sorted(maps.Keys(replicas)) {
+		if replicas[region].AWSKey {
+			pairs = append(pairs, "key in "+region, awsKey)
+		}
+	}
+	if pairs != nil {
+		return finding.Failed(pairs...)
+	}
+	return finding.Passed()
 }

@@ -1,6 +1,10 @@
 package rules
 
 import (
+	"maps"
+	"slices"
+	"strings"
+
 	"github.com/aistudio/secrets/auditor/facts"
 	"github.com/aistudio/secrets/auditor/finding"
 )
@@ -32,9 +36,21 @@ func keyRotationOff() Rule {
 	}
 }
 
+// unlisted are the verdicts about what the secrets use that weren't listed.
+func unlisted(e *facts.Estate, resourceType, service, resource, noun string) []Result {
+	var results []Result
+	for _, region := range slices.Sorted(maps.Keys(e.Unlisted)) {
+		results = append(results, Result{finding.Resource{
+			ARN:  "arn:aws:" + service + ":" + region + ":" + e.Account + ":" + resource + "/*",
+			Name: noun + " of the secrets of " + region + " that weren't listed", Type: resourceType, Region: region,
+		}, finding.Unreadable("the listing ended early: " + e.Unlisted[region]), true})
+	}
+	return results
+}
+
 // eachKey judges the keys whose facts are known.
 func eachKey(e *facts.Estate, judge func(facts.UsedKey, facts.Key) finding.Verdict) []Result {
-	var results []Result
+	results := unlisted(e, "AWS::KMS::Key", "kms", "key", "keys")
 	for _, used := range e.Keys {
 		key, known := used.Facts.Get()
 		resource := finding.Resource{ARN: key.ARN, Name: used.ID, Type: "AWS::KMS::Key", Region: used.Region}
@@ -45,7 +61,8 @@ func eachKey(e *facts.Estate, judge func(facts.UsedKey, facts.Key) finding.Verdi
 		if known {
 			verdict = judge(used, key)
 		}
-		results = append(results, Result{resource, verdict})
+		// An id or an alias could be any key's.
+		results = append(results, Result{resource, verdict, !known && !strings.Contains(used.ID, ":key/")})
 	}
 	return results
 }

@@ -3,6 +3,7 @@ package rules
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aistudio/secrets/auditor/facts"
 	"github.com/aistudio/secrets/auditor/finding"
@@ -10,6 +11,9 @@ import (
 )
 
 const plaintextRationale = "Whoever may look at the configuration sees the secret: in the console, in logs, in backups. Nobody rotates it and nobody knows who read it."
+
+// clockSkew is how far the clocks of the scan and of the audit may be apart.
+const clockSkew = time.Hour
 
 // plaintext judges a place by the newest scan of the migration. A resource has
 // one finding, whatever the number of its variables.
@@ -19,11 +23,15 @@ func plaintext(place spec.ScanPlace, resourceType, noun string) func(Context, *f
 		scan, known := e.Scan.Get()
 		switch {
 		case !known:
-			return []Result{{whole, finding.Unreadable(e.Scan.Unknown)}}
+			return []Result{{whole, finding.Unreadable(e.Scan.Unknown), true}}
 		case scan == nil:
-			return []Result{{whole, finding.Unreadable("the migration has not scanned yet")}}
+			return []Result{{whole, finding.Unreadable("the migration has not scanned yet"), true}}
+		case scan.Account != "" && scan.Account != e.Account:
+			return []Result{{whole, finding.Unreadable("the migration's newest scan is of the account " + scan.Account), true}}
 		case c.Now.Sub(scan.Finished) > c.Policy.ScanMaxAge:
-			return []Result{{whole, finding.Unreadable("the migration's newest scan is of " + when(scan.Finished) + ", older than " + days(c.Policy.ScanMaxAge))}}
+			return []Result{{whole, finding.Unreadable("the migration's newest scan is of " + when(scan.Finished) + ", older than " + days(c.Policy.ScanMaxAge)), true}}
+		case scan.Finished.Sub(c.Now) > clockSkew:
+			return []Result{{whole, finding.Unreadable("the migration's newest scan is of " + when(scan.Finished) + ", which is yet to come"), true}}
 		}
 		var results []Result
 		at := map[string]int{}
@@ -37,7 +45,7 @@ func plaintext(place spec.ScanPlace, resourceType, noun string) func(Context, *f
 				at[f.ARN] = i
 				results = append(results, Result{
 					finding.Resource{ARN: f.ARN, Name: resourceName(f.ARN), Type: resourceType, Region: f.Region, Owner: f.Owner},
-					finding.Failed("scanned", when(scan.Finished)),
+					finding.Failed("scanned", when(scan.Finished)), false,
 				})
 			}
 			v := &results[i].Verdict
@@ -53,17 +61,17 @@ func plaintext(place spec.ScanPlace, resourceType, noun string) func(Context, *f
 				resource.ARN = "arn:aws:" + string(place) + ":" + u.Region + ":" + e.Account + ":*"
 				resource.Name, resource.Region = whole.Name+" in "+u.Region, u.Region
 			}
-			results = append(results, Result{resource, finding.Unreadable(u.Reason)})
+			results = append(results, Result{resource, finding.Unreadable(u.Reason), u.ARN == ""})
 		}
 		for _, region := range e.Regions {
 			if !slices.Contains(scan.Regions, region) {
 				results = append(results, Result{finding.Resource{
 					ARN: "arn:aws:" + string(place) + ":" + region + ":" + e.Account + ":*", Name: whole.Name + " in " + region, Type: "Other", Region: region,
-				}, finding.Unreadable("the migration's scan left this region out")})
+				}, finding.Unreadable("the migration's scan left this region out"), true})
 			}
 		}
 		if results == nil {
-			results = append(results, Result{whole, finding.Passed()})
+			results = append(results, Result{whole, finding.Passed(), false})
 		}
 		return results
 	}
@@ -85,7 +93,9 @@ func resourceName(arn string) string {
 	fields := strings.SplitN(arn, ":", 6)
 	name := fields[len(fields)-1]
 	for _, kind := range []string{"function:", "task-definition/", "parameter"} {
-		name = strings.TrimPrefix(name, kind)
+		if rest, ok := strings.CutPrefix(name, kind); ok {
+			return rest
+		}
 	}
 	return name
 }

@@ -3,10 +3,15 @@ package rules
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/aistudio/secrets/auditor/facts"
 	"github.com/aistudio/secrets/auditor/finding"
 )
+
+// replicationTime is how long a change may be under way: AWS promises no time, and
+// takes seconds.
+const replicationTime = 2 * time.Hour
 
 func replicaOutOfSync() Rule {
 	return Rule{
@@ -16,7 +21,7 @@ func replicaOutOfSync() Rule {
 		Remediation: "Look at the status in aws secretsmanager describe-secret; often the replica's key is missing or disabled. Then replicate again.",
 		Severity:    finding.High,
 		Controls:    replicaControls(),
-		Secret: func(_ Context, s *facts.Subject) finding.Verdict {
+		Secret: func(c Context, s *facts.Subject) finding.Verdict {
 			region, skipped := replicaWanted(s)
 			if region == "" && s.PrimaryRegion == "" {
 				return skipped
@@ -34,7 +39,10 @@ func replicaOutOfSync() Rule {
 					pairs = append(pairs, region, replica.Evidence)
 				}
 			}
-			if pairs != nil {
+			switch {
+			case pairs != nil && c.Now.Sub(s.Changed) < replicationTime:
+				return finding.Unreadable("it was changed less than " + days(replicationTime) + " before, and may be under way to its replicas")
+			case pairs != nil:
 				return finding.Failed(pairs...)
 			}
 			return finding.Passed()

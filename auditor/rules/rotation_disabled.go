@@ -17,6 +17,8 @@ func rotationDisabled() Rule {
 			switch {
 			case s.Rotation.Enabled:
 				return finding.Passed()
+			case s.OwningService != "":
+				return managedByAWS(s) // and nobody else can switch its rotation on
 			case c.Now.Sub(s.Created) < c.Policy.RotationGrace:
 				return finding.Skipped("created less than " + days(c.Policy.RotationGrace) + " ago: rotation is switched on after the first value")
 			}

@@ -2,6 +2,8 @@ package rules
 
 import (
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/aistudio/secrets/auditor/facts"
 	"github.com/aistudio/secrets/auditor/finding"
@@ -24,24 +26,49 @@ func rotationOverdue() Rule {
 			if err != nil {
 				return finding.Unreadable("its schedule can't be read: " + err.Error())
 			}
-			last := s.Rotation.Last
-			if last.IsZero() {
-				last = s.Created
-			}
-			due := rule.Due(last)
+			byHand, known := s.ByHand.Get()
 			switch {
-			case due.IsZero() || !c.Now.After(due.Add(c.Policy.RotationGrace)):
+			case !Overdue(c, &s.Secret, time.Time{}):
 				return finding.Passed()
-			case s.Rotation.Last.IsZero() && s.Rotation.Next.After(c.Now):
-				// Rotation was switched on when the secret was old already.
+			case !known:
+				return finding.Unreadable(s.ByHand.Unknown)
+			case !byHand.IsZero() && !Overdue(c, &s.Secret, byHand):
 				return finding.Passed()
 			}
+			due := rule.Due(lastRotated(&s.Secret, byHand))
 			return finding.Failed(
 				"schedule", scheduleText(s.Rotation), "last rotated", when(s.Rotation.Last),
 				"was due by", when(due), "overdue for", days(c.Now.Sub(due)),
 			)
 		},
 	}
+}
+
+// Overdue reports whether a rotation that is enabled is overdue by a schedule that
+// can be read. By hand is when somebody put a value by hand, zero for never: it
+// counts as a rotation, but for a cron expression, whose windows come regardless
+// (API reference, RotationRulesType).
+func Overdue(c Context, s *facts.Secret, byHand time.Time) bool {
+	rule, err := rotationSchedule(s.Rotation)
+	if err != nil || !s.Rotation.Enabled {
+		return false
+	}
+	if s.Rotation.Last.IsZero() && s.Rotation.Next.After(c.Now) {
+		return false // rotation was switched on when the secret was old already
+	}
+	due := rule.Due(lastRotated(s, byHand))
+	return !due.IsZero() && c.Now.After(due.Add(c.Policy.RotationGrace))
+}
+
+func lastRotated(s *facts.Secret, byHand time.Time) time.Time {
+	last := s.Rotation.Last
+	if last.IsZero() {
+		last = s.Created
+	}
+	if byHand.After(last) && !strings.HasPrefix(s.Rotation.Schedule, "cron") {
+		last = byHand
+	}
+	return last
 }
 
 func rotationSchedule(r facts.Rotation) (schedule.Schedule, error) {

@@ -14,15 +14,18 @@ func rotationStuck() Rule {
 		Severity:    finding.High,
 		Controls:    failedRotationControls(),
 		Secret: func(c Context, s *facts.Subject) finding.Verdict {
+			since, known := s.Stuck.Get()
 			switch {
-			case s.Pending == "" || s.Pending == s.Current:
+			case !known:
+				return finding.Unreadable(s.Stuck.Unknown)
+			case since.IsZero():
 				// AWS takes the label away after a rotation, or leaves it on the
 				// current version: both are well.
 				return finding.Passed()
-			case c.Now.Sub(s.Changed) < c.Policy.PendingGrace:
+			case c.Now.Sub(since) < c.Policy.PendingGrace:
 				return finding.Passed() // a rotation that is under way
 			}
-			return finding.Failed("pending version", s.Pending, "current version", s.Current, "last changed", when(s.Changed))
+			return finding.Failed("pending version", s.Pending, "current version", s.Current, "pending since", when(since))
 		},
 	}
 }

@@ -58,6 +58,9 @@ type Context struct {
 type Result struct {
 	Resource finding.Resource
 	Verdict  finding.Verdict
+	// Among says that the resource stands for all of a region, or for any of
+	// them: while that is unknown, nothing of the region is known to be gone.
+	Among bool
 }
 
 // All returns every rule, in the order of reports: by what it is about.

@@ -112,10 +112,16 @@ func TestSecrets(t *testing.T) {
 			s.Rotation.Last, s.Rotation.Next = time.Time{}, ago(2*day)
 			s.Written = facts.Known(ago(day))
 		}, "rotation-overdue"},
-		"failed":                  {func(s *facts.Subject) { s.Failure = failure(2 * day) }, "rotation-failed"},
-		"failed, then succeeded":  {func(s *facts.Subject) { s.Failure = failure(11 * day) }, ""},
-		"stuck":                   {func(s *facts.Subject) { s.Pending, s.Changed = "v3", ago(25*time.Hour) }, "rotation-stuck"},
-		"under way":               {func(s *facts.Subject) { s.Pending, s.Changed = "v3", ago(23*time.Hour) }, ""},
+		"failed":                     {func(s *facts.Subject) { s.Failure = failure(2 * day) }, "rotation-failed"},
+		"failed, then succeeded":     {func(s *facts.Subject) { s.Failure = failure(11 * day) }, ""},
+		"put by hand in time":        {func(s *facts.Subject) { byHand(s, 40*day, 20*day) }, ""},
+		"put by hand, overdue again": {func(s *facts.Subject) { byHand(s, 70*day, 33*day) }, "rotation-overdue"},
+		"put by hand, but by cron":   {func(s *facts.Subject) { cron(s, "cron(0 3 ? * SUN *)", "3h", 12*day); s.ByHand = facts.Known(ago(day)) }, "rotation-overdue"},
+		"stuck":                      {func(s *facts.Subject) { s.Pending, s.Stuck = "v3", facts.Known(ago(25*time.Hour)) }, "rotation-stuck"},
+		"stuck, tagged since": {func(s *facts.Subject) {
+			s.Pending, s.Stuck, s.Changed = "v3", facts.Known(ago(25*time.Hour)), ago(time.Hour)
+		}, "rotation-stuck"},
+		"under way":               {func(s *facts.Subject) { s.Pending, s.Stuck = "v3", facts.Known(ago(23*time.Hour)) }, ""},
 		"pending left on current": {func(s *facts.Subject) { s.Pending = "v2" }, ""},
 
 		"too old": {func(s *facts.Subject) {
@@ -145,6 +151,8 @@ func TestSecrets(t *testing.T) {
 		"used 92 days ago": {func(s *facts.Subject) { s.Accessed = ago(92 * day).Truncate(day) }, "unused"},
 		"used 90 days ago": {func(s *facts.Subject) { s.Accessed = ago(90 * day).Truncate(day) }, ""},
 		"never used, new":  {func(s *facts.Subject) { s.Accessed, s.Created = time.Time{}, ago(89*day) }, ""},
+		"read on the day of its rotation, by a reader": {func(s *facts.Subject) { s.Accessed = s.Rotation.Last.Truncate(day) }, ""},
+		"read after its rotation":                      {func(s *facts.Subject) { s.Accessed, s.Reads.Value = s.Rotation.Last.Truncate(day).Add(day), nil }, ""},
 		"used in the other region": {func(s *facts.Subject) {
 			s.Accessed = time.Time{}
 			s.Replicas.Value["us-west-2"] = facts.Replica{InSync: true, Accessed: ago(day)}
@@ -162,10 +170,17 @@ func TestSecrets(t *testing.T) {
 			rename(s, "rds!db-1")
 			s.Declared, s.OwningService, s.Tags, s.KeyID = nil, "rds", nil, ""
 		}, ""},
+		"of EventBridge, which doesn't rotate": {func(s *facts.Subject) {
+			rename(s, "events!connection/partner/1")
+			s.Declared, s.OwningService, s.Tags, s.KeyID = nil, "events", nil, ""
+			s.Rotation, s.Accessed = facts.Rotation{}, time.Time{}
+		}, ""},
 		"no catalogue": {func(s *facts.Subject) { s.Declared, s.Catalogue = nil, nil }, ""},
 
-		"AWS's key":         {func(s *facts.Subject) { s.KeyID = "" }, "key-default"},
-		"AWS's key by name": {func(s *facts.Subject) { s.Key = facts.Known(facts.Key{Usable: true, Rotates: facts.Known(true)}) }, "key-default"},
+		"AWS's key":                {func(s *facts.Subject) { s.KeyID = "" }, "key-default"},
+		"a replica with AWS's key": {func(s *facts.Subject) { s.Replicas.Value["us-west-2"] = facts.Replica{InSync: true, AWSKey: true} }, "key-default"},
+		"never replicated":         {func(s *facts.Subject) { s.PrimaryRegion = "" }, ""},
+		"AWS's key by name":        {func(s *facts.Subject) { s.Key = facts.Known(facts.Key{Usable: true, Rotates: facts.Known(true)}) }, "key-default"},
 
 		"public":              {func(s *facts.Subject) { s.Policy.Value.Public = []string{"S"} }, "policy-public"},
 		"another account":     {func(s *facts.Subject) { s.Policy.Value.CrossAccount = []string{"210987654321"} }, "policy-cross-account"},
@@ -206,6 +221,12 @@ func cron(s *facts.Subject, expression, window string, last time.Duration) {
 	s.Written = facts.Known(ago(last))
 }
 
+// byHand makes a secret that was rotated some time before, and whose value
+// somebody put later.
+func byHand(s *facts.Subject, rotated, put time.Duration) {
+	s.Rotation.Last, s.Changed, s.Written, s.ByHand = ago(rotated), ago(put), facts.Known(ago(put)), facts.Known(ago(put))
+}
+
 func failure(before time.Duration) facts.Fact[*facts.RotationFailure] {
 	return facts.Known(&facts.RotationFailure{Time: ago(before), Event: "RotationFailed"})
 }
@@ -220,14 +241,22 @@ func TestUnknownNeverPasses(t *testing.T) {
 		change  func(*facts.Subject)
 		unknown string
 	}{
-		"key":      {func(s *facts.Subject) { s.Key = facts.Unknown[facts.Key](why) }, "key-default"},
+		"key":     {func(s *facts.Subject) { s.Key = facts.Unknown[facts.Key](why) }, "key-default"},
+		"by hand": {func(s *facts.Subject) { byHand(s, 40*day, 20*day); s.ByHand = facts.Unknown[time.Time](why) }, "rotation-overdue"},
+		"pending": {func(s *facts.Subject) { s.Pending, s.Stuck = "v3", facts.Unknown[time.Time](why) }, "rotation-stuck"},
+		"replicas on their way": {func(s *facts.Subject) {
+			s.Changed, s.Replicas.Value["us-west-2"] = ago(time.Minute), facts.Replica{Evidence: "InProgress"}
+		}, "replica-out-of-sync"},
+		"read on the day of its rotation": {func(s *facts.Subject) {
+			s.Accessed, s.Reads.Value = s.Rotation.Last.Truncate(day), []facts.Access{{Time: ago(time.Hour), Principal: s.Declared.Rotator}}
+		}, "unused"},
 		"written":  {func(s *facts.Subject) { s.Written = facts.Unknown[time.Time](why) }, "value-too-old"},
 		"failure":  {func(s *facts.Subject) { s.Failure = facts.Unknown[*facts.RotationFailure](why) }, "rotation-failed"},
 		"policy":   {func(s *facts.Subject) { s.Policy = facts.Unknown[facts.ResourcePolicy](why) }, "policy-cross-account policy-public policy-too-wide"},
-		"replicas": {func(s *facts.Subject) { s.Replicas = facts.Unknown[map[string]facts.Replica](why) }, "replica-missing replica-out-of-sync"},
+		"replicas": {func(s *facts.Subject) { s.Replicas = facts.Unknown[map[string]facts.Replica](why) }, "key-default replica-missing replica-out-of-sync"},
 		"replicas of an unused one": {func(s *facts.Subject) {
 			s.Replicas, s.Accessed = facts.Unknown[map[string]facts.Replica](why), time.Time{}
-		}, "replica-missing replica-out-of-sync unused"},
+		}, "key-default replica-missing replica-out-of-sync unused"},
 		"reads":            {func(s *facts.Subject) { s.Reads = facts.Unknown[[]facts.Access](why) }, "access-unexpected"},
 		"reads of deleted": {func(s *facts.Subject) { s.Deleted, s.Reads = ago(day), facts.Unknown[[]facts.Access](why) }, "deleted-still-read"},
 		"schedule":         {func(s *facts.Subject) { s.Rotation.Schedule = "when it rains" }, "rotation-overdue"},
@@ -301,23 +330,37 @@ func TestEstate(t *testing.T) {
 		"function broken, errs?": {func(e *facts.Estate) {
 			function(e).Failed, function(e).Errors = true, facts.Unknown[facts.FunctionErrors](why)
 		}, "function-failing", ""},
-		"function old":      {func(e *facts.Estate) { function(e).Runtime = "python3.8" }, "function-runtime-deprecated", ""},
-		"function an image": {func(e *facts.Estate) { function(e).Runtime = "" }, "", ""},
-		"function?":         {func(e *facts.Estate) { e.Functions[0].Facts = facts.Unknown[facts.Function](why) }, "", "function-failing function-missing function-runtime-deprecated"},
-		"no trail":          {func(e *facts.Estate) { e.Trails["us-east-1"] = facts.Known([]facts.Trail{}) }, "trail-off", ""},
-		"trail stopped":     {func(e *facts.Estate) { trail(e).Logging = false }, "trail-off", ""},
-		"trail of data":     {func(e *facts.Estate) { trail(e).Management = false }, "trail-off", ""},
-		"trail of a region": {func(e *facts.Estate) { trail(e).MultiRegion = false }, "trail-single-region", ""},
-		"trail unvalidated": {func(e *facts.Estate) { trail(e).Validation = false }, "trail-without-validation", ""},
-		"trail?":            {func(e *facts.Estate) { e.Trails["us-east-1"] = facts.Unknown[[]facts.Trail](why) }, "", "trail-off trail-single-region trail-without-validation"},
-		"lambda":            {plaintext(spec.ScanLambda), "plaintext-lambda", ""},
-		"ecs":               {plaintext(spec.ScanECS), "plaintext-ecs", ""},
-		"ssm":               {plaintext(spec.ScanSSM), "plaintext-ssm", ""},
-		"no scan":           {func(e *facts.Estate) { e.Scan = facts.Known[*spec.Scan](nil) }, "", "plaintext-ecs plaintext-lambda plaintext-ssm"},
-		"scan?":             {func(e *facts.Estate) { e.Scan = facts.Unknown[*spec.Scan](why) }, "", "plaintext-ecs plaintext-lambda plaintext-ssm"},
-		"scan two days old": {func(e *facts.Estate) { e.Scan.Value.Finished = ago(2 * day) }, "", ""},
-		"scan older":        {func(e *facts.Estate) { e.Scan.Value.Finished = ago(2*day + time.Second) }, "", "plaintext-ecs plaintext-lambda plaintext-ssm"},
-		"scan elsewhere":    {func(e *facts.Estate) { e.Scan.Value.Regions = []string{"eu-west-1"} }, "", "plaintext-ecs plaintext-lambda plaintext-ssm"},
+		"function old, not yet":             {func(e *facts.Estate) { function(e).Runtime = "nodejs22.x" }, "", ""}, // until April 2027
+		"function of this year":             {func(e *facts.Estate) { function(e).Runtime = "provided.al2" }, "function-runtime-deprecated", ""},
+		"function old":                      {func(e *facts.Estate) { function(e).Runtime = "python3.8" }, "function-runtime-deprecated", ""},
+		"function an image":                 {func(e *facts.Estate) { function(e).Runtime = "" }, "", ""},
+		"function?":                         {func(e *facts.Estate) { e.Functions[0].Facts = facts.Unknown[facts.Function](why) }, "", "function-failing function-missing function-runtime-deprecated"},
+		"no trail":                          {func(e *facts.Estate) { e.Trails["us-east-1"] = facts.Known([]facts.Trail{}) }, "trail-off", ""},
+		"trail stopped":                     {func(e *facts.Estate) { trail(e).Logging = false }, "trail-off", ""},
+		"trail of data":                     {func(e *facts.Estate) { trail(e).Management = false }, "trail-off", ""},
+		"trail can't deliver":               {func(e *facts.Estate) { trail(e).Delivery = "NoSuchBucket" }, "trail-off", ""},
+		"a trail unread, the other records": {func(e *facts.Estate) { e.Trails["us-east-1"].Value[0].Unknown = why }, "", ""},
+		"a trail unread, the other stopped": {func(e *facts.Estate) { e.Trails["us-east-1"].Value[0].Unknown, trail(e).Logging = why, false }, "",
+			"trail-off trail-single-region trail-without-validation"},
+		"a wider trail unread": {func(e *facts.Estate) {
+			e.Trails["us-east-1"].Value[0] = facts.Trail{ARN: "organization", MultiRegion: true, Unknown: why}
+			trail(e).MultiRegion = false
+		}, "", "trail-single-region"},
+		"trail of a region":       {func(e *facts.Estate) { trail(e).MultiRegion = false }, "trail-single-region", ""},
+		"trail unvalidated":       {func(e *facts.Estate) { trail(e).Validation = false }, "trail-without-validation", ""},
+		"trail?":                  {func(e *facts.Estate) { e.Trails["us-east-1"] = facts.Unknown[[]facts.Trail](why) }, "", "trail-off trail-single-region trail-without-validation"},
+		"lambda":                  {plaintext(spec.ScanLambda), "plaintext-lambda", ""},
+		"ecs":                     {plaintext(spec.ScanECS), "plaintext-ecs", ""},
+		"ssm":                     {plaintext(spec.ScanSSM), "plaintext-ssm", ""},
+		"no scan":                 {func(e *facts.Estate) { e.Scan = facts.Known[*spec.Scan](nil) }, "", "plaintext-ecs plaintext-lambda plaintext-ssm"},
+		"scan?":                   {func(e *facts.Estate) { e.Scan = facts.Unknown[*spec.Scan](why) }, "", "plaintext-ecs plaintext-lambda plaintext-ssm"},
+		"scan two days old":       {func(e *facts.Estate) { e.Scan.Value.Finished = ago(2 * day) }, "", ""},
+		"scan older":              {func(e *facts.Estate) { e.Scan.Value.Finished = ago(2*day + time.Second) }, "", "plaintext-ecs plaintext-lambda plaintext-ssm"},
+		"scan of another account": {func(e *facts.Estate) { e.Scan.Value.Account = "210987654321" }, "", "plaintext-ecs plaintext-lambda plaintext-ssm"},
+		"scan of tomorrow":        {func(e *facts.Estate) { e.Scan.Value.Finished = now.Add(day) }, "", "plaintext-ecs plaintext-lambda plaintext-ssm"},
+		"secrets unlisted": {func(e *facts.Estate) { e.Unlisted = map[string]string{"us-east-1": why} }, "",
+			"function-failing function-missing function-runtime-deprecated key-rotation-off key-unusable"},
+		"scan elsewhere": {func(e *facts.Estate) { e.Scan.Value.Regions = []string{"eu-west-1"} }, "", "plaintext-ecs plaintext-lambda plaintext-ssm"},
 		"scan in part": {func(e *facts.Estate) {
 			e.Scan.Value.Unread = []spec.ScanUnread{{Place: spec.ScanECS, Region: "us-east-1", Reason: why}}
 		}, "", "plaintext-ecs"},

@@ -24,7 +24,7 @@ func suppressionExpired() Rule {
 				}
 				results = append(results, Result{finding.Resource{
 					ARN: "suppression:" + s.Rule + ":" + s.Secret, Name: s.Rule + " for " + s.Secret, Type: "Other", Owner: s.Owner,
-				}, verdict})
+				}, verdict, false})
 			}
 			return results
 		},

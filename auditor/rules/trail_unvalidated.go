@@ -1,8 +1,6 @@
 package rules
 
 import (
-	"slices"
-
 	"github.com/aistudio/secrets/auditor/facts"
 	"github.com/aistudio/secrets/auditor/finding"
 )
@@ -17,13 +15,7 @@ func trailUnvalidated() Rule {
 		Controls:    trailControls("CloudTrail.4"),
 		Estate: func(_ Context, e *facts.Estate) []Result {
 			return eachRegion(e, func(trails []facts.Trail) finding.Verdict {
-				if !slices.ContainsFunc(trails, recording) {
-					return finding.Skipped("no trail records")
-				}
-				if slices.ContainsFunc(trails, func(t facts.Trail) bool { return recording(t) && t.Validation }) {
-					return finding.Passed()
-				}
-				return finding.Failed("trail", trails[slices.IndexFunc(trails, recording)].ARN)
+				return ofRecording(trails, func(t facts.Trail) bool { return t.Validation })
 			})
 		},
 	}

@@ -164,22 +164,115 @@ func TestAnErrorOnAPageHidesNothing(t *testing.T) {
 		e.make(name, secret{noReplica: true})
 	}
 	e.tagEnvironment("nfa", "dev") // on the second page
+	e.weakKey = e.makeKey(east, false)
+	e.make("zz", secret{noReplica: true, key: e.weakKey})
 	e.advance(time.Hour)
 	store := e.store()
-	require.Equal(t, []string{"tags-wrong nfa"}, aboutSecrets(with(t, e.daily(store), finding.Fail)))
+	require.Equal(t, []string{"key-rotation-off " + e.weakKey, "tags-wrong nfa"}, aboutSecrets(with(t, e.daily(store), finding.Fail)))
 
 	e.breakDown(faults.Fault{Service: "secretsmanager", Operation: "ListSecrets", Skip: 1, Kind: faults.Error, Status: 400, Code: "AccessDeniedException"})
 	second := e.daily(store)
 	require.False(t, second.Complete())
 	require.Equal(t, 100, second.Secrets)
 	require.Zero(t, second.Resolved, "what wasn't listed isn't gone")
-	require.Equal(t, 1, second.Carried)
+	require.Equal(t, 2, second.Carried, "the secret's, and that of the key which only unlisted ones use")
 	require.Contains(t, with(t, second, finding.Unknown), "tags-wrong secrets of us-east-1 that weren't listed")
+	require.Contains(t, with(t, second, finding.Unknown), "key-rotation-off keys of the secrets of us-east-1 that weren't listed")
 
 	e.cloud.Faults.Clear()
 	third := e.daily(store)
 	require.True(t, third.Complete())
 	require.Zero(t, third.NewFindings())
+}
+
+// TestARunOfSomeRegions: what is in a region that a run by hand leaves out isn't
+// resolved.
+func TestARunOfSomeRegions(t *testing.T) {
+	t.Parallel()
+	e := small(t)
+	e.catalogue.ReplicaRegion = west
+	e.tagEnvironment("one", "dev")
+	store := e.store()
+	require.Contains(t, with(t, e.audit(e.options(e.cloud.Config(east), store)), finding.Fail), "tags-wrong one")
+	o := e.options(e.cloud.Config(east), store)
+	o.Regions = []string{west}
+	only := e.audit(o)
+	require.Zero(t, only.Resolved)
+	require.NotZero(t, only.Carried)
+	again := e.audit(e.options(e.cloud.Config(east), store))
+	require.Contains(t, with(t, again, finding.Fail), "tags-wrong one")
+	require.Zero(t, again.NewFindings())
+
+	// A region that the stack gave up is another matter.
+	e.catalogue.Regions, e.catalogue.ReplicaRegion = []string{west}, ""
+	o = e.options(e.cloud.Config(east), store)
+	o.Regions = []string{west}
+	require.NotZero(t, e.audit(o).Resolved)
+}
+
+// TestOneUnknownHoldsNothingBack: what is mended is resolved, though of another
+// resource nobody ever knows.
+func TestOneUnknownHoldsNothingBack(t *testing.T) {
+	t.Parallel()
+	e := small(t)
+	keys := kms.NewFromConfig(e.cloud.Config(east))
+	hidden := e.makeKey(east, true)
+	e.make("hidden", secret{noReplica: true, key: hidden})
+	e.must(keys.DisableKeyRotation(t.Context(), &kms.DisableKeyRotationInput{KeyId: &e.key}))
+	e.must(keys.PutKeyPolicy(t.Context(), &kms.PutKeyPolicyInput{KeyId: &hidden, BypassPolicyLockoutSafetyCheck: true, Policy: aws.String(
+		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"210987654321"},"Action":"kms:*","Resource":"*"}]}`)}))
+	auditor := e.makeRole("auditor", auditorMay())
+	store := e.store()
+	audit := func() *run.Outcome {
+		o := e.options(auditor, store)
+		o.Regions = []string{east}
+		return e.audit(o)
+	}
+	first := audit()
+	require.Contains(t, with(t, first, finding.Fail), "key-rotation-off "+e.key)
+	require.Contains(t, with(t, first, finding.Unknown), "key-rotation-off "+hidden)
+	e.must(keys.EnableKeyRotation(t.Context(), &kms.EnableKeyRotationInput{KeyId: &e.key}))
+	second := audit()
+	require.NotContains(t, with(t, second, finding.Fail), "key-rotation-off "+e.key)
+	require.Equal(t, 1, second.Resolved)
+	require.Zero(t, second.Carried)
+}
+
+// TestNoReadFallsBetweenTwoRuns: a run that comes late looks back to the one before
+// it, and to what the trail didn't show then.
+func TestNoReadFallsBetweenTwoRuns(t *testing.T) {
+	t.Parallel()
+	e := small(t)
+	store := e.store()
+	e.makeRole("stranger", mayRead)
+	e.daily(store)
+	e.read(e.session(east, "stranger"), "one")
+	e.advance(25 * time.Hour) // the policy's window is a day
+	require.Contains(t, with(t, e.daily(store), finding.Fail), "access-unexpected one")
+	e.advance(25 * time.Hour)
+	require.NotContains(t, with(t, e.daily(store), finding.Fail), "access-unexpected one")
+}
+
+// TestAFailureOfASecretBefore: a secret isn't blamed for one that had its name.
+func TestAFailureOfASecretBefore(t *testing.T) {
+	t.Parallel()
+	e := newEstate(t)
+	broken, rotator := e.makeFunction("broken-rotator", map[string]string{"FAILS": "yes"}), e.makeFunction("rotator", nil)
+	e.advance(time.Minute)
+	e.make("again", secret{function: broken, noReplica: true})
+	e.advance(3 * time.Hour)
+	require.Contains(t, with(t, e.daily(e.store()), finding.Fail), "rotation-failed again")
+	e.must(e.east.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("acme/prod/app/again"), ForceDeleteWithoutRecovery: aws.Bool(true)}))
+	e.advance(time.Hour)
+	e.catalogue.Secrets = nil
+	e.make("again", secret{noReplica: true})
+	every := "rate(40 days)"
+	e.must(e.east.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{
+		SecretId: aws.String("acme/prod/app/again"), RotationLambdaARN: &rotator, RotateImmediately: aws.Bool(false),
+		RotationRules: &types.RotationRulesType{ScheduleExpression: &every},
+	}))
+	e.advance(time.Hour)
+	require.NotContains(t, with(t, e.daily(e.store()), finding.Fail), "rotation-failed again")
 }
 
 // TestThrottled: the listing goes on where it was when AWS throttles it.

@@ -46,6 +46,7 @@ type estate struct {
 	westKey   string
 	weakKey   string // its own rotation is off
 	lostKey   string // to be deleted
+	lostWest  string // of a replica, disabled
 	catalogue spec.AuditCatalogue
 	policy    policy.Policy
 	scan      *spec.Scan
@@ -177,7 +178,7 @@ type secret struct {
 	function   string            // ARN; empty: not rotated
 	every      string            // empty: rate(40 days)
 	noReplica  bool
-	replicaKey string // empty: the estate's
+	replicaKey string // empty: the estate's; "aws": none
 	undeclared bool
 	name       string // empty: acme/prod/app/<short>
 }
@@ -211,11 +212,15 @@ func (e *estate) make(short string, s secret) {
 		}
 	}
 	if !s.noReplica {
-		replicaKey := e.westKey
-		if s.replicaKey != "" {
-			replicaKey = s.replicaKey
+		replica := types.ReplicaRegionType{Region: aws.String(west), KmsKeyId: &e.westKey}
+		switch s.replicaKey {
+		case "":
+		case "aws":
+			replica.KmsKeyId = nil
+		default:
+			replica.KmsKeyId = &s.replicaKey
 		}
-		in.AddReplicaRegions = []types.ReplicaRegionType{{Region: aws.String(west), KmsKeyId: &replicaKey}}
+		in.AddReplicaRegions = []types.ReplicaRegionType{replica}
 	}
 	e.must(e.east.CreateSecret(ctx, in))
 	if s.function != "" {
@@ -245,11 +250,14 @@ func (e *estate) put(short string) {
 	e.must(e.east.PutSecretValue(e.t.Context(), &secretsmanager.PutSecretValueInput{SecretId: aws.String("acme/prod/app/" + short), SecretString: aws.String(canary + "2")}))
 }
 
-func (e *estate) setPolicy(short, principal string) {
+func (e *estate) setPolicy(short, principal string) { e.setPolicyWith(short, principal, "") }
+
+// setPolicyWith lets a principal read under a condition.
+func (e *estate) setPolicyWith(short, principal, condition string) {
 	e.t.Helper()
 	e.must(e.east.PutResourcePolicy(e.t.Context(), &secretsmanager.PutResourcePolicyInput{
 		SecretId: aws.String("acme/prod/app/" + short), BlockPublicPolicy: aws.Bool(false), ResourcePolicy: aws.String(
-			`{"Version":"2012-10-17","Statement":[{"Sid":"Read","Effect":"Allow","Principal":{"AWS":"` + principal + `"},"Action":"secretsmanager:GetSecretValue","Resource":"*"}]}`),
+			`{"Version":"2012-10-17","Statement":[{"Sid":"Read","Effect":"Allow","Principal":{"AWS":"` + principal + `"},"Action":"secretsmanager:GetSecretValue","Resource":"*"` + condition + `}]}`),
 	}))
 }
 
@@ -276,9 +284,15 @@ func plant(t *testing.T) *estate {
 	e.advance(time.Minute) // the functions become active
 
 	e.weakKey, e.lostKey = e.makeKey(east, false), e.makeKey(east, true)
-	lostReplicaKey := e.makeKey(west, true)
+	e.lostWest = e.makeKey(west, true)
+	e.must(kms.NewFromConfig(e.cloud.Config(east)).CreateAlias(ctx, &kms.CreateAliasInput{AliasName: aws.String("alias/weak"), TargetKeyId: &e.weakKey}))
 	rotated := secret{function: rotator}
 	e.make("good", rotated)
+	e.make("organization", rotated)
+	e.make("conditioned", rotated)
+	e.make("renewed", secret{function: rotator, every: "rate(60 days)", kind: spec.KindAPIKey})
+	e.make("replica-aws-key", secret{function: rotator, replicaKey: "aws"})
+	e.make("weak-key-by-alias", secret{function: rotator, key: "alias/weak"}) // one key, one finding
 	for _, short := range []string{"public", "shared", "wide", "spied", "replica-read", "unused", "stuck", "failed", "recovered"} {
 		e.make(short, rotated)
 	}
@@ -295,7 +309,7 @@ func plant(t *testing.T) *estate {
 	e.make("lost-key", secret{function: rotator, key: e.lostKey})
 	e.make("no-replica", secret{function: rotator, noReplica: true})
 	e.make("accepted", secret{function: rotator, noReplica: true})
-	e.make("out-of-sync", secret{function: rotator, replicaKey: lostReplicaKey})
+	e.make("out-of-sync", secret{function: rotator, replicaKey: e.lostWest})
 	e.make("orphan", secret{function: doomed})
 	e.make("old-runtime", secret{function: old})
 	e.make("shadow", secret{function: rotator, undeclared: true})
@@ -304,7 +318,9 @@ func plant(t *testing.T) *estate {
 	e.advance(41 * day)
 	// Switched off and on again: AWS counts anew, but the value is as old as it is.
 	e.must(e.east.CancelRotateSecret(ctx, &secretsmanager.CancelRotateSecretInput{SecretId: aws.String("acme/prod/app/overdue")}))
-	e.advance(52 * day)
+	e.advance(9 * day) // day 50
+	e.put("renewed")   // counts as a rotation, so that the next one is due on day 110
+	e.advance(43 * day)
 	e.must(e.east.RotateSecret(ctx, &secretsmanager.RotateSecretInput{
 		SecretId: aws.String("acme/prod/app/overdue"), RotationLambdaARN: &rotator, RotateImmediately: aws.Bool(false),
 		RotationRules: &types.RotationRulesType{ScheduleExpression: aws.String("rate(40 days)")},
@@ -320,7 +336,9 @@ func plant(t *testing.T) *estate {
 	e.setPolicy("shared", "arn:aws:iam::210987654321:root")
 	e.setPolicy("wide", role("stranger"))
 	e.setPolicy("good", role("app"))
-	e.must(kms.NewFromConfig(e.cloud.Config(west)).DisableKey(ctx, &kms.DisableKeyInput{KeyId: &lostReplicaKey}))
+	e.setPolicyWith("conditioned", "*", `,"Condition":{"ArnEquals":{"aws:PrincipalArn":"`+role("app")+`"}}`)
+	e.setPolicyWith("organization", "*", `,"Condition":{"StringEquals":{"aws:PrincipalOrgID":"o-a1b2c3d4e5"}}`)
+	e.must(kms.NewFromConfig(e.cloud.Config(west)).DisableKey(ctx, &kms.DisableKeyInput{KeyId: &e.lostWest}))
 	e.put("out-of-sync")
 	e.rotate("acme/prod/app/recovered", mended, "")
 
@@ -342,6 +360,8 @@ func plant(t *testing.T) *estate {
 	}
 	e.advance(18 * time.Hour)
 
+	// Stuck for three days, though it was changed a moment ago.
+	e.must(e.east.TagResource(ctx, &secretsmanager.TagResourceInput{SecretId: aws.String("acme/prod/app/stuck"), Tags: []types.Tag{{Key: aws.String("Extra"), Value: aws.String("x")}}}))
 	e.rotate("acme/prod/app/failed", broken, "")
 	e.make("fresh", secret{noReplica: false})
 	app := e.makeRole("app", mayRead)

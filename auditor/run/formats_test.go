@@ -75,6 +75,9 @@ func checkFormats(t *testing.T, dir string, o *run.Outcome) {
 	require.NoError(t, json.Unmarshal(read("findings.asff.json"), &asff))
 	got = nil
 	for _, f := range asff {
+		if f.Compliance.Status == "PASSED" {
+			continue // a rule that could judge all
+		}
 		status := map[string]string{"FAILED": "fail", "NOT_AVAILABLE": "unknown"}[f.Compliance.Status]
 		if f.RecordState == "ARCHIVED" {
 			status = "suppressed"

@@ -2,6 +2,7 @@ package run_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -76,7 +78,7 @@ func TestRemedy(t *testing.T) {
 	cfg := e.cloud.Config(east)
 
 	var shown bytes.Buffer
-	require.NoError(t, run.Remedy(t.Context(), e.options(cfg, e.store()), nil, &shown))
+	require.NoError(t, run.Remedy(t.Context(), e.options(cfg, e.store()), nil, printTo(&shown)))
 	for _, line := range []string{
 		"switched off  tag  acme/prod/app/untagged: missing tags: Owner (tags-missing)",
 		"switched off  enable-rotation  acme/prod/app/not-rotating", "switched off  clear-pending  acme/prod/app/stuck",
@@ -88,27 +90,76 @@ func TestRemedy(t *testing.T) {
 	// By default nothing is mended, even when it is asked for.
 	var journal bytes.Buffer
 	mender := remedy.NewMender(cfg, &journal)
-	require.NoError(t, run.Remedy(t.Context(), e.options(cfg, e.store()), &mender, io.Discard))
+	require.NoError(t, run.Remedy(t.Context(), e.options(cfg, e.store()), &mender, printTo(io.Discard)))
 	require.Empty(t, journal.String())
 
 	e.policy.Remedy = policy.Remedy{Rules: mendableRules, TagValues: map[string]string{"ManagedBy": "pulumi"}}
 	shown.Reset()
-	require.NoError(t, run.Remedy(t.Context(), e.options(cfg, e.store()), nil, &shown))
+	require.NoError(t, run.Remedy(t.Context(), e.options(cfg, e.store()), nil, printTo(&shown)))
 	require.Contains(t, shown.String(), "could be mended  tag  acme/prod/app/untagged: missing tags: ManagedBy, Owner")
 	require.Equal(t, before, e.mendableFindings(), "a dry run changes nothing")
+	e.breakDown(faults.Fault{Service: "secretsmanager", Operation: "GetResourcePolicy", Kind: faults.Error, Status: 400, Code: "AccessDeniedException"})
+	incomplete := e.options(cfg, e.store())
+	e.breakDown(faults.Fault{Service: "secretsmanager", Operation: "ListSecrets", Region: west, Kind: faults.Error, Status: 400, Code: "AccessDeniedException"})
+	require.ErrorContains(t, run.Remedy(t.Context(), incomplete, nil, printTo(io.Discard)), "the list of secrets of us-west-2 is incomplete")
+	e.cloud.Faults.Clear()
 
-	require.NoError(t, run.Remedy(t.Context(), e.options(cfg, e.store()), &mender, io.Discard))
+	require.NoError(t, run.Remedy(t.Context(), e.options(cfg, e.store()), &mender, printTo(io.Discard)))
 	require.NoError(t, e.cloud.Settle(t.Context()))
 	e.advance(2 * time.Hour)
 	require.Empty(t, e.mendableFindings())
 	assert.NotContains(t, journal.String(), canary)
 
 	done := journal.String()
-	require.NoError(t, mender.UndoAll(t.Context(), strings.NewReader(done)))
-	// What was rotated stays rotated: its old value is the previous version.
-	require.Equal(t, []string{"rotation-disabled not-rotating", "tags-missing untagged"}, e.mendableFindings())
-	e.advance(2 * day)
+	require.NoError(t, mender.UndoAll(t.Context(), strings.NewReader(done), ignore))
+	// What was rotated stays rotated: its old value is the previous version. The
+	// pending version is as old as it was.
 	require.Equal(t, []string{"rotation-disabled not-rotating", "rotation-stuck stuck", "tags-missing untagged"}, e.mendableFindings())
+}
+
+// TestUndo takes back what stands, and only that, from a journal that a killed run
+// left behind.
+func TestUndo(t *testing.T) {
+	t.Parallel()
+	e := small(t)
+	tag := func(short, key string) string {
+		t.Helper()
+		out, err := e.east.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String("acme/prod/app/" + short)})
+		require.NoError(t, err)
+		for _, tag := range out.Tags {
+			if *tag.Key == key {
+				return *tag.Value
+			}
+		}
+		return ""
+	}
+	for _, short := range []string{"one", "two"} {
+		e.must(e.east.UntagResource(t.Context(), &secretsmanager.UntagResourceInput{SecretId: aws.String("acme/prod/app/" + short), TagKeys: []string{"Owner", "Service"}}))
+	}
+	e.policy.Remedy.Rules = []string{"tags-missing"}
+	var journal bytes.Buffer
+	mender := remedy.NewMender(e.cloud.Config(east), &journal)
+	e.breakDown(faults.Fault{Service: "secretsmanager", Operation: "TagResource", Times: 1, Kind: faults.Error, Status: 400, Code: "InvalidRequestException"})
+	require.Error(t, run.Remedy(t.Context(), e.dailyOptions(e.store()), &mender, printTo(io.Discard)))
+	require.Equal(t, "team-app", tag("two", "Owner"))
+
+	// AWS refused the tags of one, and somebody sets them; of two somebody changes one.
+	e.must(e.east.TagResource(t.Context(), &secretsmanager.TagResourceInput{SecretId: aws.String("acme/prod/app/one"), Tags: []types.Tag{{Key: aws.String("Owner"), Value: aws.String("team-app")}}}))
+	e.must(e.east.TagResource(t.Context(), &secretsmanager.TagResourceInput{SecretId: aws.String("acme/prod/app/two"), Tags: []types.Tag{{Key: aws.String("Owner"), Value: aws.String("team-two")}}}))
+	journal.WriteString(`{"time":"2026-06-01T10:00:00Z","act":{"rule":"tags-mi`) // the run was killed
+	var told []string
+	undo := func() {
+		t.Helper()
+		require.NoError(t, mender.UndoAll(t.Context(), strings.NewReader(journal.String()), func(a remedy.Act, err error) {
+			require.NoError(t, err)
+			told = append(told, string(a.Do)+" "+a.Secret[strings.LastIndex(a.Secret, "/")+1:][:3])
+		}))
+	}
+	undo()
+	require.Equal(t, []string{"untag two"}, told)
+	require.Equal(t, []string{"team-app", "team-two", ""}, []string{tag("one", "Owner"), tag("two", "Owner"), tag("two", "Service")})
+	undo()
+	require.Len(t, told, 1, "what was taken back is not taken back again")
 }
 
 // TestRemedyGoesOn: an act that fails is in the journal and keeps nothing back,
@@ -122,16 +173,23 @@ func TestRemedyGoesOn(t *testing.T) {
 	e.breakDown(faults.Fault{Service: "secretsmanager", Operation: "TagResource", Times: 1, Kind: faults.Error, Status: 400, Code: "InvalidRequestException"})
 	var journal, shown bytes.Buffer
 	mender := remedy.NewMender(e.cloud.Config(east), &journal)
-	err := run.Remedy(t.Context(), e.dailyOptions(e.store()), &mender, &shown)
+	err := run.Remedy(t.Context(), e.dailyOptions(e.store()), &mender, printTo(&shown))
 	require.ErrorContains(t, err, "acme/prod/app/one")
-	require.Contains(t, journal.String(), `"state":"failed"`)
+	require.Contains(t, journal.String(), `"state":"refused"`)
 	require.Contains(t, shown.String(), "failed  tag  acme/prod/app/one")
 	require.Contains(t, shown.String(), "mended  tag  acme/prod/app/two")
 
 	mender = remedy.NewMender(e.cloud.Config(east), full{})
-	require.ErrorContains(t, run.Remedy(t.Context(), e.dailyOptions(e.store()), &mender, io.Discard), "nothing more is changed")
+	require.ErrorContains(t, run.Remedy(t.Context(), e.dailyOptions(e.store()), &mender, printTo(io.Discard)), "nothing more is changed")
 	require.Equal(t, []string{"tags-missing one"}, aboutSecrets(with(t, e.daily(e.store()), finding.Fail)))
 }
+
+// printTo prints what became of acts.
+func printTo(w io.Writer) func(run.Mended) {
+	return func(m run.Mended) { fmt.Fprintln(w, m) }
+}
+
+func ignore(remedy.Act, error) {}
 
 // full is a disk without room.
 type full struct{}

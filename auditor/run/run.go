@@ -95,6 +95,7 @@ type runner struct {
 	account  string
 	previous *state.Previous
 	reviewed *inventory.Reviewed
+	gone     bool // the state keeps what is resolved, for Security Hub
 }
 
 func (r *runner) run(ctx context.Context) (*Outcome, error) {
@@ -131,13 +132,21 @@ func (r *runner) audit(ctx context.Context) (*Outcome, error) {
 	}
 	defer inv.Close()
 	result, err := audit.Judge(ctx, inv, audit.Options{
-		Environment: o.Environment, Policy: &r.opts.Policy, Previous: r.previous, Dir: r.dir, Now: o.Now,
+		Environment: o.Environment, Policy: &r.opts.Policy, Previous: r.previous, Stack: stackRegions(o.Catalogue), Dir: r.dir, Now: o.Now,
 	})
 	if err != nil {
 		return nil, err
 	}
 	r.reviewed = inv.Reviewed
 	return &Outcome{Result: result, Calls: inv.Calls(), dir: r.dir}, nil
+}
+
+// stackRegions are the regions that a catalogue names, nil if it doesn't say.
+func stackRegions(c *spec.AuditCatalogue) []string {
+	if c == nil || len(c.Regions) == 0 {
+		return nil
+	}
+	return append(slices.Clone(c.Regions), c.ReplicaRegion)
 }
 
 // publish writes the reports, saves the state and tells people, in that order:
@@ -149,14 +158,20 @@ func (r *runner) publish(ctx context.Context, outcome *Outcome) error {
 		return err
 	}
 	header := state.Header{Run: outcome.Run, Time: outcome.Time, Trend: outcome.Trend}
-	if o.Topic != "" {
+	// What an earlier run couldn't send goes first.
+	header.Outbox = slices.Clone(r.previous.Outbox)
+	if o.Topic != "" || o.Bucket != nil {
 		messages, err := notify.Messages(outcome.Result, r.link(outcome))
 		if err != nil {
 			return err
 		}
-		// What an earlier run couldn't send goes first.
-		header.Outbox = append(slices.Clone(r.previous.Outbox), messages...)
+		header.Outbox = append(header.Outbox, messages...)
 	}
+	if more := len(header.Outbox) - maxOutbox; more > 0 {
+		header.Outbox = header.Outbox[more:]
+	}
+	header.SecurityHub = o.SecurityHub || r.previous.SecurityHub
+	r.gone = header.SecurityHub
 	version, err := r.save(ctx, outcome, header, r.previous.Version)
 	if errors.Is(err, state.ErrConflict) {
 		outcome.Superseded = true
@@ -167,19 +182,23 @@ func (r *runner) publish(ctx context.Context, outcome *Outcome) error {
 		return err
 	}
 	var errs []error
-	if len(header.Outbox) > 0 {
-		errs = append(errs, r.alert(ctx, outcome, header, version))
+	if o.Topic != "" && len(header.Outbox) > 0 {
+		header.Outbox, version, err = r.alert(ctx, outcome, header, version)
+		errs = append(errs, err)
 	}
 	if o.SecurityHub {
-		imported, err := securityhub.Import(ctx, hub.NewFromConfig(o.AWS), o.AWS.Region, outcome.Result)
-		o.Log.InfoContext(ctx, "findings are in Security Hub", "imported", imported)
-		errs = append(errs, err)
+		errs = append(errs, r.importAll(ctx, outcome, header, version))
 	}
 	if o.Metrics != nil {
 		errs = append(errs, metrics.Write(o.Metrics, outcome.Result))
 	}
 	return errors.Join(errs...)
 }
+
+// maxOutbox are the newest messages that wait to be sent. A run by hand with the
+// bucket of the daily audit and without its topic leaves what is new to the next
+// daily one; where there is no topic, nobody will ever take them.
+const maxOutbox = 500
 
 func (r *runner) report(ctx context.Context, outcome *Outcome) error {
 	dir := r.opts.Reports
@@ -220,6 +239,19 @@ func (r *runner) link(outcome *Outcome) string {
 	}
 }
 
+// importAll hands the findings to Security Hub. What is resolved stays in the state
+// until it has them.
+func (r *runner) importAll(ctx context.Context, outcome *Outcome, header state.Header, version string) error {
+	imported, err := securityhub.Import(ctx, hub.NewFromConfig(r.opts.AWS), r.opts.AWS.Region, outcome.Result)
+	r.opts.Log.InfoContext(ctx, "findings are in Security Hub", "imported", imported)
+	if err != nil || outcome.Resolved+len(outcome.Gone()) == 0 {
+		return err
+	}
+	r.gone = false
+	_, err = r.save(ctx, outcome, header, version)
+	return err
+}
+
 func (r *runner) save(ctx context.Context, outcome *Outcome, header state.Header, version string) (string, error) {
 	w, err := state.NewWriter(r.dir, header, r.reviewed)
 	if err != nil {
@@ -234,18 +266,43 @@ func (r *runner) save(ctx context.Context, outcome *Outcome, header state.Header
 			return "", err
 		}
 	}
+	if r.gone {
+		if err := addGone(w, outcome); err != nil {
+			return "", err
+		}
+	}
 	return w.Save(ctx, r.opts.Store, version)
 }
 
+func addGone(w *state.Writer, outcome *Outcome) error {
+	for e, err := range outcome.ResolvedFindings() {
+		if err == nil {
+			err = w.AddGone(e)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, e := range outcome.Gone() {
+		if err := w.AddGone(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // alert sends the outbox and empties it. What couldn't be sent stays in it for
-// the next run.
-func (r *runner) alert(ctx context.Context, outcome *Outcome, header state.Header, version string) error {
+// the next run. It returns what is left, and the state's version.
+func (r *runner) alert(ctx context.Context, outcome *Outcome, header state.Header, version string) ([]state.Message, string, error) {
 	sent, sendErr := notify.Send(ctx, sns.NewFromConfig(r.opts.AWS), r.opts.Topic, header.Outbox)
 	header.Outbox = header.Outbox[sent:]
 	r.opts.Log.InfoContext(ctx, "alerts are sent", "sent", sent, "left", len(header.Outbox))
 	if sent == 0 {
-		return sendErr
+		return header.Outbox, version, sendErr
 	}
-	_, err := r.save(ctx, outcome, header, version)
-	return errors.Join(sendErr, err)
+	saved, err := r.save(ctx, outcome, header, version)
+	if err == nil {
+		version = saved
+	}
+	return header.Outbox, version, errors.Join(sendErr, err)
 }

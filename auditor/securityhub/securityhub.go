@@ -27,23 +27,13 @@ type importer interface {
 	BatchImportFindings(context.Context, *securityhub.BatchImportFindingsInput, ...func(*securityhub.Options)) (*securityhub.BatchImportFindingsOutput, error)
 }
 
-// Import hands over all findings, and the resolved ones as archived. It is
-// idempotent. A finding that Security Hub refuses doesn't keep back the others,
+// Import hands over what report.ToASFF.All says. It is idempotent. A finding that Security Hub refuses doesn't keep back the others,
 // and is an error at the end.
 func Import(ctx context.Context, hub importer, region string, r *audit.Result) (imported int, err error) {
 	b := batcher{hub: hub, limit: rate.NewLimiter(perSecond*0.8, 1)}
-	to := report.NewToASFF(r, region)
-	for f, err := range r.Findings() {
+	for a, err := range report.NewToASFF(r, region).All() {
 		if err == nil {
-			err = b.add(ctx, to.Finding(f))
-		}
-		if err != nil {
-			return b.imported, err
-		}
-	}
-	for e, err := range r.ResolvedFindings() {
-		if err == nil {
-			err = b.add(ctx, to.Resolved(e.Rule, e.ID, e.Severity, e.Resource, e.FirstSeen))
+			err = b.add(ctx, a)
 		}
 		if err != nil {
 			return b.imported, err

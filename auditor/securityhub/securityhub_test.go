@@ -68,6 +68,7 @@ func TestImport(t *testing.T) {
 	require.ErrorContains(t, err, "too odd")
 	total := 0
 	seen := map[string]bool{}
+	var unjudged []string
 	for _, batch := range r.batches {
 		require.LessOrEqual(t, len(batch), 100, "what a call takes")
 		total += len(batch)
@@ -79,10 +80,21 @@ func TestImport(t *testing.T) {
 			}
 			require.NotEmpty(t, f.Severity.Label)
 			require.NotEmpty(t, f.Resources[0].Type)
+			require.Equal(t, f.Severity.Label, f.FindingProviderFields.Severity.Label, "what an import may change")
+			if f.Compliance.Status == types.ComplianceStatusPassed {
+				require.Equal(t, types.RecordStateArchived, f.RecordState)
+				require.Equal(t, "AwsAccount", *f.Resources[0].Type, "a rule that could judge all")
+				continue
+			}
 			require.Equal(t, types.RecordStateActive, f.RecordState)
+			if f.Compliance.Status == types.ComplianceStatusNotAvailable {
+				unjudged = append(unjudged, strings.TrimPrefix(*f.GeneratorId, "secrets-auditor/"))
+				require.Equal(t, "AWS::::Account:"+localcloud.DefaultAccount, *f.Resources[0].Id, "one for each rule, which the next import can end")
+			}
 			require.NotContains(t, *f.Description, "canary")
 		}
 	}
+	require.Equal(t, []string{"plaintext-lambda", "plaintext-ecs", "plaintext-ssm"}, unjudged)
 	require.Greater(t, len(r.batches), 2)
 	require.Equal(t, total-1, imported)
 
@@ -95,7 +107,7 @@ func TestImport(t *testing.T) {
 	archived := 0
 	for _, batch := range r.batches {
 		for _, f := range batch {
-			if f.RecordState == types.RecordStateArchived {
+			if f.RecordState == types.RecordStateArchived && *f.Resources[0].Type != "AwsAccount" {
 				archived++
 				require.Contains(t, *f.Resources[0].Id, "loose42")
 				require.Equal(t, types.ComplianceStatusPassed, f.Compliance.Status)

@@ -50,6 +50,7 @@ type Header struct {
 	ReviewedUpTo time.Time `json:"reviewedUpTo"`
 	Reviews      int       `json:"reviews"` // their number
 	Outbox       []Message `json:"outbox,omitempty"`
+	SecurityHub  bool      `json:"securityHub,omitempty"` // findings go there, from this run or one before
 }
 
 // Point is a run in the trend.
@@ -86,6 +87,7 @@ type Previous struct {
 	Header
 	Reviewed *inventory.Reviewed // nil: none
 	Version  string              // of the store
+	Gone     []Entry             // what was resolved and Security Hub doesn't know yet
 
 	file *os.File
 	open []known // sorted by key
@@ -120,11 +122,12 @@ func Load(ctx context.Context, store Store, dir string) (*Previous, error) {
 	return p, nil
 }
 
-// line is one of the three kinds of lines.
+// line is one of the kinds of lines. A reader leaves out those that it doesn't know.
 type line struct {
 	Header  *Header `json:"header,omitempty"`
 	Finding *Entry  `json:"finding,omitempty"`
 	Reviews []byte  `json:"reviews,omitempty"` // 8 bytes each
+	Gone    *Entry  `json:"gone,omitempty"`
 }
 
 func (p *Previous) read(body io.Reader) error {
@@ -155,6 +158,8 @@ func (p *Previous) read(body io.Reader) error {
 			if err := encoder.Encode(l.Finding); err != nil {
 				return err
 			}
+		case l.Gone != nil && len(p.Gone) < maxGone:
+			p.Gone = append(p.Gone, *l.Gone)
 		case l.Reviews != nil && p.Reviewed != nil:
 			for chunk := range slices.Chunk(l.Reviews, reviewSize) {
 				if len(chunk) == reviewSize {
@@ -170,6 +175,7 @@ func (p *Previous) read(body io.Reader) error {
 const (
 	reviewSize = 8
 	maxReviews = 1 << 20 // for which room is made before they are read
+	maxGone    = 5_000   // more are left to Security Hub, which drops them after 90 days
 )
 
 // keyOf is a finding's id as a number; ids are 16 hexadecimal digits.
@@ -280,6 +286,14 @@ func NewWriter(dir string, header Header, reviewed *inventory.Reviewed) (*Writer
 // Add writes an open finding.
 func (w *Writer) Add(e Entry) error {
 	if err := w.encoder.Encode(line{Finding: &e}); err != nil {
+		return fmt.Errorf("write the audit's state: %w", err)
+	}
+	return nil
+}
+
+// AddGone writes a finding that is gone and that Security Hub doesn't know yet.
+func (w *Writer) AddGone(e Entry) error {
+	if err := w.encoder.Encode(line{Gone: &e}); err != nil {
 		return fmt.Errorf("write the audit's state: %w", err)
 	}
 	return nil

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,19 +41,25 @@ The source is CloudTrail's event history, which holds 90 days. What is before
 			if err != nil {
 				return fmt.Errorf("read the AWS configuration: %w", err)
 			}
-			if len(regions) == 0 {
+			q := access.Query{Secret: trail.NameOf(args[0]), Since: from, Now: now, Pages: pages}
+			asked := len(regions) > 0
+			if !asked {
 				regions = []string{cfg.Region}
 			}
-			q := access.Query{Secret: trail.NameOf(args[0]), Since: from, Now: now, Pages: pages}
+			described, err := secretsmanager.NewFromConfig(region(cfg, regions[0])).DescribeSecret(c.Context(), &secretsmanager.DescribeSecretInput{SecretId: &args[0]})
+			switch {
+			case err != nil:
+				fmt.Fprintf(c.ErrOrStderr(), "only reads are shown, and none of replicas in other regions than %s, since the secret can't be described: %v\n",
+					strings.Join(regions, ", "), err)
+			case asked:
+				q.ARN = aws.ToString(described.ARN)
+			default:
+				q.ARN = aws.ToString(described.ARN)
+				regions = everywhere(regions[0], described)
+			}
 			trails := map[string]trail.API{}
 			for _, name := range regions {
 				trails[name] = cloudtrail.NewFromConfig(region(cfg, name))
-			}
-			described, err := secretsmanager.NewFromConfig(region(cfg, regions[0])).DescribeSecret(c.Context(), &secretsmanager.DescribeSecretInput{SecretId: &args[0]})
-			if err == nil {
-				q.ARN = aws.ToString(described.ARN)
-			} else {
-				fmt.Fprintf(c.ErrOrStderr(), "only reads are shown, since the secret can't be described: %v\n", err)
 			}
 			report, err := access.Find(c.Context(), trails, q)
 			if err != nil {
@@ -65,10 +72,24 @@ The source is CloudTrail's event history, which holds 90 days. What is before
 		},
 	}
 	c.Flags().StringVar(&since, "since", "7d", "how far back: a number of days such as 7d, a duration such as 12h, or a date")
-	c.Flags().StringSliceVar(&regions, "region", nil, "regions to look in (default that of the AWS configuration)")
+	c.Flags().StringSliceVar(&regions, "region", nil, "regions to look in (default that of the AWS configuration, and those of the replicas)")
 	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	c.Flags().IntVar(&pages, "pages", 100, "pages of 50 events to read at most, for each region; AWS gives two a second")
 	return c
+}
+
+// everywhere are the regions in which a secret can be read: that in which it was
+// described, its primary's and its replicas'.
+func everywhere(here string, described *secretsmanager.DescribeSecretOutput) []string {
+	regions := []string{here}
+	if primary := aws.ToString(described.PrimaryRegion); primary != "" {
+		regions = append(regions, primary)
+	}
+	for _, replica := range described.ReplicationStatus {
+		regions = append(regions, aws.ToString(replica.Region))
+	}
+	slices.Sort(regions)
+	return slices.Compact(regions)
 }
 
 func parseSince(text string, now time.Time) (time.Time, error) {

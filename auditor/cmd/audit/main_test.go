@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	smtypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -304,6 +305,64 @@ func TestAccessRulesAndReport(t *testing.T) {
 	require.Equal(t, fetched{Run: "2026-11-25T060000Z", Files: []string{filepath.Join(out, "report.html"), filepath.Join(out, "report.json")}}, got)
 	code, _, _ = audit(t, "report", "--bucket", "acme-prod-audit", "--environment", "staging", "--out", out)
 	require.Equal(t, exitCouldNotTell, code)
+}
+
+// TestRemedyAsJSON: what could be mended, was mended and was taken back, for
+// programs.
+func TestRemedyAsJSON(t *testing.T) {
+	cloud := newCloud(t)
+	secrets := secretsmanager.NewFromConfig(cloud.Config("us-east-1"))
+	dir := t.TempDir()
+	journal, demands := filepath.Join(dir, "remedy.jsonl"), filepath.Join(dir, "policy.yaml")
+	require.NoError(t, os.WriteFile(demands, []byte("tags: { ManagedBy: [] }\nremedy: { rules: [tags-missing], tagValues: { ManagedBy: pulumi } }\n"), 0o600))
+	acts := func(args ...string) []runs.Mended {
+		t.Helper()
+		code, stdout, stderr := audit(t, append([]string{"remedy", "--json", "--quota-share", "1000", "--policy", demands, "--journal", journal}, args...)...)
+		require.Equal(t, exitClean, code, stderr)
+		require.NotContains(t, stdout, "canary")
+		var got struct{ Acts []runs.Mended }
+		require.NoError(t, json.Unmarshal([]byte(stdout), &got), stdout)
+		require.NotNil(t, got.Acts, "an array, and not null")
+		return got.Acts
+	}
+	require.Empty(t, acts())
+	made, err := secrets.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("loose"), SecretString: aws.String("canary")})
+	require.NoError(t, err)
+	tag := remedy.Act{Rule: "tags-missing", Secret: *made.ARN, Region: "us-east-1", Do: remedy.Tag, Undo: remedy.Untag, Why: "missing tags: ManagedBy", Tags: map[string]string{"ManagedBy": "pulumi"}}
+	require.Equal(t, []runs.Mended{{State: runs.CouldBeMended, Name: "loose", Act: tag}}, acts())
+	require.Equal(t, []runs.Mended{{State: runs.WasMended, Name: "loose", Act: tag}}, acts("--apply"))
+	require.Empty(t, acts("--apply"), "once")
+	untag := tag
+	untag.Do, untag.Undo, untag.Back = remedy.Untag, "", true
+	require.Equal(t, []runs.Mended{{State: runs.TakenBack, Name: "loose", Act: untag}}, acts("--undo", journal))
+	require.Len(t, acts(), 1, "it is to mend again")
+
+	_, err = cloud.Faults.Add(faults.Fault{Service: "secretsmanager", Operation: "TagResource", Kind: faults.Error, Status: 400, Code: "InvalidRequestException"})
+	require.NoError(t, err)
+	code, stdout, _ := audit(t, "remedy", "--json", "--quota-share", "1000", "--policy", demands, "--journal", journal, "--apply")
+	require.Equal(t, exitCouldNotTell, code)
+	require.Contains(t, stdout, `"state": "failed"`)
+	require.Contains(t, stdout, "InvalidRequestException")
+}
+
+// TestReadsOfReplicas are shown without being asked for: a secret is read where it
+// is.
+func TestReadsOfReplicas(t *testing.T) {
+	cloud := newCloud(t)
+	ctx := t.Context()
+	_, err := secretsmanager.NewFromConfig(cloud.Config("us-east-1")).CreateSecret(ctx, &secretsmanager.CreateSecretInput{
+		Name: aws.String("loose"), SecretString: aws.String("canary"), AddReplicaRegions: []smtypes.ReplicaRegionType{{Region: aws.String("us-west-2")}},
+	})
+	require.NoError(t, err)
+	require.NoError(t, cloud.Settle(ctx))
+	_, err = secretsmanager.NewFromConfig(cloud.Config("us-west-2")).GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String("loose")})
+	require.NoError(t, err)
+	code, stdout, stderr := audit(t, "access", "loose", "--json")
+	require.Equal(t, exitClean, code, stderr)
+	require.Contains(t, stdout, `"region": "us-west-2"`)
+	code, stdout, _ = audit(t, "access", "loose", "--json", "--region", "us-east-1")
+	require.Equal(t, exitClean, code)
+	require.NotContains(t, stdout, `"region": "us-west-2"`)
 }
 
 // TestTheDocumentedPolicy: the policy in the documentation is one, with the
