@@ -2,12 +2,14 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
 	"github.com/aistudio/secrets/migrator/apply/functions"
 	"github.com/aistudio/secrets/migrator/apply/places"
@@ -43,7 +45,7 @@ func NewFinisher(config aws.Config, folder string, key digest.Key, j *journal.Jo
 }
 
 // Finish switches the service to the mode Final, if it isn't. The old values are
-// compared before they go.
+// compared before they go. A service that is no more holds nothing.
 func (f *Finisher) Finish(ctx context.Context, known journal.Service) (Outcome, string, error) {
 	r := f.run
 	s := plan.Service{
@@ -55,7 +57,11 @@ func (f *Finisher) Finish(ctx context.Context, known journal.Service) (Outcome, 
 	for _, v := range known.Variables {
 		s.Variables = append(s.Variables, plan.Variable{Container: v.Container, Name: v.Name, Secret: v.Secret, Field: v.Field, Parameter: v.Parameter})
 	}
-	if err := r.stillSwitched(ctx, s, known); err != nil {
+	err := r.stillSwitched(ctx, s, known)
+	if missing := (&lambdatypes.ResourceNotFoundException{}); errors.Is(err, tasks.ErrGone) || errors.As(err, &missing) {
+		return Already, "it isn't there any more", nil
+	}
+	if err != nil {
 		return "", "", err
 	}
 	if known.Done() && (known.How == plan.ByInjection || known.Mode == plan.Final) {

@@ -49,7 +49,7 @@ func TestVerdictsHoldNothingOfTheValue(t *testing.T) {
 		"DB_PASSWORD": canary, "NOTHING": canary, "KEY": canary, "LIMIT": canary,
 		"URL": "postgres://app:" + canary + "@db/shop", "HOOK": "https://hooks.slack.com/services/T/B/" + canary,
 		"QUERY": "https://example.com/?token=" + canary, "HEADER": "Bearer " + canary,
-		"OBJECT": `{"mail":{"api_key":"` + canary + `"}}`, "PEM": "-----BEGIN PRIVATE KEY-----\n" + canary,
+		"OBJECT": `{"mail":{"api_key":"` + canary + `"}}`, "KEYS": `{"` + canary + `":"` + canary + `"}`, "PAIRED": canary + "=" + canary, "PEM": "-----BEGIN PRIVATE KEY-----\n" + canary,
 	} {
 		v := c.Classify(setting(name, value))
 		assert.NotContains(t, fmt.Sprintf("%+v", v), canary[:8], name)

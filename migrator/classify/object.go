@@ -64,11 +64,20 @@ func judgeObject(n name, members map[string]string) Verdict {
 			continue
 		}
 		if v := judge(n, members[key]); v.Secret {
-			v.Reasons = append([]string{"its member " + quoted(key) + " is a secret by the object's name"}, v.Reasons...)
+			v.Reasons = append([]string{told("member", key) + " is a secret by the object's name"}, v.Reasons...)
 			return v
 		}
 	}
 	return notSecret(0.9, "a JSON object without a secret member")
+}
+
+// told names a member for people, if its key can't be a part of a secret: a token may
+// have an equals sign in it, and be a key of an object itself.
+func told(what, key string) string {
+	if what == "pair" || strings.ContainsAny(key, "0123456789") || randomness(key) >= somewhatRandom {
+		return "one of its " + what + "s"
+	}
+	return "its " + what + " " + quoted(key)
 }
 
 func judgeMembers(n name, members map[string]string, what string) Verdict {
@@ -77,7 +86,7 @@ func judgeMembers(n name, members map[string]string, what string) Verdict {
 		v := judge(parseName(key), members[key])
 		if v.Secret && v.Confidence > found.Confidence {
 			found = v
-			found.Reasons = append([]string{"its " + what + " " + quoted(key) + " is a secret"}, v.Reasons...)
+			found.Reasons = append([]string{told(what, key) + " is a secret"}, v.Reasons...)
 		}
 	}
 	if !found.Secret {

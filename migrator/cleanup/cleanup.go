@@ -19,6 +19,7 @@ import (
 
 	"github.com/aistudio/secrets/migrator/apply"
 	"github.com/aistudio/secrets/migrator/apply/functions"
+	"github.com/aistudio/secrets/migrator/apply/refusal"
 	"github.com/aistudio/secrets/migrator/apply/steps"
 	"github.com/aistudio/secrets/migrator/apply/tasks"
 	"github.com/aistudio/secrets/migrator/digest"
@@ -90,6 +91,7 @@ type run struct {
 	tasks      *tasks.Tasks
 	journal    *journal.Journal // nil in a dry run
 	known      journal.State    // from before the run
+	me         string           // the role or user that cleans up, ARN
 	estate     discover.Estate
 	export     string
 	steps      *steps.Steps
@@ -106,6 +108,9 @@ type run struct {
 func Run(ctx context.Context, config aws.Config, o Options) (_ Result, err error) {
 	r, err := newRun(config, o)
 	if err != nil {
+		return Result{}, err
+	}
+	if err := r.whoAmI(ctx); err != nil {
 		return Result{}, err
 	}
 	if err := o.Validated(ctx); err != nil {
@@ -152,6 +157,20 @@ func newRun(config aws.Config, o Options) (*run, error) {
 		functions: lambda.NewFromConfig(config), identity: sts.NewFromConfig(config), tasks: tasks.New(config, tasks.Sleep(o.Sleep)),
 		steps: steps.New(0, o.Progress), remains: []Remain{},
 	}, nil
+}
+
+// whoAmI finds out who cleans up, and refuses another account than the plan's, in
+// which nothing of the migration is there.
+func (r *run) whoAmI(ctx context.Context) error {
+	me, err := r.identity.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if err != nil {
+		return fmt.Errorf("find out who cleans up: %w", refusal.Of(err))
+	}
+	if account := aws.ToString(me.Account); account != r.Plan.Account || r.config.Region != r.Plan.Region {
+		return fmt.Errorf("the plan is for account %s in %s, and the credentials and region are those of account %s in %s: use the plan's", r.Plan.Account, r.Plan.Region, account, r.config.Region)
+	}
+	r.me = sessionRole(aws.ToString(me.Arn))
+	return nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

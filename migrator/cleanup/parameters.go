@@ -31,7 +31,7 @@ type parametersAPI interface {
 // candidate is a parameter that was migrated.
 type candidate struct {
 	name   string
-	digest string              // of the value that was migrated; "": the plan no longer tells
+	digest string              // of the value that was migrated; "": the plan doesn't tell
 	there  *discover.Parameter // nil: it is gone
 }
 
@@ -48,9 +48,13 @@ func (r *run) removeParameters(ctx context.Context) error {
 	}
 	var goes []candidate
 	for _, c := range candidates {
-		why := ""
+		why, subject := "", "parameter "+c.name
+		if c.there != nil {
+			subject = c.there.ARN
+		}
 		switch {
 		case c.there == nil:
+			why = r.unlistedParameters()
 		case lookupErr != nil:
 			why = "who reads it isn't known: " + lookupErr.Error()
 		default:
@@ -66,7 +70,7 @@ func (r *run) removeParameters(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r.remains = append(r.remains, Remain{c.there.ARN, nil, why, "Settle that, and clean up again."})
+		r.remains = append(r.remains, Remain{subject, nil, why, "Settle that, and clean up again."})
 	}
 	exported, err := r.exportAll(ctx, goes)
 	if err != nil {
@@ -89,7 +93,7 @@ func (r *run) candidates() []candidate {
 	for _, s := range r.known.Services {
 		for _, v := range s.Variables {
 			if s.Live() && v.Parameter != "" {
-				digests[v.Parameter] = ""
+				digests[v.Parameter] = r.digestOf(v)
 			}
 		}
 	}
@@ -123,12 +127,38 @@ func (r *run) candidates() []candidate {
 	return list
 }
 
+// digestOf is that of the parameter's value as it was migrated, where a secret
+// holds that alone; else "".
+func (r *run) digestOf(v journal.Variable) string {
+	if v.Field != "" {
+		return ""
+	}
+	return r.known.Secrets[v.Secret].Digest
+}
+
+// unlistedParameters tells why a parameter that wasn't found may be there all the
+// same, or "".
+func (r *run) unlistedParameters() string {
+	for _, u := range r.estate.Unread {
+		if u.ARN == "" && u.Place == spec.ScanSSM {
+			return "whether it is there isn't known: " + u.Reason
+		}
+	}
+	return ""
+}
+
 // inUse tells why the parameter has to stay, or "".
 func (r *run) inUse(c candidate, read map[string]string) string {
 	if why := r.unlisted(); why != "" {
 		return why
 	}
-	if c.digest != "" && r.Key.Of(c.there.Value) != c.digest {
+	known := r.known.Parameters[c.name]
+	exported := known.Version == c.there.Version && (known.Status == journal.Exported || known.Status == journal.Deleting) // and compared before that
+	switch {
+	case exported:
+	case c.digest == "":
+		return "the plan doesn't tell the value that was migrated from it, which it may no longer hold: plan again if a secret is to take its place, or delete it by hand"
+	case r.Key.Of(c.there.Value) != c.digest:
 		return "its value isn't the one that was migrated"
 	}
 	for id, s := range r.known.Services {

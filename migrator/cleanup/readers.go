@@ -1,8 +1,10 @@
 package cleanup
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,7 +30,8 @@ type identityAPI interface {
 // record contents").
 type event struct {
 	UserIdentity struct {
-		ARN            string
+		Type, ARN      string
+		InvokedBy      string // of a service of AWS's that called by itself
 		SessionContext struct {
 			SessionIssuer struct{ ARN string }
 		}
@@ -41,12 +44,10 @@ type event struct {
 	ErrorCode string
 }
 
-// who is the role behind a session, or the user.
+// who is the role behind a session, the user, or a service of AWS's; never "".
 func (e event) who() string {
-	if role := e.UserIdentity.SessionContext.SessionIssuer.ARN; role != "" {
-		return role
-	}
-	return e.UserIdentity.ARN
+	u := e.UserIdentity
+	return cmp.Or(u.SessionContext.SessionIssuer.ARN, u.ARN, u.InvokedBy, u.Type, "somebody whom CloudTrail doesn't name")
 }
 
 // readers tells who read parameters since the last service was switched, by the
@@ -54,11 +55,6 @@ func (e event) who() string {
 // that was switched away from a parameter counts for nothing with that: what
 // reads both places reads the old one to compare.
 func (r *run) readers(ctx context.Context) (map[string]string, error) {
-	me, err := r.identity.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
-	if err != nil {
-		return nil, fmt.Errorf("find out who cleans up: %w", refusal.Of(err))
-	}
-	mine := sessionRole(aws.ToString(me.Arn))
 	start := r.known.LastSwitch()
 	if start.IsZero() {
 		start = r.known.Started // no service took a parameter
@@ -74,27 +70,35 @@ func (r *run) readers(ctx context.Context) (map[string]string, error) {
 				return nil, fmt.Errorf("look reads of parameters up in CloudTrail: %w: the right cloudtrail:LookupEvents is needed", refusal.Of(err))
 			}
 			for _, e := range page.Events {
-				r.count(aws.ToString(e.CloudTrailEvent), mine, read)
+				if err := r.count(aws.ToString(e.CloudTrailEvent), read); err != nil {
+					return nil, fmt.Errorf("event %s of CloudTrail: %w", aws.ToString(e.EventId), err)
+				}
 			}
 		}
 	}
 	return read, nil
 }
 
-func (r *run) count(text, mine string, read map[string]string) {
+// count notes who read which parameter. An event that can't be understood may have
+// been a read of any.
+func (r *run) count(text string, read map[string]string) error {
 	var e event
-	if json.Unmarshal([]byte(text), &e) != nil || e.ErrorCode != "" {
-		return // nothing was read
+	if json.Unmarshal([]byte(text), &e) != nil {
+		return errors.New("it can't be understood, so what was read isn't known")
+	}
+	if e.ErrorCode != "" {
+		return nil // nothing was read
 	}
 	who := sessionRole(e.who())
-	if who == mine || slices.Contains(r.Readers, who[strings.LastIndexByte(who, '/')+1:]) {
-		return
+	if who == r.me || slices.Contains(r.Readers, who[strings.LastIndexByte(who, '/')+1:]) {
+		return nil
 	}
 	for _, p := range r.estate.Parameters {
 		if read[p.Name] == "" && e.reads(p.Name, p.ARN) && !r.switchedFrom(p.Name, who, e.UserIdentity.ARN) {
 			read[p.Name] = who
 		}
 	}
+	return nil
 }
 
 // reads tells whether the event is a read of the parameter. A name may end in a
@@ -110,7 +114,9 @@ func (e event) reads(name, arn string) bool {
 	if e.RequestParameters.Path == "" {
 		return false
 	}
-	below, ok := strings.CutPrefix(name, strings.TrimSuffix(e.RequestParameters.Path, "/")+"/")
+	// Of a name without a slash AWS's documents don't say whether it is below the
+	// root: it counts as if it were.
+	below, ok := strings.CutPrefix("/"+strings.TrimPrefix(name, "/"), strings.TrimSuffix(e.RequestParameters.Path, "/")+"/")
 	return ok && (e.RequestParameters.Recursive || !strings.Contains(below, "/"))
 }
 

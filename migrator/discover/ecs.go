@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
@@ -278,6 +279,12 @@ func (d *discovery) describeTaskDefinition(ctx context.Context, arn string) (*Ta
 	return definition, nil
 }
 
+// attached tells whether a flag of one letter has its value behind it, as -pHunter2
+// has, which is no name to be told.
+func attached(flag string) bool {
+	return len(flag) > 2 && flag[1] != '-' && strings.ContainsFunc(flag[2:], func(r rune) bool { return !unicode.IsLetter(r) && r != '-' && r != '.' && r != '_' })
+}
+
 func takeContainer(c ecstypes.ContainerDefinition) Container {
 	container := Container{Name: aws.ToString(c.Name)}
 	for _, pair := range c.Environment {
@@ -308,6 +315,8 @@ func arguments(c ecstypes.ContainerDefinition) []classify.Setting {
 		flag, value, joined := strings.Cut(word, "=")
 		switch {
 		case !strings.HasPrefix(flag, "-"):
+		case attached(flag):
+			add("command "+flag[:2], word[2:])
 		case joined:
 			add("command "+flag, value)
 		case i+1 < len(words) && !strings.HasPrefix(words[i+1], "-"):

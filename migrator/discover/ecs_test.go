@@ -109,7 +109,7 @@ func TestContainersAreReadWhole(t *testing.T) {
 	sidecar.Secrets = []ecstypes.Secret{{Name: aws.String("TOKEN"), ValueFrom: aws.String("/shop/token")}}
 	first := w.register("orders", map[string]string{"DB_PASSWORD": "hunter2", "DB_HOST": "db"}, sidecar)
 	flags := container("flags", nil)
-	flags.EntryPoint, flags.Command = []string{"sh", "-c", "serve --token=hunter5"}, []string{"--db-password", "hunter6", "--verbose", "-x"}
+	flags.EntryPoint, flags.Command = []string{"sh", "-c", "serve --token=hunter5"}, []string{"--db-password", "hunter6", "--verbose", "-phunter8", "-Dspring.password=hunter9", "-x"}
 	flags.LogConfiguration = &ecstypes.LogConfiguration{LogDriver: ecstypes.LogDriverSplunk, Options: map[string]string{"splunk-token": "hunter7"}}
 	second := w.register("orders", map[string]string{"DB_PASSWORD": "hunter3"}, flags)
 	report := w.register("report", nil)
@@ -153,7 +153,7 @@ func TestContainersAreReadWhole(t *testing.T) {
 	for _, a := range estate.TaskDefinitions[2].Containers[1].Arguments {
 		arguments = append(arguments, a.Name+" "+a.Value.RevealString())
 	}
-	assert.Equal(t, []string{"command --db-password hunter6", "command --token hunter5", "command -c serve", "log splunk-token hunter7"}, arguments)
+	assert.Equal(t, []string{"command --db-password hunter6", "command --token hunter5", "command -Dspring.password hunter9", "command -c serve", "command -p hunter8", "log splunk-token hunter7"}, arguments)
 
 	require.Len(t, estate.ScheduledTasks, 2)
 	nightly, weekly := estate.ScheduledTasks[0], estate.ScheduledTasks[1]

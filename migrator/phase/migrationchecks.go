@@ -15,6 +15,32 @@ import (
 	"github.com/aistudio/secrets/sdk/spec"
 )
 
+// ofMigration asks about what the migration's folder tells: the plan, and what the
+// journal adds up to. What was switched and is in no plan any more was forgotten by
+// somebody, and nothing passes without it.
+func ofMigration(ask func(context.Context, *facts, plan.Plan, journal.State) Answer) question {
+	return func(ctx context.Context, f *facts) Answer {
+		p, err := f.plan()
+		if err != nil {
+			return failed("a plan", err)
+		}
+		state, err := f.journal()
+		if err != nil {
+			return unknown("%s", err)
+		}
+		var forgotten []string
+		for id, s := range state.Services {
+			if s.Live() && s.Status != journal.Cleaned && !slices.ContainsFunc(p.Services, func(x plan.Service) bool { return x.ID == id }) {
+				forgotten = append(forgotten, id)
+			}
+		}
+		if slices.Sort(forgotten); len(forgotten) > 0 {
+			return unknown("the plan no longer has what was switched: %s: bring the plan back that has it, or roll it back; if it is no more, clean up", some(forgotten))
+		}
+		return ask(ctx, f, p, state)
+	}
+}
+
 func plannedCheck() Check {
 	return Check{
 		ID: "planned", Name: "a plan of the migration", Why: "A plan changes nothing: it is the dry run that people review.",
@@ -38,17 +64,13 @@ func unblockedCheck() Check {
 	return Check{
 		ID: "unblocked", Name: "nothing blocks in the plan", Why: "What is blocked isn't migrated.",
 		How: "reading plan.yaml in the migration's folder", Remedy: "See each block's remedy in the plan, then plan again; or set skip with a reason.",
-		ask: func(_ context.Context, f *facts) Answer {
-			p, err := f.plan()
-			if err != nil {
-				return failed("a plan", err)
-			}
+		ask: ofMigration(func(_ context.Context, _ *facts, p plan.Plan, _ journal.State) Answer {
 			var blocks []string
 			for _, b := range p.Blocked {
 				blocks = append(blocks, b.Code+" "+b.Subject)
 			}
 			return all("nothing blocks", blocks, nil)
-		},
+		}),
 	}
 }
 
@@ -139,17 +161,9 @@ func dualReadCheck() Check {
 	return Check{
 		ID: "dual-read", Name: "services keep their old values while they read the new", Why: "A service that can't read its secret falls back to the old value.",
 		How: "the mode in plan.yaml and in the journal", Remedy: "Set mode to dual-read in the plan.", Stacks: []string{string(Prod)},
-		ask: func(_ context.Context, f *facts) Answer {
-			p, err := f.plan()
-			if err != nil {
-				return failed("a plan", err)
-			}
+		ask: ofMigration(func(_ context.Context, _ *facts, p plan.Plan, state journal.State) Answer {
 			if p.Mode != plan.DualRead {
 				return fails("the plan's mode is %s", p.Mode)
-			}
-			state, err := f.journal()
-			if err != nil {
-				return unknown("%s", err)
 			}
 			var final []string
 			for id, s := range state.Services {
@@ -159,7 +173,7 @@ func dualReadCheck() Check {
 			}
 			slices.Sort(final)
 			return all("mode dual-read", final, nil)
-		},
+		}),
 	}
 }
 
@@ -167,15 +181,7 @@ func appliedCheck() Check {
 	return Check{
 		ID: "applied", Name: "all secrets are made and all services are switched", Why: "The phase is over when nothing of the plan is left.",
 		How: "plan.yaml and the journal in the migration's folder", Remedy: "Apply the plan: bin/migrate apply {stack}.",
-		ask: func(_ context.Context, f *facts) Answer {
-			p, err := f.plan()
-			if err != nil {
-				return failed("a plan", err)
-			}
-			state, err := f.journal()
-			if err != nil {
-				return unknown("%s", err)
-			}
+		ask: ofMigration(func(_ context.Context, _ *facts, p plan.Plan, state journal.State) Answer {
 			var open []string
 			made := []journal.Status{journal.Written, journal.Adopted}
 			for _, s := range p.Secrets {
@@ -189,7 +195,7 @@ func appliedCheck() Check {
 				}
 			}
 			return all(fmt.Sprintf("%d secrets, %d services", len(p.Secrets), len(p.Services)), open, nil)
-		},
+		}),
 	}
 }
 
@@ -206,14 +212,10 @@ func validCheck() Check {
 	return Check{
 		ID: "valid", Name: "the migration is valid, and has been for the soak time", Why: "A service that falls back, fails, or can't read must be found by us first.",
 		How: "the newest validation in the migration's folder: an hour of soak in dev, 24 hours in staging and prod", Remedy: "Validate: bin/migrate validate {stack}; it says what is missing.",
-		ask: func(_ context.Context, f *facts) Answer {
+		ask: ofMigration(func(_ context.Context, f *facts, _ plan.Plan, state journal.State) Answer {
 			report, err := validate.Load(f.Folder)
 			if err != nil {
 				return failed("a validation", err)
-			}
-			state, err := f.journal()
-			if err != nil {
-				return unknown("%s", err)
 			}
 			// Once the cleanup has begun, what it was begun with stands.
 			now := f.Now
@@ -227,22 +229,24 @@ func validCheck() Check {
 				return fails("%s", err)
 			}
 			return passes("%s It is of %s.", report.Summary(), moment(report.Finished))
-		},
+		}),
 	}
 }
 
 func rotatingCheck() Check {
 	return Check{
 		ID: "rotating", Name: "the migrated secrets rotate", Why: "A secret that nobody rotates is no better than the variable it was.",
-		How: "secretsmanager:DescribeSecret of the plan's secrets whose kind rotates by default", Remedy: "Add the plan's catalogue entries to Pulumi.{stack}.yaml, and deploy.",
-		ask: func(ctx context.Context, f *facts) Answer {
-			p, err := f.plan()
-			if err != nil {
-				return failed("a plan", err)
-			}
+		How:    "secretsmanager:DescribeSecret of the plan's secrets whose kind rotates by default, but for those of which the stack's file says why they don't",
+		Remedy: "Add the plan's catalogue entries to Pulumi.{stack}.yaml, say there how each rotates or why it doesn't, and deploy.",
+		ask: ofMigration(func(ctx context.Context, f *facts, p plan.Plan, _ journal.State) Answer {
 			var names []string
+			excused := 0
 			for _, s := range p.Secrets {
-				if s.Skip == "" && s.Kind.RotationInterval() > 0 {
+				switch {
+				case s.Skip != "" || s.Kind.RotationInterval() == 0:
+				case f.excused(s.Name):
+					excused++
+				default:
 					names = append(names, s.Name)
 				}
 			}
@@ -252,24 +256,28 @@ func rotatingCheck() Check {
 					wrong = append(wrong, name+" doesn't rotate")
 				}
 			}
-			return all(fmt.Sprintf("%d secrets rotate", len(found)), wrong, untold)
-		},
+			good := fmt.Sprintf("%d secrets rotate", len(found))
+			if excused > 0 {
+				good += fmt.Sprintf(", of %d the stack's file says why they don't", excused)
+			}
+			return all(good, wrong, untold)
+		}),
 	}
+}
+
+// excused tells whether the stack's file has a reason why a secret isn't rotated
+// that somebody has thought about.
+func (f *facts) excused(name string) bool {
+	path, ok := strings.CutPrefix(name, f.Settings.Organization+"/"+f.Settings.Environment+"/")
+	reason := f.Settings.Declared[path].RotationDisabled
+	return ok && reason != "" && reason != plan.Undecided
 }
 
 func cleanedCheck() Check {
 	return Check{
 		ID: "cleaned", Name: "old variables, parameters and revisions are gone", Why: "What is left in plaintext is what the migration is about.",
 		How: "plan.yaml and the journal in the migration's folder", Remedy: "Clean up: bin/migrate cleanup {stack}.",
-		ask: func(_ context.Context, f *facts) Answer {
-			p, err := f.plan()
-			if err != nil {
-				return failed("a plan", err)
-			}
-			state, err := f.journal()
-			if err != nil {
-				return unknown("%s", err)
-			}
+		ask: ofMigration(func(_ context.Context, _ *facts, p plan.Plan, state journal.State) Answer {
 			var open []string
 			for _, s := range p.Services {
 				if s.Skip == "" && state.Services[s.ID].Status != journal.Cleaned {
@@ -293,29 +301,37 @@ func cleanedCheck() Check {
 					open = append(open, arn)
 				}
 			}
+			for name, parameter := range state.Parameters {
+				if parameter.Status != journal.Deleted {
+					open = append(open, "parameter "+name)
+				}
+			}
 			slices.Sort(open)
 			return all("nothing of the plan is left", slices.Compact(open), nil)
-		},
+		}),
 	}
 }
 
 func noPlaintextCheck() Check {
 	return Check{
 		ID: "no-plaintext", Name: "the daily scan finds no secret in plaintext", Why: "The estate is more than what the plan knew of.",
-		How: "the newest scan in the audit's bucket, if it is newer than the cleanup", Remedy: "Plan again for what the scan finds, or put it on the list of what is no secret.",
-		ask: func(ctx context.Context, f *facts) Answer {
+		How: "the newest scan in the audit's bucket, if it is of the last day, of the stack's regions, and newer than the cleanup", Remedy: "Plan again for what the scan finds, or put it on the list of what is no secret.",
+		ask: ofMigration(func(ctx context.Context, f *facts, _ plan.Plan, state journal.State) Answer {
 			scan, err := f.scan(ctx)
-			if err != nil {
+			switch {
+			case err != nil:
 				return failed("a scan in the bucket "+f.bucket(), err)
-			}
-			state, err := f.journal()
-			if err != nil {
-				return unknown("%s", err)
-			}
-			if scan.Finished.Before(state.Ended) {
-				return unknown("the newest scan is of %s, and the migration's last change of %s", moment(scan.Finished), moment(state.Ended))
+			case f.Now.Sub(scan.Finished) > latestAudit:
+				return unknown("the newest scan is of %s", moment(scan.Finished))
+			case scan.Started.Before(state.Ended):
+				return unknown("the newest scan is of %s, and the migration's last change of %s", moment(scan.Started), moment(state.Ended))
 			}
 			var wrong, untold []string
+			for _, config := range f.regions() {
+				if !slices.Contains(scan.Regions, config.Region) {
+					untold = append(untold, "not scanned: "+config.Region)
+				}
+			}
 			for _, finding := range scan.Findings {
 				wrong = append(wrong, strings.TrimSpace(finding.ARN+" "+finding.Variable))
 			}
@@ -323,6 +339,6 @@ func noPlaintextCheck() Check {
 				untold = append(untold, "unread: "+string(unread.Place)+" "+unread.ARN)
 			}
 			return all(fmt.Sprintf("scanned at %s", moment(scan.Finished)), wrong, untold)
-		},
+		}),
 	}
 }

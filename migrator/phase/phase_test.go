@@ -11,8 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
-	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+	cttypes "github.com/aws/aws-sdk-go-v2/service/cloudtrail/types"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -23,6 +22,7 @@ import (
 	"github.com/aistudio/secrets/migrator/phase"
 	"github.com/aistudio/secrets/migrator/plan"
 	"github.com/aistudio/secrets/migrator/validate"
+	"github.com/aistudio/secrets/sdk/spec"
 )
 
 // The data of the plan holds together.
@@ -178,12 +178,7 @@ func TestAStackMigrates(t *testing.T) {
 	_, err := secretsmanager.NewFromConfig(w.config).CancelRotateSecret(t.Context(), &secretsmanager.CancelRotateSecretInput{SecretId: &name})
 	require.NoError(t, err)
 	w.answers(phase.Dev, "rotating", phase.Fail, "doesn't rotate")
-	_, err = cloudwatch.NewFromConfig(w.config).PutMetricAlarm(t.Context(), &cloudwatch.PutMetricAlarmInput{
-		AlarmName: aws.String("acme-dev-errors"), Namespace: aws.String("Shop"), MetricName: aws.String("Errors"), Period: aws.Int32(60), EvaluationPeriods: aws.Int32(1),
-		Statistic: cwtypes.StatisticSum, ComparisonOperator: cwtypes.ComparisonOperatorLessThanThreshold, Threshold: aws.Float64(1), TreatMissingData: aws.String("breaching"),
-	})
-	require.NoError(t, err)
-	w.advance(5 * time.Minute)
+	w.alarm(w.config, "errors", true)
 	w.answers(phase.Dev, "no-alarm", phase.Fail, "acme-dev-errors")
 }
 
@@ -207,6 +202,11 @@ func TestCleanup(t *testing.T) {
 	w.answers(phase.Cleanup, "no-plaintext", phase.Fail, "arn:fn KEY")
 	w.scans("")
 	w.answers(phase.Cleanup, "no-plaintext", phase.Pass, "")
+	w.replica = replica
+	w.answers(phase.Cleanup, "no-plaintext", phase.Unknown, "not scanned: us-west-2")
+	w.replica = ""
+	w.advance(27 * time.Hour)
+	w.answers(phase.Cleanup, "no-plaintext", phase.Unknown, "the newest scan is of")
 	w.audits("plaintext-lambda", 1)
 	w.answers(phase.Cleanup, "audit-clean", phase.Fail, "plaintext-lambda")
 	for _, check := range []string{"cache-tuned", "rotation-tuned", "documented"} {
@@ -214,6 +214,96 @@ func TestCleanup(t *testing.T) {
 		w.confirm(phase.Cleanup, check)
 		w.answers(phase.Cleanup, check, phase.Pass, "ann at")
 	}
+}
+
+// Alarms of both regions count, and none at all is no good sign. While a migration
+// is under way, plaintext is left for good reason.
+func TestAlarms(t *testing.T) {
+	w := newWorld(t, "prod", replica)
+	w.plan(nil)
+	w.applied()
+	w.answers(phase.Prod, "no-alarm", phase.Fail, "the stack has no alarm")
+	w.alarm(w.config, "audit-missing", false)
+	w.answers(phase.Prod, "no-alarm", phase.Pass, "none of 1 alarms rings")
+	w.alarm(w.cloud.Config(replica), "rotation-failed", true)
+	w.answers(phase.Prod, "no-alarm", phase.Fail, "acme-prod-rotation-failed")
+	w.alarm(w.cloud.Config(replica), "rotation-failed", false)
+	w.alarm(w.config, spec.AlarmUnexpectedRead, true)
+	w.answers(phase.Prod, "no-alarm", phase.Fail, "add the plan's entries to the stack's file")
+	w.alarm(w.config, spec.AlarmUnexpectedRead, false)
+
+	w.alarm(w.config, spec.AlarmPlaintextLeft, true)
+	w.alarm(w.config, spec.AlarmAuditCritical, true)
+	w.answers(phase.Prod, "no-alarm", phase.Pass, "none of 5 alarms rings")
+	w.journal(journal.Cleanup, w.service(journal.Cleaned))
+	w.answers(phase.Prod, "no-alarm", phase.Fail, "acme-prod-audit-critical; acme-prod-plaintext-left")
+	assert.Empty(t, w.cloud.Unsupported())
+}
+
+// A trail must log who reads secrets and who writes them.
+func TestATrailThatDoesNotLogSecrets(t *testing.T) {
+	w := newWorld(t, "prod", "")
+	w.deploy()
+	field := func(name string, equals ...string) cttypes.AdvancedFieldSelector {
+		return cttypes.AdvancedFieldSelector{Field: &name, Equals: equals}
+	}
+	for _, c := range []struct {
+		basic  *cttypes.EventSelector
+		fields []cttypes.AdvancedFieldSelector
+		logs   bool
+	}{
+		{&cttypes.EventSelector{ReadWriteType: cttypes.ReadWriteTypeWriteOnly, IncludeManagementEvents: aws.Bool(true)}, nil, false},
+		{&cttypes.EventSelector{ReadWriteType: cttypes.ReadWriteTypeAll, IncludeManagementEvents: aws.Bool(true), ExcludeManagementEventSources: []string{"kms.amazonaws.com"}}, nil, true},
+		{nil, []cttypes.AdvancedFieldSelector{field("eventCategory", "Data"), field("resources.type", "AWS::S3::Object")}, false},
+		{nil, []cttypes.AdvancedFieldSelector{field("eventCategory", "Management"), field("readOnly", "false")}, false},
+		{nil, []cttypes.AdvancedFieldSelector{field("eventCategory", "Management")}, true},
+	} {
+		in := &cloudtrail.PutEventSelectorsInput{TrailName: aws.String("all")}
+		if c.basic != nil {
+			in.EventSelectors = []cttypes.EventSelector{*c.basic}
+		} else {
+			in.AdvancedEventSelectors = []cttypes.AdvancedEventSelector{{FieldSelectors: c.fields}}
+		}
+		_, err := cloudtrail.NewFromConfig(w.config).PutEventSelectors(t.Context(), in)
+		require.NoError(t, err)
+		if c.logs {
+			w.answers(phase.Foundation, "trail", phase.Pass, "all is logging")
+		} else {
+			w.answers(phase.Foundation, "trail", phase.Fail, "trail all doesn't log all reads and writes of secrets")
+		}
+	}
+}
+
+// An owner may have decided that a secret isn't rotated, and must have.
+func TestASecretThatIsNotRotatedForAReason(t *testing.T) {
+	w := newWorld(t, "dev", "")
+	w.deploy()
+	w.plan(nil)
+	w.applied()
+	name := w.name()
+	_, err := secretsmanager.NewFromConfig(w.config).CancelRotateSecret(t.Context(), &secretsmanager.CancelRotateSecretInput{SecretId: &name})
+	require.NoError(t, err)
+	for reason, want := range map[string]phase.Result{"": phase.Fail, plan.Undecided: phase.Fail, "the partner makes it": phase.Pass} {
+		w.reason = reason
+		w.answers(phase.Dev, "rotating", want, map[phase.Result]string{phase.Fail: "doesn't rotate", phase.Pass: "of 1 the stack's file says why they don't"}[want])
+	}
+}
+
+// What was switched doesn't get lost with a plan that somebody made anew.
+func TestAPlanThatForgotWhatWasSwitched(t *testing.T) {
+	w := newWorld(t, "dev", "")
+	w.deploy()
+	w.plan(nil)
+	w.applied()
+	w.plan(func(p *plan.Plan) { p.Services, p.Secrets = nil, nil })
+	for _, check := range []string{"applied", "valid", "rotating", "no-alarm", "audit-clean"} {
+		w.answers(phase.Dev, check, phase.Unknown, "the plan no longer has what was switched: lambda/shop")
+	}
+	w.answers(phase.Cleanup, "cleaned", phase.Unknown, "lambda/shop")
+	w.journal(journal.Cleanup, w.service(journal.Cleaned))
+	w.answers(phase.Cleanup, "cleaned", phase.Pass, "")
+	w.journal(journal.Cleanup, journal.Entry{Parameter: &journal.Parameter{Name: "/shop/other", Status: journal.Exported}})
+	w.answers(phase.Cleanup, "cleaned", phase.Fail, "parameter /shop/other")
 }
 
 // prod keeps its old values until the cleanup takes them out.

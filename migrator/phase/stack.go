@@ -17,7 +17,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -72,7 +71,13 @@ func (f *facts) secretAPI() *secretsmanager.Client { return secretsmanager.NewFr
 
 func (f *facts) trails() *cloudtrail.Client { return cloudtrail.NewFromConfig(f.Config) }
 
-func (f *facts) alarms() *cloudwatch.Client { return cloudwatch.NewFromConfig(f.Config) }
+// regions are the stack's: its own and, if it has one, that of its replicas.
+func (f *facts) regions() []aws.Config {
+	if f.Settings.ReplicaRegion == "" {
+		return []aws.Config{f.Config}
+	}
+	return []aws.Config{f.Config, f.inReplica()}
+}
 
 // declared are the names of the secrets in the stack's catalogue.
 func (f *facts) declared() []string {

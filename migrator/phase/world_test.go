@@ -15,6 +15,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -49,6 +51,7 @@ type world struct {
 	stack   string
 	replica string
 	rotator string // ARN
+	reason  string // why the catalogue says that its secret isn't rotated
 }
 
 func newWorld(t *testing.T, stack, replica string) *world {
@@ -76,7 +79,7 @@ func (w *world) subject() phase.Stack {
 		Name: w.stack, Folder: w.folder(w.stack), Config: w.config, Account: account, Now: now,
 		Settings: settings.Settings{
 			Stack: w.stack, Organization: "acme", Environment: w.stack, Region: region, ReplicaRegion: w.replica,
-			KMSKey: "alias/acme/" + w.stack + "/secrets", Declared: map[string]settings.Declared{"shop/partner-key": {Kind: "api-key"}},
+			KMSKey: "alias/acme/" + w.stack + "/secrets", Declared: map[string]settings.Declared{"shop/partner-key": {Kind: "api-key", RotationDisabled: w.reason}},
 		},
 	}
 }
@@ -149,12 +152,28 @@ func (w *world) deploy() {
 	require.NoError(w, err)
 	_, err = trails.StartLogging(w.Context(), &cloudtrail.StartLoggingInput{Name: aws.String("all")})
 	require.NoError(w, err)
+	w.alarm(w.config, "audit-missing", false)
 	w.function(w.resource("audit"), none())
 	w.audits("", 0)
 	_, err = lambda.NewFromConfig(w.config).PublishLayerVersion(w.Context(), &lambda.PublishLayerVersionInput{
 		LayerName: aws.String(w.resource("secrets-cache-arm64")), Content: &lambdatypes.LayerVersionContentInput{ZipFile: none()},
 	})
 	require.NoError(w, err)
+}
+
+// alarm makes an alarm of the stack, or changes it, that rings or doesn't.
+func (w *world) alarm(config aws.Config, name string, rings bool) {
+	w.Helper()
+	missing := "notBreaching"
+	if rings {
+		missing = "breaching"
+	}
+	_, err := cloudwatch.NewFromConfig(config).PutMetricAlarm(w.Context(), &cloudwatch.PutMetricAlarmInput{
+		AlarmName: aws.String(w.resource(name)), Namespace: aws.String("Shop"), MetricName: aws.String("Errors"), Period: aws.Int32(60), EvaluationPeriods: aws.Int32(1),
+		Statistic: cwtypes.StatisticSum, ComparisonOperator: cwtypes.ComparisonOperatorLessThanThreshold, Threshold: aws.Float64(1), TreatMissingData: &missing,
+	})
+	require.NoError(w, err)
+	w.advance(5 * time.Minute)
 }
 
 func (w *world) key() {

@@ -24,6 +24,10 @@ const (
 	keyCatalogue = "aistudio-secrets:catalogue"
 )
 
+// Undecided is why a secret that was migrated isn't rotated, in the catalogue's
+// words, until its owner writes how it is, or another reason.
+const Undecided = "it was migrated, and its owner hasn't chosen yet how it is rotated"
+
 // maxReads is how many secrets the stack gives a role: each is a managed policy
 // (IAM user guide, "IAM and AWS STS quotas").
 const maxReads = 10
@@ -160,7 +164,7 @@ func (c *cataloguer) add(s Secret) {
 		}
 		put(entry, "database", database)
 	}
-	rotation := mapping("disabled", text("it was migrated, and its owner hasn't chosen yet how it is rotated"))
+	rotation := mapping("disabled", text(Undecided))
 	rotation.Content[0].HeadComment = "Rotation: " + s.Rotation
 	put(entry, "rotation", rotation)
 	put(c.catalogue, path, entry)

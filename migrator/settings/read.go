@@ -153,7 +153,7 @@ func (s *Settings) readStack(file string, text []byte) (MistakesError, error) {
 		s.Databases[name] = Database{Engine: database.Engine, Host: database.Host}
 	}
 	for name, entry := range c.Catalogue {
-		d := Declared{Kind: entry.Kind, Owner: entry.Owner, Value: entry.Value, Readers: entry.Readers}
+		d := Declared{Kind: entry.Kind, Owner: entry.Owner, Value: entry.Value, Readers: entry.Readers, RotationDisabled: entry.Rotation.Disabled}
 		switch kind := spec.Kind(entry.Kind); {
 		case d.Value != "":
 		case kind == spec.KindOAuth, kind != spec.KindDatabase && entry.Rotation.Disabled != "":

@@ -53,6 +53,8 @@ type Declared struct {
 	Owner   string
 	Value   string // Seeded, Awaited or Present
 	Readers []string
+
+	RotationDisabled string // why it isn't rotated; "": it is
 }
 
 // Skip is something that stays as it is, and why.

@@ -50,9 +50,9 @@ func TestDefaults(t *testing.T) {
 		Readers:   map[string]string{"orders": "", "billing": "role/apps/billing"},
 		Declared: map[string]settings.Declared{
 			"orders/key":      {Kind: "api-key", Owner: "team-orders", Value: settings.Awaited, Readers: []string{"orders"}},
-			"orders/database": {Kind: "database", Owner: "o", Value: settings.Seeded},
+			"orders/database": {Kind: "database", Owner: "o", Value: settings.Seeded, RotationDisabled: "x"},
 			"orders/client":   {Kind: "oauth", Owner: "o", Value: settings.Awaited},
-			"orders/still":    {Kind: "custom", Owner: "o", Value: settings.Awaited},
+			"orders/still":    {Kind: "custom", Owner: "o", Value: settings.Awaited, RotationDisabled: "x"},
 		},
 		Mode: "dual-read", DataClassification: "confidential", OwnerTags: []string{"Owner", "Team"}, ServiceTags: []string{"Service"}, PolicyLimit: 10240,
 	}, s)

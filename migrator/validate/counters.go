@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+	"github.com/aws/smithy-go"
 
 	"github.com/aistudio/secrets/migrator/plan"
 	"github.com/aistudio/secrets/sdk/spec"
@@ -162,6 +164,7 @@ func (v *validation) askBatch(ctx context.Context, span [2]int64, batch []metric
 			},
 		}})
 	}
+	complete := map[string]types.StatusCode{}
 	pages := cloudwatch.NewGetMetricDataPaginator(v.metrics, in)
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -169,10 +172,20 @@ func (v *validation) askBatch(ctx context.Context, span [2]int64, batch []metric
 			return err
 		}
 		for _, result := range page.MetricDataResults {
-			q := byID[aws.ToString(result.Id)]
+			q, known := byID[aws.ToString(result.Id)]
+			if !known {
+				continue
+			}
+			complete[aws.ToString(result.Id)] = result.StatusCode
 			for _, value := range result.Values {
 				q.service.counts[q.name] += value
 			}
+		}
+	}
+	// What CloudWatch doesn't give all of could be anything.
+	for id := range byID {
+		if status := complete[id]; status != types.StatusCodeComplete {
+			return &smithy.GenericAPIError{Code: "CloudWatch" + cmp.Or(string(status), "NoData")}
 		}
 	}
 	return nil

@@ -3,6 +3,8 @@ package validate
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +17,24 @@ import (
 
 type functionReader interface {
 	GetFunctionConfiguration(context.Context, *lambda.GetFunctionConfigurationInput, ...func(*lambda.Options)) (*lambda.GetFunctionConfigurationOutput, error)
+	GetAlias(context.Context, *lambda.GetAliasInput, ...func(*lambda.Options)) (*lambda.GetAliasOutput, error)
+}
+
+// qualifiers are those of all that answers for the function: $LATEST, which has
+// none, its aliases, and the versions to which these divert a part of their traffic.
+func (v *validation) qualifiers(ctx context.Context, s *service) ([]string, error) {
+	all := []string{""}
+	for _, name := range s.Aliases {
+		all = append(all, name)
+		alias, err := v.functions.GetAlias(ctx, &lambda.GetAliasInput{FunctionName: &s.ARN, Name: &name})
+		if err != nil {
+			return nil, err
+		}
+		if alias.RoutingConfig != nil {
+			all = slices.AppendSeq(all, maps.Keys(alias.RoutingConfig.AdditionalVersionWeights))
+		}
+	}
+	return all, nil
 }
 
 // readFunction reads a function as it is and as each of its aliases has it: all
@@ -22,10 +42,14 @@ type functionReader interface {
 func (v *validation) readFunction(ctx context.Context, s *service) error {
 	var broken []string
 	updating := false
-	for i, alias := range append([]string{""}, s.Aliases...) {
+	qualifiers, err := v.qualifiers(ctx, s)
+	if err != nil {
+		return err
+	}
+	for i, qualifier := range qualifiers {
 		in := &lambda.GetFunctionConfigurationInput{FunctionName: &s.ARN}
-		if alias != "" {
-			in.Qualifier = aws.String(alias)
+		if qualifier != "" {
+			in.Qualifier = aws.String(qualifier)
 		}
 		c, err := v.functions.GetFunctionConfiguration(ctx, in)
 		if err != nil {

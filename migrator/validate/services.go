@@ -61,6 +61,9 @@ func (v *validation) checkServices(ctx context.Context) error {
 		}
 		services = append(services, &service{Service: s})
 	}
+	if err := each(ctx, v.Left, v.checkLeft); err != nil {
+		return err
+	}
 	if err := each(ctx, services, v.readState); err != nil {
 		return err
 	}
@@ -90,6 +93,20 @@ func (v *validation) checkServices(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// checkLeft tells of a service that was switched and is in no plan, unless it is no
+// more.
+func (v *validation) checkLeft(ctx context.Context, left plan.Service) error {
+	s := &service{Service: left}
+	if err := v.readState(ctx, s); err != nil || s.gone {
+		return err
+	}
+	v.add(Check{
+		Question: Switched, Subject: s.ID, Result: Unknown, How: "reading the plan and the journal", Detail: "it was switched, and the plan no longer has it",
+		Remedy: "Bring the plan back that it was switched by, or roll it back.",
+	})
+	return nil
 }
 
 // readState finds out how a service runs.

@@ -59,6 +59,11 @@ type Options struct {
 	// newer one is a rotation's.
 	Versions map[string]string
 
+	// Left are services that the journal has as switched and the plan no longer has.
+	// Where one is still there, nobody knows how it does: the plan is to tell. Only
+	// their ID, Kind, ARN, Cluster and How count.
+	Left []plan.Service
+
 	// Progress is told how many secrets and services are done of how many. It may
 	// be nil, and is called by one goroutine at a time.
 	Progress func(done, total int)

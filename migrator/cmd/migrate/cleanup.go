@@ -30,7 +30,7 @@ deleted after an export of them is in the migration's folder, encrypted by the
 stack's key; "migrate restore" puts them back while it is kept. A parameter that
 something still names or reads isn't deleted.
 
-Exit status: 0 done; 1 a step failed; 2 it couldn't be done.`,
+Exit status: 0 done; 1 a step failed, or something still holds plaintext; 2 it couldn't be done.`,
 		Example: "  migrate cleanup dev --dry-run\n  migrate cleanup prod --delete-versions",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -80,7 +80,7 @@ func (c *change) cleanup(ctx context.Context, o cleanup.Options, soak time.Durat
 		for _, remain := range r.Remains {
 			c.say("  still plaintext: %s %s\n    %s\n    -> %s\n", remain.Subject, strings.Join(remain.Holds, ", "), remain.Why, remain.Remedy)
 		}
-		return r.Complete, wouldDo(r.Steps), r, err
+		return r.Complete && (dryRun || len(r.Remains) == 0), wouldDo(r.Steps), r, err
 	})
 }
 

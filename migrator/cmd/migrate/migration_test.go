@@ -154,7 +154,7 @@ func TestTheWholeMigration(t *testing.T) {
 	w.want(exitDone, &end, "cleanup", stack, "--soak", "1h", "--ignore-reader", "fn-reporting", "--dry-run")
 	assert.Equal(t, migrated, w.look(e))
 	w.interrupted(10, "cleanup", stack, "--soak", "1h", "--ignore-reader", "fn-reporting", "--yes")
-	w.want(exitDone, &end, "cleanup", stack, "--soak", "1h", "--ignore-reader", "fn-reporting", "--yes")
+	w.want(exitFindings, &end, "cleanup", stack, "--soak", "1h", "--ignore-reader", "fn-reporting", "--yes") // since plaintext remains
 	assert.True(t, end.Complete)
 	for _, s := range p.Services {
 		if s.Skip != "" || s.Kind != plan.LambdaFunction {

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
 
 	"github.com/aistudio/secrets/migrator/journal"
+	"github.com/aistudio/secrets/migrator/plan"
 	"github.com/aistudio/secrets/migrator/validate"
 )
 
@@ -103,6 +105,10 @@ func (w *watch) options(ctx context.Context) (validate.Options, aws.Config, erro
 	for id, s := range state.Services {
 		if !s.Switched.IsZero() {
 			o.Switched[id] = s.Switched
+		}
+		planned := slices.ContainsFunc(p.Services, func(x plan.Service) bool { return x.ID == id })
+		if s.Live() && s.Status != journal.Cleaned && !planned && len(w.only) == 0 {
+			o.Left = append(o.Left, plan.Service{ID: id, Kind: s.Kind, ARN: s.ARN, Cluster: s.Cluster, How: s.How})
 		}
 	}
 	for name, s := range state.Secrets {
