@@ -1,6 +1,8 @@
 package recovery
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -61,4 +63,18 @@ func TestSame(t *testing.T) {
 			require.NotContains(t, err.Error(), canary)
 		})
 	}
+}
+
+// At night a line is worth more than five hundred.
+func TestFailuresAlike(t *testing.T) {
+	o := NothingDone()
+	for i := range 500 {
+		o.Failures = append(o.Failures, Failure{fmt.Sprintf("acme/prod/x/%03d", i), "promote", "ExpiredTokenException: sign in again, and run it again"})
+	}
+	o.Failures = append(o.Failures, Failure{"acme/prod/y", "promote", "AccessDeniedException"})
+	var text strings.Builder
+	require.NoError(t, o.WriteText(&text))
+	require.Equal(t, "STEP  DONE  FAILED  SECONDS\n"+
+		"  ! promote 500 times: ExpiredTokenException: sign in again, and run it again: acme/prod/x/000, acme/prod/x/001, acme/prod/x/002 and 497 more\n"+
+		"  ! promote acme/prod/y: AccessDeniedException\n", text.String())
 }

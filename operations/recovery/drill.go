@@ -180,8 +180,14 @@ func (d *Drill) plan(ctx context.Context) (*Plan, error) {
 	return p, nil
 }
 
-// Run does the drill. The error is for what stopped it; run it again then.
+// Run does the drill, after another look: time passes while people think. The error is
+// for what stopped it; run it again then.
 func (d *Drill) Run(ctx context.Context, force bool) (*Report, error) {
+	plan, err := d.plan(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d.Plan = plan
 	if len(d.Blocked) > 0 && !force {
 		return nil, refuse("nothing was changed: %s", d.Blocked[0])
 	}

@@ -16,9 +16,12 @@ import (
 // messages may repeat what was sent.
 func short(err error) error {
 	var api smithy.APIError
+	var unsigned *credentialsError
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &unsigned): // be it that an answer of STS or of the sign-in is behind it
+		return codeError{noCredentials, err}
 	case errors.As(err, &api):
 		return codeError{api.ErrorCode(), err}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
@@ -27,8 +30,30 @@ func short(err error) error {
 	return codeError{noAnswer, err}
 }
 
-// noAnswer stands for the code of what never got one.
-const noAnswer = "no answer"
+// These stand for the codes of what never got one.
+const (
+	noAnswer      = "no answer"
+	noCredentials = "no credentials"
+)
+
+// credentialsError is a call that wasn't made, for want of credentials.
+type credentialsError struct{ err error }
+
+func (e *credentialsError) Error() string { return "get credentials: " + e.err.Error() }
+
+func (e *credentialsError) Unwrap() error { return e.err }
+
+// credentials marks the errors of its provider, which else look like those of the
+// call that they keep from being made.
+type credentials struct{ aws.CredentialsProvider }
+
+func (c credentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	got, err := c.CredentialsProvider.Retrieve(ctx)
+	if err != nil && ctx.Err() == nil {
+		err = &credentialsError{err}
+	}
+	return got, err
+}
 
 // codeError prints AWS's code alone.
 type codeError struct {
@@ -40,6 +65,8 @@ func (e codeError) Error() string {
 	switch e.code {
 	case "AccessDeniedException", "AccessDenied":
 		return e.code + ": take on a role among the stack's administrators"
+	case noCredentials:
+		return e.code + ": sign in, or name a profile (AWS_PROFILE); what signs you in may be in the region that is lost"
 	case "ExpiredTokenException", "ExpiredToken":
 		return e.code + ": sign in again, and run it again"
 	case "DecryptionFailure", "EncryptionFailure":
@@ -67,9 +94,13 @@ func has(err error, codes ...string) bool {
 // answered tells whether AWS answered, be it with a refusal. That it has trouble or
 // too much to do is no answer.
 func answered(err error) bool {
+	var unsigned *credentialsError
+	if err == nil || errors.As(err, &unsigned) {
+		return true // or nobody asked it
+	}
 	var response *http.ResponseError
-	if err == nil || !errors.As(err, &response) {
-		return err == nil
+	if !errors.As(err, &response) {
+		return false
 	}
 	status := response.HTTPStatusCode() // 0 where the connection broke
 	return status > 0 && status < nethttp.StatusInternalServerError && !throttled(err)

@@ -281,3 +281,14 @@ func TestTwoAtOnce(t *testing.T) {
 	both(func(e *recovery.Estate) func(context.Context) (*recovery.Plan, error) { return e.PlanFailback })
 	assert.Equal(t, before, w.Facts())
 }
+
+// Between the plan and the answer of who agrees to it, time passes.
+func TestADrillLooksAgain(t *testing.T) {
+	w := recoverytest.New(t, 1)
+	drill, err := estate(t, w).PlanDrill(t.Context(), recovery.DrillOptions{Rotate: recovery.RotateNone})
+	require.NoError(t, err)
+	_, err = w.Secrets(recoverytest.Home).RemoveRegionsFromReplication(t.Context(), &secretsmanager.RemoveRegionsFromReplicationInput{SecretId: &w.Names[0], RemoveReplicaRegions: []string{recoverytest.Standby}})
+	require.NoError(t, err)
+	_, err = drill.Run(t.Context(), false)
+	require.ErrorContains(t, err, "nothing was changed: 1 of 1 secrets are missing")
+}

@@ -134,6 +134,9 @@ const attempts = 8
 func newSite(config aws.Config, region string, share float64, silence time.Duration) site {
 	config = config.Copy()
 	config.Region = region
+	if config.Credentials != nil {
+		config.Credentials = credentials{config.Credentials}
+	}
 	config.Retryer = func() aws.Retryer {
 		return retry.NewStandard(func(o *retry.StandardOptions) {
 			o.MaxAttempts = attempts

@@ -160,14 +160,32 @@ func (o *Outcome) WriteText(w io.Writer) error {
 	if err := columns.Flush(); err != nil {
 		return err
 	}
-	for _, f := range o.Failures {
-		fmt.Fprintf(&b, "  ! %s\n", f)
-	}
+	writeAlike(&b, o.Failures)
 	for _, note := range o.Notes {
 		fmt.Fprintf(&b, "  - %s\n", note)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// writeAlike writes failures for a terminal: many of the same kind in one line, so
+// that what is another's isn't lost among them.
+func writeAlike(b *strings.Builder, failures []Failure) {
+	const many = 10
+	names := map[Failure][]string{}
+	for _, f := range failures {
+		kind := Failure{Step: f.Step, Problem: f.Problem}
+		names[kind] = append(names[kind], f.Secret)
+	}
+	for _, f := range failures {
+		kind := Failure{Step: f.Step, Problem: f.Problem}
+		switch alike := names[kind]; {
+		case len(alike) <= many:
+			fmt.Fprintf(b, "  ! %s\n", f)
+		case alike[0] == f.Secret:
+			fmt.Fprintf(b, "  ! %s %d times: %s: %s\n", f.Step, len(alike), f.Problem, few(alike))
+		}
+	}
 }
 
 // WritePlan writes a plan as JSON.

@@ -54,7 +54,7 @@ The exit status is 1 if anything failed, was lost or took too long.`,
 			if out == "" {
 				out = s.folder(declared)
 			}
-			return c.report(ctx, report, out, bucket)
+			return c.report(ctx, report, out, bucket, declared.Region)
 		},
 	}
 	c.flags(command)
@@ -66,8 +66,9 @@ The exit status is 1 if anything failed, was lost or took too long.`,
 	return command
 }
 
-// report writes the report to a folder, and to the bucket where there is one.
-func (c *change) report(ctx context.Context, r *recovery.Report, out, bucket string) error {
+// report writes the report to a folder, and to the bucket where there is one, which
+// is in the primary region.
+func (c *change) report(ctx context.Context, r *recovery.Report, out, bucket, region string) error {
 	var page, data bytes.Buffer
 	if err := errors.Join(r.WriteMarkdown(&page), r.WriteJSON(&data)); err != nil {
 		return err
@@ -81,7 +82,7 @@ func (c *change) report(ctx context.Context, r *recovery.Report, out, bucket str
 			errs = append(errs, fmt.Errorf("write the report: %w", err))
 		}
 		if bucket != "" {
-			errs = append(errs, put(ctx, bucket, r.Key(name), text))
+			errs = append(errs, put(ctx, region, bucket, r.Key(name), text))
 		}
 	}
 	text := page
@@ -100,8 +101,8 @@ func (c *change) report(ctx context.Context, r *recovery.Report, out, bucket str
 	return nil
 }
 
-func put(ctx context.Context, bucket, key string, text []byte) error {
-	aws, err := config.LoadDefaultConfig(ctx)
+func put(ctx context.Context, region, bucket, key string, text []byte) error {
+	aws, err := config.LoadDefaultConfig(ctx, config.WithRegion(region))
 	if err != nil {
 		return fmt.Errorf("read the AWS configuration: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/stretchr/testify/assert"
@@ -260,7 +261,10 @@ func TestDrillWritesItsReport(t *testing.T) {
 	require.Equal(t, exitDone, code, "what the catalogue doesn't declare may do without a replica")
 	assert.Regexp(t, `acme/prod/platform/master +alone`, stdout)
 	out := t.TempDir()
-	code, stdout, stderr := b.recovery("drill", "--yes", "--rotate", "all", "--out", out)
+	_, err = s3.NewFromConfig(b.Cloud.Config(recoverytest.Home), func(o *s3.Options) { o.UsePathStyle = true }).CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("acme-prod-secrets-audit-123456789012")})
+	require.NoError(t, err)
+	t.Setenv("AWS_REGION", "eu-west-1") // the operator's own
+	code, stdout, stderr := b.recovery("drill", "--yes", "--rotate", "all", "--out", out, "--bucket", "acme-prod-secrets-audit-123456789012")
 	require.Equal(t, exitDone, code, stderr)
 	assert.Contains(t, stdout, "! 1 secrets that the catalogue doesn't declare have no replica, and are left out: acme/prod/platform/master")
 	assert.Contains(t, stdout, "# Disaster recovery drill: prod, passed")
@@ -406,4 +410,28 @@ func TestForScripts(t *testing.T) {
 	code, stdout, _ := b.recovery("failover", "--dry-run", "--json")
 	assert.Equal(t, exitRefused, code)
 	assert.True(t, json.Valid([]byte(stdout)), stdout)
+}
+
+// A profile with a role is taken on in the region that isn't lost, and where there
+// are no credentials nobody believes that a region doesn't answer.
+func TestWhoSignsIn(t *testing.T) {
+	b := newBench(t)
+	file := filepath.Join(t.TempDir(), "config")
+	require.NoError(t, os.WriteFile(file, []byte("[profile base]\naws_access_key_id = test\naws_secret_access_key = test\n"+
+		"[profile operator]\nsource_profile = base\nrole_arn = arn:aws:iam::"+b.Cloud.Account()+":role/secrets-administrator\n"), 0o600))
+	t.Setenv("AWS_CONFIG_FILE", file)
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"} {
+		t.Setenv(name, "")
+	}
+	code, _, stderr := b.recovery("status")
+	assert.Equal(t, exitFailed, code)
+	assert.Contains(t, stderr, "us-west-2: no credentials: sign in, or name a profile")
+
+	t.Setenv("AWS_PROFILE", "operator")
+	t.Setenv("AWS_ENDPOINT_URL_STS", b.Cloud.URL()) // the SDK's profiles don't follow AWS_ENDPOINT_URL
+	b.dark()
+	code, stdout, stderr := b.recovery("status")
+	assert.Equal(t, exitFailed, code)
+	assert.Contains(t, stdout, "replica      10", stderr)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,8 +69,9 @@ func (s *stack) open(ctx context.Context) (*recovery.Estate, catalogue.Stack, er
 	if err != nil {
 		return nil, catalogue.Stack{}, &recovery.RefusedError{Reason: err.Error()}
 	}
-	// AWS's configuration wants a region, and each client gets its own.
-	aws, err := config.LoadDefaultConfig(ctx, config.WithRegion(declared.Region))
+	// Each client gets its own region. This one is that of the STS of profiles with a
+	// role, so not the one that may be lost.
+	aws, err := config.LoadDefaultConfig(ctx, config.WithRegion(cmp.Or(declared.Settings.ReplicaRegion, declared.Region)))
 	if err != nil {
 		return nil, catalogue.Stack{}, fmt.Errorf("read the AWS configuration: %w", err)
 	}

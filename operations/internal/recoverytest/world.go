@@ -174,7 +174,8 @@ const OperatorPolicy = `{"Version":"2012-10-17","Statement":[
 		"secretsmanager:StopReplicationToReplica","secretsmanager:UpdateSecretVersionStage"],"Resource":"arn:aws:secretsmanager:*:*:secret:acme/prod/*"},
 	{"Effect":"Allow","Action":["kms:Decrypt","kms:Encrypt","kms:GenerateDataKey"],"Resource":"*"},
 	{"Effect":"Allow","Action":["lambda:GetFunction","lambda:GetFunctionConfiguration","lambda:InvokeFunction","lambda:ListAliases","lambda:UpdateFunctionConfiguration"],"Resource":"*"},
-	{"Effect":"Allow","Action":["iam:SimulatePrincipalPolicy","sts:AssumeRole"],"Resource":"arn:aws:iam::*:role/acme-prod-*-reader"}]}`
+	{"Effect":"Allow","Action":["iam:SimulatePrincipalPolicy","sts:AssumeRole"],"Resource":"arn:aws:iam::*:role/acme-prod-*-reader"},
+	{"Effect":"Allow","Action":"s3:PutObject","Resource":"arn:aws:s3:::acme-prod-secrets-audit-*/recovery/prod/*"}]}`
 
 // Config is the operator's.
 func (w *World) Config() aws.Config {
