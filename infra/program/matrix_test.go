@@ -137,8 +137,9 @@ func refused(err error) bool {
 	return errors.As(err, &answer) && slices.Contains([]string{"AccessDeniedException", "AccessDenied", "AuthorizationError", "AuthorizationErrorException"}, answer.ErrorCode())
 }
 
-// checkMatrix tries every action on every secret as every role of the account,
-// as one whom IAM allows everything and as one whom it allows nothing. What is
+// checkMatrix tries every action on every secret, and on what the secrets share, as
+// every role of the account, as one whom IAM allows everything and as one whom it
+// allows nothing. What is
 // allowed is in testdata/matrix.txt; all else is denied. Another judge of the same
 // policies has to agree.
 func (w *world) checkMatrix(t *testing.T) {
@@ -148,6 +149,7 @@ func (w *world) checkMatrix(t *testing.T) {
 	_, err := iam.NewFromConfig(config).CreateRole(t.Context(), &iam.CreateRoleInput{RoleName: aws.String("nothing"), AssumeRolePolicyDocument: aws.String(trustAccount)})
 	require.NoError(t, err)
 	secrets := w.secretsOfMatrix(t, administrator)
+	shared := w.sharedAttempts(t)
 	identities := identities(t, config)
 
 	allowed := map[string]map[string][]string{} // paths by principal and action
@@ -164,10 +166,19 @@ func (w *world) checkMatrix(t *testing.T) {
 				questions = append(questions, question{principal, attempt.name, secret.path, attempt.checks(secret), !refused(err)})
 			}
 		}
+		for _, attempt := range shared {
+			err := attempt.call(t.Context(), session)
+			if !refused(err) {
+				require.NoError(t, err, "%s: %s", principal, attempt.name)
+				allowed[principal][attempt.name] = []string{principal}
+			}
+			questions = append(questions, question{principal, attempt.name, "", attempt.checks, err == nil})
+		}
 	}
 	require.Empty(t, w.cloud.Unsupported())
 	assert.Empty(t, allowed["nothing"])
-	checkText(t, "matrix.txt", matrixText(allowed, secrets))
+	checkText(t, "matrix.txt", matrixText(allowed, secrets, shared))
+	t.Run("what secrets share", func(t *testing.T) { checkShared(t, allowed) })
 
 	t.Run("readers are those of the catalogue", func(t *testing.T) {
 		stack, err := catalogue.Parse(w.config(t, "prod"))
@@ -285,9 +296,9 @@ func identities(t *testing.T, config aws.Config) map[string]identity {
 }
 
 // matrixText writes what is allowed, a principal a paragraph.
-func matrixText(allowed map[string]map[string][]string, secrets []secretAt) string {
+func matrixText(allowed map[string]map[string][]string, secrets []secretAt, shared []attemptOnShared) string {
 	var text strings.Builder
-	text.WriteString("What each role may do with which secrets of prod. All else is denied.\n")
+	text.WriteString("What each role may do with which secrets of prod, and with what they share. All else is denied.\n")
 	for _, principal := range sorted(allowed) {
 		fmt.Fprintf(&text, "\n%s\n", principal)
 		if len(allowed[principal]) == 0 {
@@ -300,6 +311,11 @@ func matrixText(allowed map[string]map[string][]string, secrets []secretAt) stri
 				fmt.Fprintf(&text, "  %-20s all\n", attempt.name)
 			case len(paths) > 0:
 				fmt.Fprintf(&text, "  %-20s %s\n", attempt.name, strings.Join(paths, ", "))
+			}
+		}
+		for _, attempt := range shared {
+			if len(allowed[principal][attempt.name]) > 0 {
+				fmt.Fprintf(&text, "  %s\n", attempt.name)
 			}
 		}
 	}
