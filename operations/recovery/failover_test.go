@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -291,4 +292,56 @@ func TestADrillLooksAgain(t *testing.T) {
 	require.NoError(t, err)
 	_, err = drill.Run(t.Context(), false)
 	require.ErrorContains(t, err, "nothing was changed: 1 of 1 secrets are missing")
+}
+
+// together lets no change of a function pass until as many are under way.
+type together struct {
+	sync.WaitGroup
+	seen sync.Map // by path
+}
+
+func (t *together) Do(r *http.Request) (*http.Response, error) {
+	if r.Method != http.MethodPut {
+		return http.DefaultClient.Do(r)
+	}
+	if _, again := t.seen.LoadOrStore(r.URL.Path, true); !again {
+		t.Done()
+		passed := make(chan struct{})
+		go func() { t.Wait(); close(passed) }()
+		select {
+		case <-passed:
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+	}
+	return http.DefaultClient.Do(r)
+}
+
+// A change takes Lambda seconds, and a stack may have many functions.
+func TestFunctionsAreRepointedAtOnce(t *testing.T) {
+	w := recoverytest.New(t, 1)
+	gate := &together{}
+	gate.Add(2)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	plan, err := estate(t, w, func(o *recovery.Options) { o.AWS.HTTPClient = gate }).PlanFailover(ctx)
+	require.NoError(t, err)
+	flown := make(chan struct{})
+	go func() {
+		defer close(flown)
+		for ctx.Err() == nil {
+			_ = w.Cloud.Advance(ctx, 100*time.Millisecond)
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	outcome, err := plan.Do(ctx, false)
+	cancel()
+	<-flown
+	require.NoError(t, err)
+	require.Empty(t, outcome.Failures)
+	for _, s := range outcome.Steps {
+		if s.Name == "repoint functions" {
+			assert.Equal(t, 2, s.Done)
+		}
+	}
 }

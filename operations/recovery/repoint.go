@@ -6,11 +6,13 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/aistudio/secrets/sdk/spec"
 )
@@ -98,25 +100,48 @@ func restore(variables map[string]string, name string, value *string) {
 	variables[name] = *value
 }
 
-// point changes the variables of functions, one function at a time: there are
-// few, and Lambda takes few changes a second.
+// changers is how many functions are changed at once: a change takes Lambda some
+// seconds, and it takes few calls a second.
+const changers = 8
+
+// point changes the variables of functions. change is called by one at a time.
 func (r *run) point(ctx context.Context, step string, functions []function, change func(arn string, variables map[string]string) error) error {
 	began := time.Now()
+	var (
+		mu       sync.Mutex
+		group    errgroup.Group
+		problems = make([]error, len(functions))
+	)
+	group.SetLimit(changers)
+	r.tell(Progress{step, 0, len(functions)})
+	changed := 0
+	for i, f := range functions {
+		group.Go(func() error {
+			problems[i] = f.change(ctx, r.Estate, func(arn string, variables map[string]string) error {
+				mu.Lock()
+				defer mu.Unlock()
+				return change(arn, variables)
+			})
+			mu.Lock()
+			defer mu.Unlock()
+			changed++
+			r.tell(Progress{step, changed, len(functions)})
+			return nil
+		})
+	}
+	_ = group.Wait() // never fails
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: stopped, run it again to go on: %w", step, context.Cause(ctx))
+	}
 	done := 0
 	for i, f := range functions {
-		r.tell(Progress{step, i, len(functions)})
-		err := f.change(ctx, r.Estate, change)
-		if ctx.Err() != nil {
-			return fmt.Errorf("%s: stopped, run it again to go on: %w", step, context.Cause(ctx))
-		}
-		if err != nil {
-			r.fail(f.arn, step, err)
+		if problems[i] != nil {
+			r.fail(f.arn, step, problems[i])
 			continue
 		}
 		done++
 		r.noteAliases(ctx, f)
 	}
-	r.tell(Progress{step, len(functions), len(functions)})
 	r.outcome.Steps = append(r.outcome.Steps, Step{step, done, len(functions) - done, time.Since(began).Seconds()})
 	return nil
 }
