@@ -59,10 +59,11 @@ func (p roleProvider) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	}, nil
 }
 
-// ReaderConfig is the AWS configuration of a service with that role.
+// ReaderConfig is the AWS configuration of a service with that role, which takes
+// it on in the region that doesn't go dark.
 func (w *World) ReaderConfig(role string) aws.Config {
 	cfg := w.Cloud.Config(Region)
-	cfg.Credentials = roleProvider{sts.NewFromConfig(cfg), "arn:aws:iam::" + w.Cloud.Account() + ":role/" + role}
+	cfg.Credentials = roleProvider{sts.NewFromConfig(w.Cloud.Config(Standby)), "arn:aws:iam::" + w.Cloud.Account() + ":role/" + role}
 	cfg.APIOptions = append(cfg.APIOptions, repeatExpired)
 	return cfg
 }
@@ -86,7 +87,7 @@ func repeatExpired(stack *middleware.Stack) error {
 // StartClient starts a client with the service's role. Stop ends it.
 func (w *World) StartClient(ctx context.Context) (*Client, error) {
 	// The client lives in the emulator's time, in which its cache gets old.
-	cache, err := secrets.New(ctx, secrets.WithConfig(w.ReaderConfig(ReaderRole)), secrets.WithClock(w.Cloud.Clock().Now))
+	cache, err := secrets.New(ctx, secrets.WithConfig(w.ReaderConfig(ReaderRole)), secrets.WithFailover(Standby), secrets.WithClock(w.Cloud.Clock().Now))
 	if err != nil {
 		return nil, err
 	}

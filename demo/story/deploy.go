@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"runtime"
 
@@ -19,44 +20,78 @@ const (
 	project = "aistudio-secrets"
 	stack   = "dev"
 
+	stackFile = "Pulumi." + stack + ".yaml"
+
 	mockEngine = "Pulumi's mock monitor (no engine)"
 )
 
-// deploy runs the same Pulumi program as `pulumi up`, with the development
-// stack's configuration. Only where the database server is and what machine
-// runs the functions differs from the file.
-func (w *World) deploy(ctx context.Context, options Options) (string, error) {
-	config, err := program.ReadStackFile(options.path("Pulumi." + stack + ".yaml"))
+// configure reads the development stack's file and writes what differs here to
+// the World's folder, where the commands of operators find it.
+func (w *World) configure() error {
+	var err error
+	if w.config, err = program.ReadStackFile(w.options.path(stackFile)); err != nil {
+		return err
+	}
+	if err := w.onThisMachine(w.config); err != nil {
+		return err
+	}
+	return w.writeStack()
+}
+
+// writeStack writes the stack's file as it is deployed.
+func (w *World) writeStack() error {
+	values := map[string]any{}
+	for key, text := range w.config {
+		var value any
+		if json.Unmarshal([]byte(text), &value) != nil {
+			value = text
+		}
+		values[key] = value
+	}
+	text, err := json.Marshal(map[string]any{"config": values}) // JSON is YAML
+	if err == nil {
+		err = os.WriteFile(w.stackFile(), text, 0o600)
+	}
 	if err != nil {
-		return "", err
+		return fmt.Errorf("write the stack's file: %w", err)
 	}
-	if err := w.onThisMachine(config); err != nil {
-		return "", err
-	}
-	artifacts, err := filepath.Abs(options.path(options.Artifacts))
+	return nil
+}
+
+func (w *World) stackFile() string { return filepath.Join(w.Dir, stackFile) }
+
+// deploy runs the same Pulumi program as `pulumi up`, with the development
+// stack's configuration. Only what onThisMachine changes, and what a migration
+// adds, differs from the file.
+func (w *World) deploy(ctx context.Context) (string, error) {
+	artifacts, err := filepath.Abs(w.options.path(w.options.Artifacts))
 	if err != nil {
 		return "", fmt.Errorf("find the Lambda zips: %w", err)
 	}
 	run := program.New(program.Options{Artifacts: artifacts})
-	if options.Pulumi != "" {
-		return w.deployWithEngine(ctx, options, config, run)
+	if w.options.Pulumi != "" {
+		return w.deployWithEngine(ctx, run)
 	}
 	w.Engine = mockEngine
 	monitor, err := mocks.New(ctx, handlers.Config{Region: Region, Endpoint: w.Cloud.URL()})
 	if err != nil {
 		return "", fmt.Errorf("prepare the deployment: %w", err)
 	}
-	err = pulumi.RunErr(run, pulumi.WithMocks(project, stack, monitor), func(info *pulumi.RunInfo) { info.Config = config })
+	err = pulumi.RunErr(run, pulumi.WithMocks(project, stack, monitor), func(info *pulumi.RunInfo) { info.Config = w.config })
 	if err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%d resources by %s", len(monitor.Resources()), w.Engine), nil
 }
 
-// onThisMachine changes the stack's configuration to the server that runs and to
-// functions that this machine can run.
+// onThisMachine changes the stack's configuration to the server that runs, to
+// functions that this machine can run, and to two regions.
 func (w *World) onThisMachine(config map[string]string) error {
 	for key, changeIt := range map[string]func(object) error{
+		"settings": func(settings object) error {
+			settings["replicaRegion"] = Standby
+			return nil
+		},
 		"databases": func(databases object) error {
 			return databases.set("main", object{"host": w.Postgres.Host, "port": w.Postgres.Port})
 		},
@@ -81,20 +116,27 @@ func (w *World) onThisMachine(config map[string]string) error {
 			return nil
 		},
 	} {
-		key = project + ":" + key
-		value := object{}
-		if err := json.Unmarshal([]byte(config[key]), &value); err != nil {
-			return fmt.Errorf("read %s of the stack's configuration: %w", key, err)
+		if err := change(config, project+":"+key, changeIt); err != nil {
+			return err
 		}
-		if err := changeIt(value); err != nil {
-			return fmt.Errorf("change %s of the stack's configuration: %w", key, err)
-		}
-		changed, err := json.Marshal(value)
-		if err != nil {
-			return fmt.Errorf("change %s of the stack's configuration: %w", key, err)
-		}
-		config[key] = string(changed)
 	}
+	return nil
+}
+
+// change changes one of the configuration's objects.
+func change(config map[string]string, key string, by func(object) error) error {
+	value := object{}
+	if err := json.Unmarshal([]byte(config[key]), &value); err != nil {
+		return fmt.Errorf("read %s of the stack's configuration: %w", key, err)
+	}
+	if err := by(value); err != nil {
+		return fmt.Errorf("change %s of the stack's configuration: %w", key, err)
+	}
+	changed, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("change %s of the stack's configuration: %w", key, err)
+	}
+	config[key] = string(changed)
 	return nil
 }
 

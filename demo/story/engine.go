@@ -3,7 +3,7 @@ package story
 import (
 	"context"
 	"fmt"
-	"os"
+	"path/filepath"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
@@ -14,22 +14,18 @@ import (
 
 // deployWithEngine deploys with the real Pulumi engine, whose state lives in a
 // folder that Close removes.
-func (w *World) deployWithEngine(ctx context.Context, options Options, config map[string]string, run pulumi.RunFunc) (string, error) {
-	var err error
-	if w.engineDir, err = os.MkdirTemp("", "demo-pulumi-"); err != nil {
-		return "", fmt.Errorf("make a folder for Pulumi's state: %w", err)
-	}
+func (w *World) deployWithEngine(ctx context.Context, run pulumi.RunFunc) (string, error) {
 	e, err := engine.New(engine.Options{
-		CLI:      options.Pulumi,
-		Plugin:   options.path(options.Plugins),
-		Dir:      w.engineDir,
+		CLI:      w.options.Pulumi,
+		Plugin:   w.options.path(w.options.Plugins),
+		Dir:      filepath.Join(w.Dir, "pulumi"),
 		Endpoint: w.Cloud.URL(),
 	})
 	if err != nil {
 		return "", err
 	}
 	values := auto.ConfigMap{}
-	for key, value := range config {
+	for key, value := range w.config {
 		values[key] = auto.ConfigValue{Value: value}
 	}
 	deployed, err := e.Stack(ctx, project, stack, values, run)

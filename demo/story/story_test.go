@@ -3,91 +3,138 @@ package story_test
 import (
 	"archive/zip"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/aistudio/secrets/demo/story"
 	"github.com/aistudio/secrets/localcloud/faults"
-	"github.com/aistudio/secrets/sdk/spec"
 )
 
 const root = "../.."
 
-// artifacts builds what the stack deploys as `go tool mage build` does, for
-// this machine, and returns the folder of the zips.
-func artifacts(t *testing.T) string {
-	t.Helper()
-	folder := t.TempDir()
-	for module, commands := range map[string][]string{
-		"auditor":  {"auditor"},
-		"migrator": {"migration-scan"},
-		"rotators": {"rotate-database", "rotate-api-key", "rotate-custom", "rotation-feed"},
-		"sdk":      {"secrets-extension"},
-	} {
-		arguments := []string{"build", "-o", folder + "/"}
-		for _, command := range commands {
-			arguments = append(arguments, "./cmd/"+command)
-		}
-		build := exec.CommandContext(t.Context(), "go", arguments...)
-		build.Dir = filepath.Join(root, module)
-		build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
-		out, err := build.CombinedOutput()
-		require.NoError(t, err, "%s", out)
-		for _, command := range commands {
-			archive, entry := command, "bootstrap"
-			if module == "sdk" {
-				archive, entry = command+"-layer", "extensions/"+command
-			}
-			zipProgram(t, filepath.Join(folder, command), entry, filepath.Join(folder, archive+"_linux_"+runtime.GOARCH+".zip"))
-		}
+// folder holds what the tests build.
+var folder string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	var err error
+	if folder, err = os.MkdirTemp("", "story-test-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
-	return folder
+	defer os.RemoveAll(folder)
+	return m.Run()
 }
 
-func zipProgram(t *testing.T, binary, entry, path string) {
+// build builds, once, what the stack deploys as `go tool mage build` does, for this
+// machine, and the programs that the story runs. It returns options that name them.
+func build(t *testing.T) story.Options {
 	t.Helper()
-	program, err := os.ReadFile(binary)
-	require.NoError(t, err)
+	require.NoError(t, built())
+	return story.Options{Root: root, Artifacts: folder, Programs: folder, Reports: t.TempDir(), Rotations: 3}
+}
+
+var built = sync.OnceValue(func() error {
+	for module, packages := range map[string][]string{
+		"auditor":    {"./cmd/auditor"},
+		"demo":       {"./shop"},
+		"migrator":   {"./cmd/migrate", "./cmd/migration-scan"},
+		"operations": {"./cmd/recovery"},
+		"rotators":   {"./cmd/rotate-database", "./cmd/rotate-api-key", "./cmd/rotate-custom", "./cmd/rotation-feed"},
+		"sdk":        {"./cmd/secrets-extension"},
+	} {
+		build := exec.Command("go", append([]string{"build", "-o", folder + "/"}, packages...)...)
+		build.Dir = filepath.Join(root, module)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
+		if out, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("build of %s: %w: %s", module, err, out)
+		}
+	}
+	for archive, entry := range map[string]string{
+		"auditor": "bootstrap", "migration-scan": "bootstrap", "rotate-database": "bootstrap", "rotate-api-key": "bootstrap",
+		"rotate-custom": "bootstrap", "rotation-feed": "bootstrap", "secrets-extension-layer": "extensions/secrets-extension",
+	} {
+		program := filepath.Join(folder, strings.TrimSuffix(archive, "-layer"))
+		if err := zipProgram(program, entry, filepath.Join(folder, archive+"_linux_"+runtime.GOARCH+".zip")); err != nil {
+			return err
+		}
+	}
+	return nil
+})
+
+func zipProgram(program, entry, path string) error {
+	binary, err := os.ReadFile(program)
+	if err != nil {
+		return err
+	}
 	archive, err := os.Create(path)
-	require.NoError(t, err)
-	defer archive.Close()
+	if err != nil {
+		return err
+	}
 	z := zip.NewWriter(archive)
-	header := &zip.FileHeader{Name: entry, Method: zip.Deflate}
+	header := &zip.FileHeader{Name: entry, Method: zip.Store}
 	header.SetMode(0o755)
 	w, err := z.CreateHeader(header)
-	require.NoError(t, err)
-	_, err = w.Write(program)
-	require.NoError(t, err)
-	require.NoError(t, z.Close())
+	if err == nil {
+		_, err = w.Write(binary)
+	}
+	return errors.Join(err, z.Close(), archive.Close())
 }
 
 func open(t *testing.T) *story.World {
 	t.Helper()
-	w, err := story.Open(t.Context(), story.Options{Root: root, Artifacts: artifacts(t)}, story.NewTeller(t.Output()))
+	w, err := story.Open(t.Context(), build(t), story.NewTeller(t.Output()))
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, w.Close()) })
 	return w
 }
 
-func TestNoLoginFailsThroughThreeRotations(t *testing.T) {
+// The whole story, as it is printed. Everything that it leaves anywhere is searched
+// for values.
+func TestTheStory(t *testing.T) {
 	var out strings.Builder
-	err := story.Tell(t.Context(), story.Options{Root: root, Artifacts: artifacts(t), Rotations: 3, Out: &out})
-	t.Log(out.String())
+	options := build(t)
+	options.Out = &out
+	var seen traces
+	dir := ""
+	options.Look = func(ctx context.Context, w *story.World) error {
+		seen = look(ctx, t, w)
+		dir = w.Dir
+		return nil
+	}
+	err := story.Tell(t.Context(), options)
+	seen.add("the output", out.String())
+	seen.addFiles(t, options.Reports)
+	seen.assertNoValues(t)
+	if !t.Failed() {
+		t.Log(out.String())
+	}
 	require.NoError(t, err)
-	assert.Contains(t, out.String(), "3 succeeded, 0 failed")
-	assert.Contains(t, out.String(), "the old and the new one are accepted")
+	for _, told := range []string{
+		"2 secrets moved, 0 left in plaintext", "blocked by no-key", "2 in plaintext; findings", "0 in plaintext; findings",
+		"3 succeeded, 0 failed", "the old and the new one are accepted", "versions lost", filepath.Join(options.Reports, "audit-after.html"),
+	} {
+		assert.Contains(t, out.String(), told)
+	}
+	assert.NoDirExists(t, dir)
 }
 
 // rotator drives one rotation at a time and looks at how it ended.
@@ -163,33 +210,110 @@ func TestTheRotatorDiesAtEveryCall(t *testing.T) {
 	}
 }
 
-// assertNoValueLeaks looks for the passwords that work now in the function's
-// log and in the trail.
+// assertNoValueLeaks looks for the values that work now in all that is left of
+// them.
 func (r rotator) assertNoValueLeaks(ctx context.Context, t *testing.T) {
 	t.Helper()
-	passwords := []string{r.Postgres.AdminPassword}
-	for _, stage := range []string{"AWSCURRENT", "AWSPREVIOUS"} {
-		out, err := r.secrets.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String(story.SecretName), VersionStage: &stage})
-		require.NoError(t, err)
-		credentials, err := spec.ParseDatabase(spec.ValueString(*out.SecretString))
-		require.NoError(t, err)
-		passwords = append(passwords, credentials.Password.RevealString())
+	seen := look(ctx, t, r.World)
+	seen.assertNoValues(t)
+}
+
+// traces are values, and what could hold one by mistake.
+type traces struct {
+	values []string
+	texts  map[string][]string // by what they are
+}
+
+func (s *traces) add(what, text string) { s.texts[what] = append(s.texts[what], text) }
+
+func (s *traces) addFiles(t *testing.T, folder string) {
+	t.Helper()
+	require.NoError(t, filepath.WalkDir(folder, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		s.add(path, string(text))
+		return err
+	}))
+}
+
+func (s *traces) assertNoValues(t *testing.T) {
+	t.Helper()
+	for what, texts := range s.texts {
+		for _, text := range texts {
+			for i, value := range s.values {
+				// Not assert.NotContains: it would print the value.
+				assert.False(t, strings.Contains(text, value), "value %d is in %s", i, what)
+			}
+		}
 	}
-	records, err := r.FunctionLog(ctx)
-	require.NoError(t, err)
-	require.NotEmpty(t, records)
-	pages := cloudtrail.NewLookupEventsPaginator(cloudtrail.NewFromConfig(r.Cloud.Config(story.Region)), &cloudtrail.LookupEventsInput{})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
+}
+
+// look collects the values of all secrets, and the logs of all functions, the
+// trail and the files of a World.
+func look(ctx context.Context, t *testing.T, w *story.World) traces {
+	t.Helper()
+	seen := traces{values: []string{w.Postgres.AdminPassword}, texts: map[string][]string{}}
+	config := w.Cloud.Config(story.Region)
+	client := secretsmanager.NewFromConfig(config)
+	secrets := secretsmanager.NewListSecretsPaginator(client, &secretsmanager.ListSecretsInput{})
+	for secrets.HasMorePages() {
+		page, err := secrets.NextPage(ctx)
+		require.NoError(t, err)
+		for _, secret := range page.SecretList {
+			for _, stage := range []string{"AWSCURRENT", "AWSPREVIOUS"} {
+				out, err := client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: secret.ARN, VersionStage: &stage})
+				if missing := (*types.ResourceNotFoundException)(nil); errors.As(err, &missing) {
+					continue
+				}
+				require.NoError(t, err)
+				seen.values = append(seen.values, secretParts(*out.SecretString)...)
+			}
+		}
+	}
+	logs := cloudwatchlogs.NewFromConfig(config)
+	groups := cloudwatchlogs.NewDescribeLogGroupsPaginator(logs, &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: aws.String("/aws/lambda/")})
+	for groups.HasMorePages() {
+		page, err := groups.NextPage(ctx)
+		require.NoError(t, err)
+		for _, group := range page.LogGroups {
+			events := cloudwatchlogs.NewFilterLogEventsPaginator(logs, &cloudwatchlogs.FilterLogEventsInput{LogGroupName: group.LogGroupName})
+			for events.HasMorePages() {
+				page, err := events.NextPage(ctx)
+				require.NoError(t, err)
+				for _, event := range page.Events {
+					seen.add("the log "+*group.LogGroupName, *event.Message)
+				}
+			}
+		}
+	}
+	events := cloudtrail.NewLookupEventsPaginator(cloudtrail.NewFromConfig(config), &cloudtrail.LookupEventsInput{})
+	for events.HasMorePages() {
+		page, err := events.NextPage(ctx)
 		require.NoError(t, err)
 		for _, event := range page.Events {
-			records = append(records, *event.CloudTrailEvent)
+			seen.add("the trail", *event.CloudTrailEvent)
 		}
 	}
-	for _, record := range records {
-		for _, password := range passwords {
-			// Not assert.NotContains: it would print the password.
-			assert.False(t, strings.Contains(record, password), "a password is in a log or in the trail")
+	seen.addFiles(t, w.Dir)
+	require.NotEmpty(t, seen.texts["the log /aws/lambda/"+story.Rotator])
+	require.NotEmpty(t, seen.texts["the trail"])
+	return seen
+}
+
+// secretParts are the parts of a value that nobody may see: the whole, or what of
+// an object isn't a name or an address.
+func secretParts(value string) []string {
+	var object map[string]any
+	if json.Unmarshal([]byte(value), &object) != nil {
+		return []string{value}
+	}
+	var parts []string
+	for _, key := range []string{"password", "key", "value"} {
+		if text, ok := object[key].(string); ok && text != "" {
+			parts = append(parts, text)
 		}
 	}
+	return parts
 }

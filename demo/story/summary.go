@@ -30,6 +30,10 @@ type Summary struct {
 	Versions  []Version
 	Reads     map[Reader]int
 	Key       KeyRotation
+
+	Migration     Migration
+	Before, After Audit
+	Loss          Loss
 }
 
 // Version is a version of the secret with its staging labels.
@@ -44,19 +48,18 @@ type Reader struct {
 	Outcome   string // "allowed" or an error code
 }
 
-func (w *World) summarise(ctx context.Context, client *Client) (Summary, error) {
-	s := Summary{
-		Engine: w.Engine, Logins: client.Logins(), Failures: client.Failures(), Cache: client.Stats(), Reads: map[Reader]int{},
-	}
+// summarise adds what became of the database's secret.
+func (w *World) summarise(ctx context.Context, s *Summary) error {
+	s.Engine, s.Reads = w.Engine, map[Reader]int{}
 	out, err := secretsmanager.NewFromConfig(w.Cloud.Config(Region)).ListSecretVersionIds(ctx,
 		&secretsmanager.ListSecretVersionIdsInput{SecretId: aws.String(SecretName), IncludeDeprecated: aws.Bool(true)})
 	if err != nil {
-		return Summary{}, fmt.Errorf("list the versions of %s: %w", SecretName, err)
+		return fmt.Errorf("list the versions of %s: %w", SecretName, err)
 	}
 	for _, v := range out.Versions {
 		s.Versions = append(s.Versions, Version{*v.VersionId, v.VersionStages})
 	}
-	return s, w.readTrail(ctx, out.ARN, &s)
+	return w.readTrail(ctx, out.ARN, s)
 }
 
 // readTrail counts what CloudTrail knows of the secret.
@@ -141,6 +144,13 @@ func (s Summary) Check(rotations int) error {
 	if len(s.Logins) != 2 && rotations > 1 {
 		errs = append(errs, fmt.Errorf("the client logged in as %v, wanted two users", slices.Sorted(maps.Keys(s.Logins))))
 	}
+	if len(s.Migration.Failures) > 0 {
+		errs = append(errs, fmt.Errorf("%d invocations failed in the migration, the first with: %s", len(s.Migration.Failures), s.Migration.Failures[0]))
+	}
+	if len(s.Before.Plaintext) == 0 || len(s.After.Plaintext) > 0 || s.Migration.Left > 0 {
+		errs = append(errs, fmt.Errorf("the audits found %v in plaintext before the migration and %v after it, and %d secrets are left",
+			s.Before.Plaintext, s.After.Plaintext, s.Migration.Left))
+	}
 	return errors.Join(errs...)
 }
 
@@ -151,6 +161,11 @@ func (s Summary) String() string {
 	row := func(format string, args ...any) { fmt.Fprintf(table, format+"\n", args...) }
 	row("\nSummary\t")
 	row("  deployed by\t%s", s.Engine)
+	row("  migration\t%d secrets moved, %d left in plaintext, %d checks passed", s.Migration.Secrets, s.Migration.Left, s.Migration.Checks)
+	row("    answers meanwhile\t%d, %d failed", s.Migration.Answers, len(s.Migration.Failures))
+	row("  audit before\t%s", s.Before)
+	row("  audit after\t%s", s.After)
+	row("    its page\t%s", s.After.Report)
 	row("  rotations\t%d succeeded, %d failed", s.Rotations, s.Failed)
 	row("  logins\t%d", total(s.Logins))
 	for _, user := range slices.Sorted(maps.Keys(s.Logins)) {
@@ -160,6 +175,8 @@ func (s Summary) String() string {
 	row("  cache\t%d reads, %d calls to Secrets Manager, %d of them after a refused login",
 		s.Cache.Hits+s.Cache.Misses, s.Cache.Fetches, s.Cache.Refreshes)
 	row("  API key\t%s", s.Key)
+	row("  region lost\tfirst read of a replica after %d ms", s.Loss.FirstRead.Milliseconds())
+	row("    drill\t%s", s.Loss)
 	row("  versions\t%d", len(s.Versions))
 	for _, v := range s.Versions {
 		stages := strings.Join(v.Stages, ", ")

@@ -1,6 +1,7 @@
 package story
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"sync"
@@ -20,11 +21,31 @@ func NewTeller(out io.Writer) *Teller { return &Teller{out: out, start: time.Now
 
 const heartbeat = 10 * time.Second
 
-// Step tells of a step and carries it out. What the step returns is told with
-// its end.
-func (t *Teller) Step(name string, do func() (string, error)) error {
+// Chapter tells what begins, and what is to be seen in it.
+func (t *Teller) Chapter(title, what string) {
+	t.Print(fmt.Sprintf("\n%s\n%s\n\n", title, what))
+}
+
+// Step is a part of a chapter: what it does, and in what it results, in words.
+type Step struct {
+	Name string
+	Do   func(context.Context) (string, error)
+}
+
+// Steps tells of steps and carries them out, up to the first that fails. What a
+// step returns is told with its end.
+func (t *Teller) Steps(ctx context.Context, steps ...Step) error {
+	for _, s := range steps {
+		if err := t.carryOut(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *Teller) carryOut(ctx context.Context, s Step) error {
 	began := time.Now()
-	t.Say("%s …", name)
+	t.Say("%s …", s.Name)
 	done := make(chan struct{})
 	var beat sync.WaitGroup
 	beat.Go(func() {
@@ -39,11 +60,11 @@ func (t *Teller) Step(name string, do func() (string, error)) error {
 			}
 		}
 	})
-	result, err := do()
+	result, err := s.Do(ctx)
 	close(done)
 	beat.Wait()
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return fmt.Errorf("%s: %w", s.Name, err)
 	}
 	t.Say("    %s (%.1f s)", result, time.Since(began).Seconds())
 	return nil

@@ -34,37 +34,66 @@ const (
 	feedTable    = "aistudio-dev-rotation-feed"
 )
 
-// World is what the story plays in: a PostgreSQL server and the emulator, with
-// the stack deployed.
+// Standby is the region of the replicas. The development stack of the file has
+// none; the story gives it prod's.
+const Standby = "us-west-2"
+
+// World is what the story plays in: a PostgreSQL server, the emulator, and a
+// folder with the stack's file.
 type World struct {
 	Cloud    *localcloud.Cloud
 	Postgres *localdb.Postgres
 	// Engine says what deployed the stack.
 	Engine string
+	// Dir is the folder of what is gone with the World: the stack's file, the
+	// migration's folder, Pulumi's state.
+	Dir string
 
-	engineDir string // Pulumi's state, "" without its engine
+	options Options
+	config  map[string]string // the stack's
 }
 
-// Open starts the database server and the emulator, puts the administrator's
-// credentials into Secrets Manager as an operator would, and deploys the stack.
-// Tell of each step goes to t. Close ends it all.
+// Open makes a World and deploys the stack. Tell of each step goes to t. Close
+// ends it all.
 func Open(ctx context.Context, options Options, t *Teller) (*World, error) {
-	w := &World{}
-	for _, step := range []struct {
-		name string
-		do   func() (string, error)
-	}{
-		{"Start a private PostgreSQL server", func() (string, error) { return w.startPostgres(ctx, t) }},
-		{"Start the emulator of AWS", func() (string, error) { return w.startCloud(ctx) }},
-		{"Put the administrator's credentials into Secrets Manager", func() (string, error) { return MasterName, w.putMaster(ctx) }},
-		{"Deploy the development stack", func() (string, error) { return w.deploy(ctx, options) }},
-		{"Grant the service its rights in the database", func() (string, error) { return w.grant(ctx) }},
-	} {
-		if err := t.Step(step.name, step.do); err != nil {
-			return nil, errors.Join(err, w.Close())
-		}
+	w, err := begin(ctx, options, t)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.Steps(ctx, w.deployment()...); err != nil {
+		return nil, errors.Join(err, w.Close())
 	}
 	return w, nil
+}
+
+// begin makes a World in which nothing is deployed yet: it starts the database
+// server and the emulator, and puts the administrator's credentials into Secrets
+// Manager as an operator would.
+func begin(ctx context.Context, options Options, t *Teller) (*World, error) {
+	w := &World{options: options}
+	var err error
+	if w.Dir, err = os.MkdirTemp("", "demo-"); err != nil {
+		return nil, fmt.Errorf("make a folder for the stack's file and the state: %w", err)
+	}
+	if err := t.Steps(ctx,
+		Step{"Start a private PostgreSQL server", func(ctx context.Context) (string, error) { return w.startPostgres(ctx, t) }},
+		Step{"Start the emulator of AWS", w.startCloud},
+		Step{"Put the administrator's credentials into Secrets Manager", w.putMaster},
+	); err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	if err := w.configure(); err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	return w, nil
+}
+
+// deployment are the steps that bring the stack.
+func (w *World) deployment() []Step {
+	return []Step{
+		{"Deploy the development stack", w.deploy},
+		{"Grant the service its rights in the database", w.grant},
+	}
 }
 
 // startCloud starts the emulator. The trail, without which EventBridge hears
@@ -77,7 +106,7 @@ func (w *World) startCloud(context.Context) (string, error) {
 	return w.Cloud.URL(), nil
 }
 
-// Close stops everything that Open started.
+// Close stops everything that runs in the World, and removes its folder.
 func (w *World) Close() error {
 	var errs []error
 	if w.Cloud != nil {
@@ -86,10 +115,7 @@ func (w *World) Close() error {
 	if w.Postgres != nil {
 		errs = append(errs, w.Postgres.Close())
 	}
-	if w.engineDir != "" {
-		errs = append(errs, os.RemoveAll(w.engineDir))
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, os.RemoveAll(w.Dir))...)
 }
 
 func (w *World) startPostgres(ctx context.Context, t *Teller) (string, error) {
@@ -125,8 +151,8 @@ func (w *World) grant(ctx context.Context) (string, error) {
 
 // putMaster is what an operator does once for a database server: its
 // administrator's credentials go into a secret, from which the rotation
-// function makes users. On AWS, RDS does it.
-func (w *World) putMaster(ctx context.Context) error {
+// function makes users, in both regions. On AWS, RDS does it.
+func (w *World) putMaster(ctx context.Context) (string, error) {
 	value, err := json.Marshal(map[string]any{
 		"engine":   "postgres",
 		"host":     w.Postgres.Host,
@@ -136,20 +162,23 @@ func (w *World) putMaster(ctx context.Context) error {
 		"password": w.Postgres.AdminPassword,
 	})
 	if err != nil {
-		return fmt.Errorf("encode the administrator's credentials: %w", err)
+		return "", fmt.Errorf("encode the administrator's credentials: %w", err)
 	}
 	tags := map[string]string{
 		spec.TagEnvironment: "dev", spec.TagService: "platform", spec.TagOwner: "platform-team",
 		spec.TagSecretType: spec.KindDatabase.String(), spec.TagDataClassification: "restricted", spec.TagManagedBy: "operator",
 	}
-	in := &secretsmanager.CreateSecretInput{Name: aws.String(MasterName), SecretString: aws.String(string(value))}
+	in := &secretsmanager.CreateSecretInput{
+		Name: aws.String(MasterName), SecretString: aws.String(string(value)),
+		AddReplicaRegions: []types.ReplicaRegionType{{Region: aws.String(Standby)}},
+	}
 	for key, v := range tags {
 		in.Tags = append(in.Tags, types.Tag{Key: &key, Value: &v})
 	}
 	if _, err := secretsmanager.NewFromConfig(w.Cloud.Config(Region)).CreateSecret(ctx, in); err != nil {
-		return fmt.Errorf("create the secret %s: %w", MasterName, err)
+		return "", fmt.Errorf("create the secret %s: %w", MasterName, err)
 	}
-	return nil
+	return MasterName, nil
 }
 
 // connectAdmin logs in as the server's administrator.
