@@ -72,6 +72,7 @@ type Key struct {
 	State           string // as KMS says it: Enabled, Disabled, PendingDeletion, …
 	Deletion        time.Time
 	Rotates         Fact[bool] // known and true for AWS's own keys
+	Primary         string     // ARN of the multi-region key that this one is a replica of; empty: it is none
 }
 
 // Function is a rotation function.

@@ -76,6 +76,9 @@ func (r *Region) readKey(ctx context.Context, id string) facts.Fact[facts.Key] {
 		Deletion:        utc(m.DeletionDate),
 		Rotates:         facts.Known(true),
 	}
+	if c := m.MultiRegionConfiguration; c != nil && c.MultiRegionKeyType == kmstypes.MultiRegionKeyTypeReplica && c.PrimaryKey != nil {
+		key.Primary = aws.ToString(c.PrimaryKey.Arn)
+	}
 	if key.CustomerManaged {
 		key.Rotates = r.readKeyRotation(ctx, key.ARN)
 	}

@@ -23,6 +23,10 @@ func keyRotationOff() Rule {
 				switch {
 				case !key.CustomerManaged:
 					return finding.Skipped("AWS manages this key and rotates it")
+				case key.Primary != "" && slices.ContainsFunc(e.Keys, func(other facts.UsedKey) bool { return other.Facts.Value.ARN == key.Primary }):
+					// Replicas share their primary's rotation (KMS developer guide,
+					// "Rotate AWS KMS keys").
+					return finding.Skipped("its primary key has the same rotation, and is judged")
 				case !key.Usable:
 					return finding.Skipped("the key can't be used: a finding of its own")
 				case !known:

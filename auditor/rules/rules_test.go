@@ -317,16 +317,21 @@ func TestEstate(t *testing.T) {
 		change         func(*facts.Estate)
 		fails, unknown string
 	}{
-		"good":             {func(*facts.Estate) {}, "", ""},
-		"key disabled":     {func(e *facts.Estate) { key(e).Usable = false }, "key-unusable", ""},
-		"key not rotated":  {func(e *facts.Estate) { key(e).Rotates = facts.Known(false) }, "key-rotation-off", ""},
-		"AWS's key":        {func(e *facts.Estate) { key(e).CustomerManaged, key(e).Rotates = false, facts.Known(false) }, "", ""},
-		"key's rotation?":  {func(e *facts.Estate) { key(e).Rotates = facts.Unknown[bool](why) }, "", "key-rotation-off"},
-		"key?":             {func(e *facts.Estate) { e.Keys[0].Facts = facts.Unknown[facts.Key](why) }, "", "key-rotation-off key-unusable"},
-		"function missing": {func(e *facts.Estate) { function(e).Missing = true }, "function-missing", ""},
-		"function failed":  {func(e *facts.Estate) { function(e).Failed = true }, "function-failing", ""},
-		"function errs":    {func(e *facts.Estate) { function(e).Errors.Value.Count = 1 }, "function-failing", ""},
-		"function errs?":   {func(e *facts.Estate) { function(e).Errors = facts.Unknown[facts.FunctionErrors](why) }, "", "function-failing"},
+		"good":            {func(*facts.Estate) {}, "", ""},
+		"key disabled":    {func(e *facts.Estate) { key(e).Usable = false }, "key-unusable", ""},
+		"key not rotated": {func(e *facts.Estate) { key(e).Rotates = facts.Known(false) }, "key-rotation-off", ""},
+		"a replica key": {func(e *facts.Estate) {
+			key(e).Primary, key(e).Rotates = "primary", facts.Known(false)
+			e.Keys = append(e.Keys, facts.UsedKey{ID: "primary", Facts: facts.Known(facts.Key{ARN: "primary", CustomerManaged: true, Usable: true, Rotates: facts.Known(true)})})
+		}, "", ""},
+		"a replica key, of another's": {func(e *facts.Estate) { key(e).Primary, key(e).Rotates = "primary", facts.Known(false) }, "key-rotation-off", ""},
+		"AWS's key":                   {func(e *facts.Estate) { key(e).CustomerManaged, key(e).Rotates = false, facts.Known(false) }, "", ""},
+		"key's rotation?":             {func(e *facts.Estate) { key(e).Rotates = facts.Unknown[bool](why) }, "", "key-rotation-off"},
+		"key?":                        {func(e *facts.Estate) { e.Keys[0].Facts = facts.Unknown[facts.Key](why) }, "", "key-rotation-off key-unusable"},
+		"function missing":            {func(e *facts.Estate) { function(e).Missing = true }, "function-missing", ""},
+		"function failed":             {func(e *facts.Estate) { function(e).Failed = true }, "function-failing", ""},
+		"function errs":               {func(e *facts.Estate) { function(e).Errors.Value.Count = 1 }, "function-failing", ""},
+		"function errs?":              {func(e *facts.Estate) { function(e).Errors = facts.Unknown[facts.FunctionErrors](why) }, "", "function-failing"},
 		"function broken, errs?": {func(e *facts.Estate) {
 			function(e).Failed, function(e).Errors = true, facts.Unknown[facts.FunctionErrors](why)
 		}, "function-failing", ""},
