@@ -29,13 +29,21 @@ func (inv *Inventory) readSingly(ctx context.Context) error {
 	var group errgroup.Group
 	group.SetLimit(concurrency)
 	budget := struct{ policies, versions, replicas int }{inv.opts.Policy.PolicyReads, maxVersionReads, maxReplicaReads}
-	err := inv.eachSecret(func(s *facts.Secret) error {
+	births, err := inv.readBirths(ctx)
+	if err != nil {
+		return err
+	}
+	err = inv.eachSecret(func(s *facts.Secret) error {
 		if !s.Deleted.IsZero() {
 			return nil
 		}
 		r := inv.Regions[s.Region]
 		id := reviewID(s.ARN, inv.expected(s.Name))
-		if !inv.policies.known(s, id) && budget.policies > 0 {
+		switch {
+		case inv.policies.known(s, id):
+		case born(s, births) && inv.policies.mayBeNew(s, id, inv.opts.Now):
+			inv.policies.note(s.ARN, id, facts.Known(facts.ResourcePolicy{}))
+		case budget.policies > 0:
 			budget.policies--
 			group.Go(func() error { inv.readPolicy(ctx, r, s.ARN, s.Name, id); return nil })
 		}

@@ -2,6 +2,7 @@ package run_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -341,6 +342,59 @@ func TestResourcePoliciesAreReadOnce(t *testing.T) {
 	e.advance(day)
 	e.catalogue.Secrets[0].Readers = []string{role("another")}
 	require.Equal(t, 2, e.daily(store).Calls["Secrets Manager:GetResourcePolicy"])
+}
+
+// TestNewSecretsNeedNoReadOfTheirPolicies: where the trail has the call that made a
+// secret and none that put a policy on it, it has none. All others are read.
+func TestNewSecretsNeedNoReadOfTheirPolicies(t *testing.T) {
+	t.Parallel()
+	e := newEstate(t)
+	ctx := t.Context()
+	const public = `{"Version":"2012-10-17","Statement":[{"Sid":"S","Effect":"Allow","Principal":"*","Action":"secretsmanager:GetSecretValue","Resource":"*"}]}`
+	create := func(client *secretsmanager.Client, name string) {
+		t.Helper()
+		in := &secretsmanager.CreateSecretInput{Name: &name, SecretString: aws.String(canary)}
+		if client == e.east {
+			in.AddReplicaRegions = []types.ReplicaRegionType{{Region: aws.String(west)}}
+		}
+		e.must(client.CreateSecret(ctx, in))
+	}
+	open := func(client *secretsmanager.Client, name string) {
+		t.Helper()
+		e.must(client.PutResourcePolicy(ctx, &secretsmanager.PutResourcePolicyInput{SecretId: &name, ResourcePolicy: aws.String(public), BlockPublicPolicy: aws.Bool(false)}))
+	}
+	create(e.east, "promoted")
+	open(e.east, "promoted")
+	e.advance(time.Hour)
+	e.must(e.west.StopReplicationToReplica(ctx, &secretsmanager.StopReplicationToReplicaInput{SecretId: aws.String("promoted")}))
+	for i := range 120 {
+		create(e.west, fmt.Sprintf("new%03d", i))
+	}
+	open(e.west, "new007")
+	e.advance(3 * time.Hour)
+	e.must(e.west.TagResource(ctx, &secretsmanager.TagResourceInput{SecretId: aws.String("new011"), Tags: []types.Tag{{Key: aws.String("a"), Value: aws.String("b")}}}))
+	e.catalogue.Secrets = nil
+	audit := func(store state.Store) *run.Outcome {
+		o := e.options(e.cloud.Config(west), store)
+		o.Regions = []string{west}
+		return e.audit(o)
+	}
+	store := e.store()
+	first := audit(store)
+	require.Equal(t, 3, first.Calls["Secrets Manager:GetResourcePolicy"], "the one with a policy, the promoted one, and the one that was changed lately")
+	found := with(t, first, finding.Fail)
+	require.Contains(t, found, "policy-public new007")
+	require.Contains(t, found, "policy-public promoted")
+	require.NotContains(t, strings.Join(with(t, first, finding.Unknown), " "), "policy-")
+
+	// The next run trusts the trail from there on.
+	open(e.west, "new100")
+	e.advance(day)
+	require.Contains(t, with(t, audit(store), finding.Fail), "policy-public new100")
+
+	// Without the trail all are read.
+	e.breakDown(faults.Fault{Service: "cloudtrail", Operation: "LookupEvents", Kind: faults.Error, Status: 400, Code: "AccessDeniedException"})
+	require.Equal(t, 121, audit(e.store()).Calls["Secrets Manager:GetResourcePolicy"])
 }
 
 // TestABudgetOfResourcePolicies: what one run may not read is unknown until the

@@ -38,7 +38,7 @@ type Event struct {
 			SessionIssuer struct{ ARN string }
 		}
 	}
-	RequestParameters   struct{ SecretID, VersionID, VersionStage string }
+	RequestParameters   struct{ SecretID, Name, VersionID, VersionStage string }
 	AdditionalEventData struct{ SecretID string }
 }
 
