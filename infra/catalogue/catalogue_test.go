@@ -233,7 +233,23 @@ func TestTooManyFor(t *testing.T) {
 	_, err = catalogue.Parse(many(60, ""))
 	assert.NoError(t, err)
 	_, err = catalogue.Parse(many(120, ""))
-	assert.ErrorContains(t, err, "aistudio-secrets:catalogue: has too many secrets for the policy of one rotation function, database")
+	assert.ErrorContains(t, err, "aistudio-secrets:catalogue: has too many secrets and servers for the policy of one rotation function, database")
+
+	// Each server's credential is in three statements.
+	values := many(20, "")
+	servers, entries := map[string]any{}, map[string]any{}
+	for i := range 20 {
+		server := fmt.Sprintf("server-%d", i)
+		servers[server] = map[string]any{"engine": "postgres", "host": "h", "master": "platform/" + server + "-admin"}
+		entries[fmt.Sprintf("orders/user%d", i)] = map[string]any{"kind": "database", "owner": "o", "dataClassification": "c", "database": map[string]any{"server": server, "username": "u"}}
+	}
+	for key, object := range map[string]any{catalogue.KeyDatabases: servers, catalogue.KeyCatalogue: entries} {
+		text, err := json.Marshal(object)
+		require.NoError(t, err)
+		values[key] = string(text)
+	}
+	_, err = catalogue.Parse(values)
+	assert.ErrorContains(t, err, "aistudio-secrets:catalogue: has too many secrets and servers for the policy of one rotation function, database")
 }
 
 func TestSchedules(t *testing.T) {

@@ -28,7 +28,7 @@ const (
 	maxRoleName     = 64
 	maxPolicyName   = 128
 	maxRolePolicies = 10   // managed policies of a role
-	maxRotatorARNs  = 7500 // characters of a rotator's secrets, of the 10,240 of its policy
+	maxRotatorARNs  = 8000 // characters of what a rotator reaches, of the 10,240 of its policy
 )
 
 func (s *Stack) validateRegions(mistakes *MistakesError) {
@@ -151,7 +151,7 @@ func (s *Stack) validateDatabases(mistakes *MistakesError) {
 func (s *Stack) validateTogether(mistakes *MistakesError) {
 	ids := map[string]string{}
 	read := map[string]int{}
-	arns := map[string]int{}
+	arns, counted := map[string]int{}, map[[2]string]bool{}
 	for _, secret := range s.Secrets {
 		path := KeyCatalogue + "." + secret.Path()
 		if other, ok := ids[secret.ID()]; ok && secret.Name != (spec.Name{}) {
@@ -172,12 +172,20 @@ func (s *Stack) validateTogether(mistakes *MistakesError) {
 			}
 		}
 		if secret.NeedsRotator() {
-			arns[secret.Rotator] += len(`"arn:aws-us-gov:secretsmanager::123456789012:secret:-abcdef",`) + len(s.Region) + len(secret.Name.String())
+			arns[secret.Rotator] += s.arnLength(secret.Name.String())
+			for path, id := range s.CredentialsOf(secret) {
+				reached := [2]string{secret.Rotator, path}
+				if !counted[reached] {
+					// To read it, with its key and, where RDS manages it, to find its server.
+					arns[secret.Rotator] += 3*s.arnLength(id) + len(`"arn:aws-us-gov:kms::123456789012:key/mrk-00000000000000000000000000000000",`) + len(s.Region)
+				}
+				counted[reached] = true
+			}
 		}
 	}
 	for _, rotator := range slices.Sorted(maps.Keys(arns)) {
 		if arns[rotator] > maxRotatorARNs {
-			mistakes.add(KeyCatalogue, "has too many secrets for the policy of one rotation function, %s: give some another one in %s", rotator, KeyRotators)
+			mistakes.add(KeyCatalogue, "has too many secrets and servers for the policy of one rotation function, %s: give some another one in %s", rotator, KeyRotators)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(read)) {
@@ -185,6 +193,26 @@ func (s *Stack) validateTogether(mistakes *MistakesError) {
 			mistakes.add(KeyServices+"."+name, "reads %d secrets, each by a policy of its own, and a role takes %d: write access: byTag, or split the service", read[name], maxRolePolicies)
 		}
 	}
+}
+
+// arnLength is how long the ARN of a secret is in a policy, by its name or ARN.
+func (s *Stack) arnLength(id string) int {
+	if strings.HasPrefix(id, "arn:") {
+		return len(id) + len(`"",`)
+	}
+	return len(`"arn:aws-us-gov:secretsmanager::123456789012:secret:-abcdef",`) + len(s.Region) + len(id)
+}
+
+// CredentialsOf returns those of Credentials that the rotation of a secret needs.
+func (s *Stack) CredentialsOf(secret Secret) map[string]string {
+	found := map[string]string{}
+	if server, there := s.Databases[secret.Database.Server]; there {
+		found[KeyDatabases+"."+secret.Database.Server+".master"] = server.Master
+	}
+	for key, id := range s.Rotators[secret.Rotator].Credentials() {
+		found[KeyRotators+"."+secret.Rotator+"."+key] = id
+	}
+	return found
 }
 
 // Credentials returns the secrets that the rotation functions read beside their

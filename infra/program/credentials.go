@@ -25,7 +25,7 @@ func findCredentials(ctx *pulumi.Context, stack catalogue.Stack, account account
 		if !secret.NeedsRotator() {
 			continue
 		}
-		for _, path := range credentialPaths(stack, secret) {
+		for _, path := range sorted(stack.CredentialsOf(secret)) {
 			needed[path] = true
 		}
 	}
@@ -40,19 +40,6 @@ func findCredentials(ctx *pulumi.Context, stack catalogue.Stack, account account
 		found[path] = credential
 	}
 	return found, errors.Join(errs...)
-}
-
-// credentialPaths returns the keys of the credentials that the rotation of a
-// secret needs.
-func credentialPaths(stack catalogue.Stack, secret catalogue.Secret) []string {
-	var paths []string
-	if server := secret.Database.Server; server != "" {
-		paths = append(paths, masterPath(server))
-	}
-	for key := range stack.Rotators[secret.Rotator].Credentials() {
-		paths = append(paths, catalogue.KeyRotators+"."+secret.Rotator+"."+key)
-	}
-	return paths
 }
 
 func masterPath(server string) string { return catalogue.KeyDatabases + "." + server + ".master" }

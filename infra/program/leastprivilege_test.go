@@ -141,6 +141,55 @@ func TestLeastPrivilege(t *testing.T) {
 	}
 }
 
+// IAM takes inline policies of 10,240 characters a role, managed ones of 6,144, and
+// 10 of these a role (user guide, "IAM and AWS STS quotas"). A function that reaches
+// as much as the catalogue lets it stays within.
+func TestPoliciesFit(t *testing.T) {
+	config := everything(t)
+	databases, entries, cloud := map[string]any{}, map[string]any{}, paperFor("prod")
+	stack := func() error {
+		for key, object := range map[string]any{catalogue.KeyDatabases: databases, catalogue.KeyCatalogue: entries} {
+			text, err := json.Marshal(object)
+			require.NoError(t, err)
+			config[key] = string(text)
+		}
+		_, err := catalogue.Parse(config)
+		return err
+	}
+	for servers := range 40 { // as many as there can be
+		server := fmt.Sprintf("server-%d", servers)
+		databases[server] = map[string]any{"engine": "postgres", "host": server, "master": "rds!cluster-" + server + "-0000-0000-0000-000000000000"}
+		cloud.masters["rds!cluster-"+server+"-0000-0000-0000-000000000000"] = "arn:aws:kms:us-east-1:" + accountID + ":key/mrk-00000000000000000000000000000000"
+		entries["orders/the-user-of-"+server] = map[string]any{"kind": "database", "owner": "o", "dataClassification": "c", "database": map[string]any{"server": server, "username": "u"}}
+		if stack() != nil {
+			delete(entries, "orders/the-user-of-"+server)
+			break
+		}
+	}
+	require.NoError(t, stack())
+	require.Greater(t, len(entries), 10)
+	record := &recorder{next: cloud}
+	require.NoError(t, deploy(record, config, artifacts(t)))
+	attached := map[string]int{}
+	for _, attachment := range record.named("aws:iam/rolePolicyAttachment:RolePolicyAttachment") {
+		attached[attachment.Inputs["role"].StringValue()]++
+	}
+	for role, n := range attached {
+		assert.LessOrEqual(t, n, 10, "policies of %s", role)
+	}
+	for token, most := range map[string]int{"aws:iam/rolePolicy:RolePolicy": 10_240, "aws:iam/policy:Policy": 6_144} {
+		for name, args := range record.named(token) {
+			text := args.Inputs["policy"].StringValue()
+			// On paper the ARN of a secret is short.
+			length := len(text) + strings.Count(text, "Secret/")*len("secretsmanager:us-gov-west-1:aistudio/prod/-abcdef")
+			assert.LessOrEqual(t, length, most, "%s", name)
+			if name == "rotate-database" {
+				t.Logf("%s: %d characters for %d secrets and servers", name, length, len(entries))
+			}
+		}
+	}
+}
+
 // everything is prod with what it leaves out.
 func everything(t *testing.T) map[string]string {
 	t.Helper()

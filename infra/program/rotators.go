@@ -121,7 +121,7 @@ func (d *deployment) access(rotator string) rotationfunction.Access {
 	credentials := map[string]credential{}
 	for _, secret := range d.worksOn(rotator) {
 		access.Secrets = append(access.Secrets, d.secrets[secret.Path()].ARN)
-		for _, path := range credentialPaths(d.stack, secret) {
+		for _, path := range sorted(d.stack.CredentialsOf(secret)) {
 			credentials[path] = d.credentials[path]
 		}
 	}

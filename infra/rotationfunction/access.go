@@ -23,10 +23,14 @@ type Access struct {
 	FeedReplica   pulumi.StringInput   // the feed's replica in ReplicaRegion; nil: none
 }
 
-// secretsAPolicy is how many secrets a managed policy of 6,144 characters has
-// room for, beside all else that a function needs (IAM user guide, "IAM and AWS
-// STS quotas").
-const secretsAPolicy = 25
+// What a managed policy of 6,144 characters has room for, beside all else that a
+// function needs (IAM user guide, "IAM and AWS STS quotas"): a secret is named
+// once, by up to 200 characters, a credential up to three times, with its key and
+// servers.
+const (
+	secretsAPolicy     = 15
+	credentialsAPolicy = 10
+)
 
 // standby is what the function's role may do in the replica's region, once
 // secrets are promoted there, in as many policies as it takes. Replicas have the
@@ -51,9 +55,12 @@ func (a Access) standby(region string) []pulumi.Output {
 			there.Secrets = append(there.Secrets, arn.ToStringOutput().ApplyT(replica).(pulumi.StringOutput))
 		}
 		if len(all) == 0 {
-			there.Credentials, there.FeedTableARN = credentials, a.FeedReplica
+			there.FeedTableARN = a.FeedReplica
 		}
 		all = append(all, there.statements(a.ReplicaRegion))
+	}
+	for part := range slices.Chunk(credentials, credentialsAPolicy) {
+		all = append(all, pulumi.ToOutput(Access{Credentials: part}.readCredentials(a.ReplicaRegion)))
 	}
 	return all
 }
