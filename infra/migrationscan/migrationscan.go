@@ -186,4 +186,4 @@ func (a Args) access() pulumi.Output {
 
 // FunctionName returns the name of the scan's function, by the prefix of the
 // stack's resources.
-func FunctionName(prefix string) string { return prefix + "-migration-scan" }
+func FunctionName(prefix string) string { return prefix + spec.ScanFunction }

@@ -46,8 +46,8 @@ type Options struct {
 	Keep     time.Duration // how long the export is kept at least; 0: DefaultKeep
 	Versions bool          // delete published versions of functions that hold plaintext and that no alias names
 
-	// Readers are names of roles whose reads of parameters count for nothing: that
-	// of the daily scan, and those of people. The caller's own never count.
+	// Readers are names of roles whose reads of parameters count for nothing, such as
+	// those of people. The caller's own never count, nor do those of the daily scans.
 	Readers []string
 
 	// Healthy judges a service that was changed, besides Lambda's and ECS's own

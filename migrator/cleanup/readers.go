@@ -16,6 +16,7 @@ import (
 
 	"github.com/aistudio/secrets/migrator/apply/refusal"
 	"github.com/aistudio/secrets/migrator/plan"
+	"github.com/aistudio/secrets/sdk/spec"
 )
 
 type trailAPI interface {
@@ -90,7 +91,7 @@ func (r *run) count(text string, read map[string]string) error {
 		return nil // nothing was read
 	}
 	who := sessionRole(e.who())
-	if who == r.me || slices.Contains(r.Readers, who[strings.LastIndexByte(who, '/')+1:]) {
+	if who == r.me || r.isScan(who) || slices.Contains(r.Readers, who[strings.LastIndexByte(who, '/')+1:]) {
 		return nil
 	}
 	for _, p := range r.estate.Parameters {
@@ -99,6 +100,13 @@ func (r *run) count(text string, read map[string]string) error {
 		}
 	}
 	return nil
+}
+
+// isScan tells whether the role is that of the daily scan of one of the
+// organization's stacks, which reads whatever isn't encrypted.
+func (r *run) isScan(role string) bool {
+	name := role[strings.LastIndexByte(role, '/')+1:]
+	return r.Plan.Organization != "" && strings.HasPrefix(name, r.Plan.Organization+"-") && strings.HasSuffix(name, spec.ScanFunction)
 }
 
 // reads tells whether the event is a read of the parameter. A name may end in a

@@ -101,6 +101,17 @@ func TestReadersThatCloudTrailDoesNotNameByAnARN(t *testing.T) {
 	}
 }
 
+// The daily scans of the organization's stacks read what isn't encrypted, and need
+// none of it.
+func TestTheDailyScanNeedsNoParameter(t *testing.T) {
+	w, p := migrated(t)
+	w.ReadAs("acme-staging-migration-scan", "/mail/token")
+	require.True(t, clean(w, options(w, p)).Complete)
+	w, p = migrated(t)
+	w.ReadAs("other-staging-migration-scan", "/mail/token")
+	assert.Contains(t, failures(clean(w, options(w, p)))["/mail/token"], "role/other-staging-migration-scan")
+}
+
 // What somebody has put into a parameter since is theirs, also where the plan no
 // longer tells what was migrated.
 func TestAParameterOfAnotherValueStaysWithoutThePlan(t *testing.T) {

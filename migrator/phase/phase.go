@@ -46,8 +46,8 @@ func (a At) String() string {
 // Step is something to do.
 type Step struct {
 	Title string `json:"title"`
-	// Command is a program and its arguments, in which {stack} and {folder} stand
-	// for the stack's. Empty: a person does it.
+	// Command is a program and its arguments, in which {stack}, {folder} and {soak}
+	// stand for the stack's. Empty: a person does it.
 	Command []string `json:"command,omitempty"`
 	// Reaches are the IDs of the checks that pass when the step has been done. The
 	// step is skipped when they all pass before.

@@ -188,6 +188,7 @@ func TestCleanup(t *testing.T) {
 	w.plan(nil)
 	w.applied()
 	w.answers(phase.Cleanup, "cleaned", phase.Fail, "lambda/shop; parameter /shop/partner-key")
+	assert.Equal(t, []string{"migrate", "cleanup", "dev", "--folder", w.folder("dev"), "--soak", "1h0m0s"}, w.look(phase.Cleanup).Todo[0].Command, "as long as dev's validation takes")
 	w.scans("")
 	w.advance(time.Minute)
 	w.journal(journal.Cleanup, w.service(journal.Cleaned),

@@ -36,7 +36,7 @@ func Phases() []Phase {
 			Name: Cleanup, Title: "Nothing of the old is left",
 			Steps: []Step{
 				{
-					Title: "Remove old variables, parameters and revisions", Command: []string{"migrate", "cleanup", "{stack}", "--folder", "{folder}"},
+					Title: "Remove old variables, parameters and revisions", Command: []string{"migrate", "cleanup", "{stack}", "--folder", "{folder}", "--soak", "{soak}"},
 					Reaches: []string{"cleaned"},
 				},
 				{Title: "Switch all rotations on", Command: deployStack(), Reaches: []string{"rotating"}},
@@ -64,7 +64,7 @@ func migrating(name Name, title string, more ...Step) Phase {
 			Reaches: []string{"applied"},
 		},
 		{
-			Title: "Watch the services for the soak time", Command: []string{"migrate", "validate", "{stack}", "--folder", "{folder}", "--soak", soak(string(name)).String(), "--wait"},
+			Title: "Watch the services for the soak time", Command: []string{"migrate", "validate", "{stack}", "--folder", "{folder}", "--soak", "{soak}", "--wait"},
 			Reaches: []string{"valid"},
 		},
 		{Title: "Measure that services are as fast as before", Reaches: []string{"performance"}},

@@ -71,7 +71,7 @@ func Look(ctx context.Context, at At, stack Stack, folders Folders) (Report, err
 		complete = complete && standing.Complete
 		r.Before = append(r.Before, standing)
 	}
-	fill := strings.NewReplacer("{stack}", at.Stack, "{folder}", stack.Folder)
+	fill := strings.NewReplacer("{stack}", at.Stack, "{folder}", stack.Folder, "{soak}", soak(at.Stack).String())
 	open := map[string]bool{}
 	for _, c := range p.Checks {
 		answer := c.ask(ctx, f)

@@ -12,6 +12,10 @@ import (
 // stores its newest result. The bucket's versions are the history.
 const ScanKey = "scan/latest.json"
 
+// ScanFunction ends the name of a stack's function that scans, and of its role:
+// <organization>-<environment> stands before it.
+const ScanFunction = "-migration-scan"
+
 // ScanVersion is the version of the scan's JSON.
 const ScanVersion = 1
 

@@ -47,7 +47,7 @@ Exit status: 0 done; 1 a step failed, or something still holds plaintext; 2 it c
 	f.DurationVar(&soak, "soak", validate.DefaultSoak, "soak time that the validation must have had")
 	f.IntVar(&days, "keep-days", int(cleanup.DefaultKeep/(24*time.Hour)), "how long the export of the parameters is kept at least")
 	f.BoolVar(&o.Versions, "delete-versions", false, "also delete published versions of functions that hold plaintext and that no alias names")
-	f.StringSliceVar(&o.Readers, "ignore-reader", nil, "names of roles whose reads of parameters don't count, such as that of the daily scan")
+	f.StringSliceVar(&o.Readers, "ignore-reader", nil, "names of roles whose reads of parameters don't count, such as those of people")
 	return c
 }
 

@@ -11,8 +11,8 @@ import (
 // allowComments are the marks of a line that may hold a credential.
 var allowComments = []string{"migrate:allow", "gitleaks:allow"}
 
-// longest is the length from which a line isn't looked at: it was made by a
-// program.
+// longest is the length beyond which a line isn't looked at: it was made by a
+// program. Of a file of configuration that is told.
 const longest = 4096
 
 // judge returns the credentials of a text, one a value and line.

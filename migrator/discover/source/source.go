@@ -159,6 +159,17 @@ func matches(pattern, name string) bool {
 	return match
 }
 
+// tooLong returns the number of the first line that isn't looked at as a whole, or 0.
+func tooLong(text []byte) int {
+	number := 0
+	for line := range bytes.Lines(text) {
+		if number++; len(line) > longest {
+			return number
+		}
+	}
+	return 0
+}
+
 var errTooBig = errors.New("it has more than 1 MB")
 
 func (s *scan) read(name string) {
@@ -174,7 +185,11 @@ func (s *scan) read(name string) {
 	if s.options.Report != nil {
 		s.options.Report(name)
 	}
-	found := judge(s.classifier, formatOf(name, string(text)), string(text))
+	format := formatOf(name, string(text))
+	if line := tooLong(text); line > 0 && format == configuration {
+		s.unread(name, fmt.Errorf("line %d has more than %d bytes, and isn't looked at beyond", line, longest))
+	}
+	found := judge(s.classifier, format, string(text))
 	for i := range found {
 		found[i].File = name
 	}

@@ -203,3 +203,11 @@ func TestThisProjectHoldsNone(t *testing.T) {
 	}
 	assert.Greater(t, result.Files, 500)
 }
+
+// What a line of configuration has beyond what is looked at isn't clean.
+func TestALineThatIsTooLongIsTold(t *testing.T) {
+	long := `{"data":"` + strings.Repeat("a b ", 1100) + `","password":"` + random + `"}`
+	result := scan(t, fstest.MapFS{"a.json": {Data: []byte("{}\n" + long)}, "a.js": {Data: []byte(long)}, "b.json": {Data: []byte("{}")}}, source.Options{})
+	assert.Equal(t, []source.Unread{{File: "a.json", Reason: "line 2 has more than 4096 bytes, and isn't looked at beyond"}}, result.Unread)
+	assert.Equal(t, 3, result.Files)
+}
