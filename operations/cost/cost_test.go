@@ -63,7 +63,7 @@ func TestEstimate(t *testing.T) {
 
 	assert.InDelta(t, 4.00, line(t, e, "Secrets Manager", "secrets").USD, 1e-9, "10 × $0.40")
 	assert.InDelta(t, 4.00, line(t, e, "Secrets Manager", "replicas").USD, 1e-9, "a replica is priced as a secret")
-	assert.InDelta(t, 4.00, line(t, e, "KMS", "keys").USD, 1e-9, "three keys, and the replica of one")
+	assert.InDelta(t, 5.00, line(t, e, "KMS", "keys").USD, 1e-9, "three keys, the replica of one, and that of the second region's alerts")
 	assert.InDelta(t, 10*2*10_000*730/24.0, e.Reads, 1e-3)
 	assert.InDelta(t, e.Reads, e.Ways[0].Calls, 1e-9)
 	assert.InDelta(t, e.Reads*(0.05+0.03)/10_000, e.Ways[0].USD, 1e-6, "a call, and a decryption")
@@ -76,6 +76,7 @@ func TestEstimate(t *testing.T) {
 	// audit's 730/24 × 30 s × 1/2 GB, and the scan's of a quarter.
 	assert.InDelta(t, 120+0.75+456.25+228.125, line(t, e, "Lambda", "GB-seconds on arm64").Quantity, 1e-6)
 	assert.InDelta(t, 4*3+3+15, line(t, e, "CloudWatch", "metrics with alarms").Quantity, 1e-9, "of the rotation function, the feed's, the audit and the scan; of three queues")
+	assert.InDelta(t, 2*3+5, line(t, e, "CloudWatch", "metrics with alarms in the second region").Quantity, 1e-9, "of the rotation function and the feed's")
 	// 41 once a day, 8 always; 4 × 2 of steps and the feed's in the hours of 10 rotations.
 	assert.InDelta(t, 41/24.0+8+(8*10+10)/730.0, line(t, e, "CloudWatch", "custom metrics, by the hours").Quantity, 1e-9)
 

@@ -113,7 +113,7 @@ func (e estimator) secrets() {
 	n := float64(len(e.stack.Secrets))
 	e.add("Secrets Manager", "secrets", "secret", n)
 	e.add("Secrets Manager", "replicas", "secret", n*(e.regions()-1))
-	keys := e.values["keys"] + e.regions() - 1 // the secrets' key has a replica, the others are a region's own
+	keys := e.values["keys"] + 2*(e.regions()-1) // the secrets' key has a replica, and the second region's alerts have a key
 	e.add("KMS", "keys", "key", keys)
 	e.add("KMS", "keys' rotations", "key-rotation", keys*min(2, e.values["keyRotations"]))
 }
@@ -201,6 +201,7 @@ const (
 	metricsPerStep = 2 // for each kind of secret: duration and errors
 
 	alarmsPerFunction = 3 // errors, throttles, duration
+	standbyAlarms     = 5 // metrics beside those, in the second region: failed rotations, stale reads and all, late changes, the feed's queue
 	// calls are DescribeSecret and two reads a step, and the writes.
 	callsPerRotation = 14
 	// events are those of a rotation in CloudTrail that the feed's function gets.
@@ -239,17 +240,19 @@ func (e estimator) rotating() {
 	e.endpoints()
 }
 
-// endpoints adds those that the stack makes in VPCs. The one of DynamoDB is a
-// gateway and free.
+// endpoints adds those that the stack makes in VPCs. Those of DynamoDB and S3 are
+// gateways and free.
 func (e estimator) endpoints() {
 	hours := 0.0
 	for _, rotator := range e.stack.Rotators {
-		if rotator.VPC == nil {
-			continue
-		}
-		for _, service := range rotator.VPC.Endpoints {
-			if service != "dynamodb" {
-				hours += float64(len(rotator.VPC.SubnetIDs)) * hoursPerMonth
+		for _, vpc := range []*catalogue.VPC{rotator.VPC, rotator.Standby.VPC} {
+			if vpc == nil {
+				continue
+			}
+			for _, service := range vpc.Endpoints {
+				if service != "dynamodb" && service != "s3" {
+					hours += float64(len(vpc.SubnetIDs)) * hoursPerMonth
+				}
 			}
 		}
 	}
@@ -273,12 +276,17 @@ func (e estimator) watching() {
 		functions["migration-scan"] = true
 	}
 	queues := len(functions) // of what each of these failed on
+	standby := map[string]bool{"rotation-feed": true}
 	for _, s := range e.stack.Secrets {
 		if s.NeedsRotator() {
 			functions["rotate-"+s.Rotator] = true
+			if e.stack.Rotators[s.Rotator].StandsBy() {
+				standby["rotate-"+s.Rotator] = true
+			}
 		}
 	}
 	e.add("CloudWatch", "metrics with alarms", "alarm", float64(len(functions)*alarmsPerFunction+queues)+e.values["otherAlarms"])
+	e.add("CloudWatch", "metrics with alarms in the second region", "alarm", (e.regions()-1)*float64(len(standby)*alarmsPerFunction+standbyAlarms))
 	e.add("CloudWatch", "dashboards", "dashboard", e.values["dashboards"])
 	e.add("CloudWatch", "custom metrics, by the hours", "metric", e.metricHours()/hoursPerMonth)
 	e.add("CloudWatch", "GB of logs", "logs", e.values["logGb"])
