@@ -12,9 +12,9 @@ import (
 	"github.com/aistudio/secrets/auditor/rules"
 )
 
-// ocsf is a Compliance Finding of the Open Cybersecurity Schema Framework,
-// class 2003 (https://schema.ocsf.io/classes/compliance_finding). Times are
-// milliseconds since 1970.
+// ocsf is a Compliance Finding of the Open Cybersecurity Schema Framework, class
+// 2003 with the profile cloud (https://schema.ocsf.io/1.4.0/classes/compliance_finding).
+// Times are milliseconds since 1970.
 type ocsf struct {
 	ActivityID   int            `json:"activity_id"`
 	CategoryUID  int            `json:"category_uid"`
@@ -36,9 +36,10 @@ type ocsf struct {
 }
 
 type ocsfMetadata struct {
-	Version string      `json:"version"`
-	UID     string      `json:"uid"`
-	Product ocsfProduct `json:"product"`
+	Version  string      `json:"version"`
+	Profiles []string    `json:"profiles"`
+	UID      string      `json:"uid"`
+	Product  ocsfProduct `json:"product"`
 }
 
 type ocsfProduct struct {
@@ -91,7 +92,7 @@ type ocsfOwner struct {
 
 // The numbers of OCSF's dictionary.
 const (
-	ocsfVersion            = "1.3.0"
+	ocsfVersion            = "1.4.0"
 	ocsfCreate, ocsfUpdate = 1, 2
 	ocsfClose              = 3
 	ocsfFindings           = 2
@@ -100,7 +101,7 @@ const (
 	ocsfSuppressed         = 3
 	ocsfResolved           = 4
 	ocsfPass, ocsfFail     = 1, 3
-	ocsfStatusUnknown      = 0
+	ocsfWarning            = 2 // "did not yield a result due to missing information"
 )
 
 func writeOCSF(w io.Writer, r *audit.Result, _ []controls.Framework) error {
@@ -147,7 +148,7 @@ func toOCSF(r *audit.Result, rule *audit.RuleResult, f finding.Finding) ocsf {
 		Severity:   map[finding.Severity]string{finding.Low: "Low", finding.Medium: "Medium", finding.High: "High", finding.Critical: "Critical"}[f.Severity],
 		StatusID:   ocsfOngoing, Status: "In Progress",
 		Message:     limit(describe(rule, f), maxASFFDescription),
-		Metadata:    ocsfMetadata{ocsfVersion, r.Run + "/" + f.ID, ocsfProduct{"Secrets auditor", "aistudio"}},
+		Metadata:    ocsfMetadata{ocsfVersion, []string{"cloud"}, r.Run + "/" + f.ID, ocsfProduct{"Secrets auditor", "aistudio"}},
 		Cloud:       ocsfCloud{"AWS", f.Resource.Region, ocsfAccount{r.Account}},
 		FindingInfo: ocsfInfo{UID: f.ID, Title: rule.Title, Desc: rule.Rationale, LastSeenTime: r.Time.UnixMilli()},
 		Compliance:  ocsfCompliance{Control: rule.ID, Status: "Fail", StatusID: ocsfFail},
@@ -167,7 +168,7 @@ func toOCSF(r *audit.Result, rule *audit.RuleResult, f finding.Finding) ocsf {
 	}
 	switch f.Status {
 	case finding.Unknown:
-		o.Compliance.Status, o.Compliance.StatusID = "Unknown", ocsfStatusUnknown
+		o.Compliance.Status, o.Compliance.StatusID = "Warning", ocsfWarning
 		o.StatusDetail = f.Reason
 	case finding.Suppressed:
 		o.StatusID, o.Status = ocsfSuppressed, "Suppressed"

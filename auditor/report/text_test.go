@@ -1,6 +1,10 @@
 package report
 
 import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +26,21 @@ func TestNoFormulas(t *testing.T) {
 	for _, cell := range []string{"", "a=b", "acme/prod/app/key", "ä"} {
 		assert.Equal(t, cell, harmless(cell))
 	}
+}
+
+// TestAReportIsWhole: what ends in an error leaves the file as it was.
+func TestAReportIsWhole(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "report.json")
+	_, err := writeFile(path, func(w io.Writer) error { _, err := io.WriteString(w, "whole"); return err })
+	require.NoError(t, err)
+	_, err = writeFile(path, func(w io.Writer) error { _, err := io.WriteString(w, "ha"); return errors.Join(err, io.ErrShortWrite) })
+	require.ErrorIs(t, err, io.ErrShortWrite)
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, "whole", string(text))
+	entries, err := os.ReadDir(filepath.Dir(path))
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
 }
 
 func TestLimit(t *testing.T) {

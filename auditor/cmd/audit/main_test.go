@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -285,13 +287,25 @@ func TestAccessRulesAndReport(t *testing.T) {
 	objects := s3.NewFromConfig(cloud.Config("us-east-1"))
 	_, err = objects.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("acme-prod-audit")})
 	require.NoError(t, err)
-	for key, text := range map[string]string{
-		"reports/prod/2026-11-24T060000Z/report.html": "old", "reports/prod/2026-11-25T060000Z/report.html": "new",
-		"reports/prod/2026-11-25T060000Z/report.json": "{}", "reports/dev/2026-11-26T060000Z/report.html": "another stack's",
-	} {
+	sums := func(files ...string) string {
+		text := ""
+		for i := 0; i < len(files); i += 2 {
+			text += fmt.Sprintf("%x  %s\n", sha256.Sum256([]byte(files[i+1])), files[i])
+		}
+		return text
+	}
+	put := func(key, text string) {
+		t.Helper()
 		_, err = objects.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("acme-prod-audit"), Key: &key, Body: bytes.NewReader([]byte(text))})
 		require.NoError(t, err)
 	}
+	put("reports/prod/2026-11-24T060000Z/report.html", "old")
+	put("reports/prod/2026-11-24T060000Z/SHA256SUMS", sums("report.html", "old"))
+	put("reports/prod/2026-11-25T060000Z/report.html", "new")
+	put("reports/prod/2026-11-25T060000Z/report.json", "{}")
+	put("reports/prod/2026-11-25T060000Z/SHA256SUMS", sums("report.html", "new", "report.json", "{}"))
+	put("reports/prod/2026-11-26T060000Z/report.html", "under way, or killed")
+	put("reports/dev/2026-11-26T060000Z/report.html", "another stack's")
 	out := t.TempDir()
 	code, _, stderr = audit(t, "report", "--bucket", "acme-prod-audit", "--environment", "prod", "--out", out)
 	require.Equal(t, exitClean, code, stderr)
@@ -302,7 +316,11 @@ func TestAccessRulesAndReport(t *testing.T) {
 	require.Equal(t, exitClean, code)
 	var got fetched
 	require.NoError(t, json.Unmarshal([]byte(stdout), &got))
-	require.Equal(t, fetched{Run: "2026-11-25T060000Z", Files: []string{filepath.Join(out, "report.html"), filepath.Join(out, "report.json")}}, got)
+	require.Equal(t, fetched{Run: "2026-11-25T060000Z", Files: []string{filepath.Join(out, "SHA256SUMS"), filepath.Join(out, "report.html"), filepath.Join(out, "report.json")}}, got)
+	put("reports/prod/2026-11-25T060000Z/report.html", "changed by somebody")
+	code, _, stderr = audit(t, "report", "--bucket", "acme-prod-audit", "--environment", "prod", "--out", out)
+	require.Equal(t, exitCouldNotTell, code)
+	require.Contains(t, stderr, "report.html is not what the audit wrote")
 	code, _, _ = audit(t, "report", "--bucket", "acme-prod-audit", "--environment", "staging", "--out", out)
 	require.Equal(t, exitCouldNotTell, code)
 }

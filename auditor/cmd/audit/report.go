@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/spf13/cobra"
 
+	"github.com/aistudio/secrets/auditor/report"
 	"github.com/aistudio/secrets/sdk/spec"
 )
 
@@ -23,7 +25,7 @@ func newReport() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "report",
-		Short: "Fetch the reports of a run from the audit's bucket, by default the newest",
+		Short: "Fetch the reports of a run from the audit's bucket, by default the newest, and check their SHA-256",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if bucket == "" {
@@ -79,11 +81,18 @@ func (f fetcher) fetch(ctx context.Context, prefix, run string) (fetched, error)
 			keys = append(keys, aws.ToString(object.Key))
 		}
 	}
-	if len(keys) == 0 {
-		return fetched{}, fmt.Errorf("there is no report in s3://%s/%s", f.bucket, prefix+run)
+	// Keys are sorted, and a run's name is its time: the last is the newest. A run
+	// without sums is under way, or was killed.
+	newest := ""
+	for _, key := range slices.Backward(keys) {
+		if folder, name := path.Split(key); name == report.Sums {
+			newest = folder
+			break
+		}
 	}
-	// Keys are sorted, and a run's name is its time: the last is the newest.
-	newest, _ := path.Split(keys[len(keys)-1])
+	if newest == "" {
+		return fetched{}, fmt.Errorf("there is no report in s3://%s/%s, or none that is whole", f.bucket, prefix+run)
+	}
 	got := fetched{Run: path.Base(newest)}
 	if err := os.MkdirAll(f.out, 0o700); err != nil {
 		return fetched{}, fmt.Errorf("make the folder for the reports: %w", err)
@@ -99,7 +108,7 @@ func (f fetcher) fetch(ctx context.Context, prefix, run string) (fetched, error)
 		}
 		got.Files = append(got.Files, file)
 	}
-	return got, nil
+	return got, report.Verify(f.out)
 }
 
 func (f fetcher) get(ctx context.Context, key, path string) error {
