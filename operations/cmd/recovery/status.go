@@ -15,7 +15,7 @@ if not. Nothing is changed, and no value is read.
 States: in-sync; in-progress (AWS is replicating); differs (the replica has other
 versions); failed (AWS couldn't replicate); missing; promoted (failed over);
 reversed (on the way back); replica (the primary region doesn't answer); alone
-(it has no replica, and the catalogue doesn't declare it); unknown.`,
+(one region alone has it, and the catalogue doesn't declare it); unknown.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			estate, _, err := s.open(c.Context())
