@@ -81,6 +81,21 @@ func TestRotationsThatReplicasDoNotTell(t *testing.T) {
 	do(t, w, e.PlanFailover, false)
 	do(t, w, e.PlanFailback, false)
 	assert.Equal(t, before, w.Facts(), "the old primaries', which say more")
+
+	// What somebody had stopped stays so.
+	_, err = w.Secrets(recoverytest.Home).CancelRotateSecret(t.Context(), &secretsmanager.CancelRotateSecretInput{SecretId: &w.Names[0]})
+	require.NoError(t, err)
+	require.NoError(t, w.Cloud.Settle(t.Context()))
+	before = w.Facts()
+	lift = dark(t, w)
+	do(t, w, e.PlanFailover, false)
+	lift()
+	do(t, w, e.PlanFailover, false)
+	do(t, w, e.PlanFailback, false)
+	after := w.Facts()
+	home := "us-east-1 " + w.Names[0]
+	assert.Equal(t, false, after[home]["rotates"])
+	assert.Equal(t, before["us-east-1 "+w.Names[1]], after["us-east-1 "+w.Names[1]])
 }
 
 // silent takes the primary region's answers to an operation away, and not its

@@ -130,8 +130,9 @@ func (e *Estate) openRecord(status *Status) (*Record, error) {
 			}
 			r.Secrets[s.Name] = fresh
 		case (kept.Assumed || kept.Rotation.FunctionARN == "") && s.Home.stands(e.home.region) && s.Home.Rotation.FunctionARN != "":
-			// The primary region was dark at the failover, and answers now.
-			kept.Rotation, kept.Assumed = fresh.Rotation, false
+			// The primary region was dark at the failover, and answers now: as nobody has
+			// stopped the rotation there yet, it is as it was.
+			kept.Rotation, kept.Assumed = s.Home.Rotation, false
 			r.Secrets[s.Name] = kept
 		}
 	}

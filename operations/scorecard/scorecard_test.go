@@ -448,3 +448,21 @@ func TestReadAudit(t *testing.T) {
 	_, err = scorecard.ReadAudit(strings.NewReader(`{}`))
 	require.Error(t, err)
 }
+
+// What others wrote is text, on every page.
+func TestPagesEscape(t *testing.T) {
+	w := newWorld(t)
+	w.code.Value.Tool, w.code.From = "<script>alert(1)</script> | x", `"><img src=x>`
+	card := w.measure()
+	var page, markdown bytes.Buffer
+	require.NoError(t, card.WriteHTML(&page))
+	require.NoError(t, card.WriteMarkdown(&markdown))
+	assert.NotContains(t, page.String(), "<script")
+	assert.NotContains(t, page.String(), "<img")
+	assert.Contains(t, page.String(), "&lt;script&gt;")
+	for line := range strings.Lines(markdown.String()) {
+		if strings.HasPrefix(line, "|") {
+			assert.Equal(t, 7, strings.Count(strings.ReplaceAll(line, `\|`, ""), "|"), line)
+		}
+	}
+}
