@@ -70,6 +70,7 @@ func TestMariaDB(t *testing.T) {
 }
 
 func TestMariaDBWithoutTLS(t *testing.T) {
+	t.Setenv("TMPDIR", openFolder(t)) // where the server's user may write nothing
 	server := startMariaDB(t, localdb.Options{Plaintext: true})
 	assert.Empty(t, server.CAFile)
 	_, err := queryMariaDB(t.Context(), server, server.AdminPassword, nil, "SELECT 1")

@@ -155,7 +155,7 @@ func TestReplicaFollows(t *testing.T) {
 		var there bool
 		err := reader.QueryRow(t.Context(), "select to_regclass('followed') is not null and pg_is_in_recovery()").Scan(&there)
 		return err == nil && there
-	}, 30*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 }
 
 func TestServersRunSideBySide(t *testing.T) {

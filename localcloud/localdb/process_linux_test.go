@@ -29,7 +29,7 @@ func TestServerDiesWithItsParent(t *testing.T) {
 
 	require.NoError(t, parent.Process.Kill())
 	_ = parent.Wait()
-	require.Eventually(t, func() bool { return ended(pid) }, 30*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return ended(pid) }, time.Minute, 10*time.Millisecond)
 }
 
 // ended also holds for a process that nobody has waited for yet.

@@ -66,17 +66,20 @@ func (s *server) makeFolder() (err error) {
 	if err := os.Chmod(s.folder, 0o755); err != nil { //nolint:gosec // as said above
 		return fmt.Errorf("opening %s's folder: %w", s.kind, err)
 	}
-	if err := os.Mkdir(s.data(), 0o700); err != nil {
-		return fmt.Errorf("making %s's data folder: %w", s.kind, err)
+	for _, folder := range []string{s.data(), s.temporary()} {
+		if err := os.Mkdir(folder, 0o700); err != nil {
+			return fmt.Errorf("making %s's folder %s: %w", s.kind, filepath.Base(folder), err)
+		}
 	}
 	if err := os.WriteFile(s.log(), nil, 0o644); err != nil { //nolint:gosec // tests read it
 		return fmt.Errorf("making %s's log: %w", s.kind, err)
 	}
-	return s.user.own(s.data(), s.log())
+	return s.user.own(s.data(), s.temporary(), s.log())
 }
 
-func (s *server) data() string { return filepath.Join(s.folder, "data") }
-func (s *server) log() string  { return filepath.Join(s.folder, "server.log") }
+func (s *server) data() string      { return filepath.Join(s.folder, "data") }
+func (s *server) temporary() string { return filepath.Join(s.folder, "tmp") }
+func (s *server) log() string       { return filepath.Join(s.folder, "server.log") }
 
 // write makes a file that nobody but the server may read.
 func (s *server) write(path string, content []byte) error {
@@ -104,9 +107,9 @@ func (s *server) certify() (certificate, string, error) {
 func (s *server) command(ctx context.Context, path string, arguments ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, path, arguments...)
 	command.Dir = s.folder
-	// Clients look for keys and options in the home folder, which is another
-	// user's.
-	command.Env = append(os.Environ(), "LC_ALL=C", "HOME="+s.folder)
+	// Clients look for keys and options in the home folder, and servers make
+	// files in the temporary one: both may be closed to the server's user.
+	command.Env = append(os.Environ(), "LC_ALL=C", "HOME="+s.folder, "TMPDIR="+s.temporary())
 	command.SysProcAttr = processAttributes(s.user)
 	return command
 }
