@@ -203,11 +203,7 @@ func (r *run) waves(ctx context.Context) error {
 	wave, held := 0, ""
 	for _, s := range r.selection.services {
 		if s.Wave != wave && len(r.Only) == 0 {
-			var err error
-			if held, err = r.unhealthyBefore(ctx, s.Wave); err != nil {
-				return fmt.Errorf("stopped before wave %d: run again to go on: %w", s.Wave, err)
-			}
-			wave = s.Wave
+			wave, held = s.Wave, r.unhealthyBefore(ctx, s.Wave)
 		}
 		err := r.steps.Do(ctx, Step{Action: "service", Subject: s.ID, Wave: s.Wave}, func() (Outcome, string, error) {
 			if held != "" {
@@ -225,45 +221,34 @@ func (r *run) waves(ctx context.Context) error {
 // unhealthyBefore names a service of an earlier wave that isn't healthy, or "".
 // One that was out of order before the migration came to it says nothing about
 // the migration, and doesn't count.
-func (r *run) unhealthyBefore(ctx context.Context, wave int) (string, error) {
+func (r *run) unhealthyBefore(ctx context.Context, wave int) string {
 	for _, s := range r.plan.Services {
 		if s.Wave >= wave || r.selection.out(s) {
 			continue
 		}
 		known := r.known.Service(s.ID)
 		failed := r.steps.Failed[s.ID] != ""
-		if !failed && (r.DryRun || known.Done()) {
+		untouched := !known.Live() && known.Status != journal.Returned
+		if !failed && (r.DryRun || known.Done()) || untouched && r.outOfOrder(ctx, s) {
 			continue
 		}
-		if !known.Live() && known.Status != journal.Returned {
-			switch why, err := r.outOfOrder(ctx, s); {
-			case err != nil:
-				return "", err
-			case why != nil:
-				continue
-			}
-		}
-		return s.ID, nil
+		return s.ID
 	}
-	return "", nil
+	return ""
 }
 
-// outOfOrder returns why a service isn't in a state in which it could be switched,
-// nil where it is.
-func (r *run) outOfOrder(ctx context.Context, s plan.Service) (why, err error) {
+// outOfOrder tells whether a service is in a state in which it can't be switched.
+func (r *run) outOfOrder(ctx context.Context, s plan.Service) bool {
 	switch s.Kind {
 	case plan.LambdaFunction:
-		_, err = r.functions.Read(ctx, s.ARN, "")
-		if errors.Is(err, functions.ErrUnready) {
-			return err, nil
-		}
+		_, err := r.functions.Read(ctx, s.ARN, "")
+		return errors.Is(err, functions.ErrUnready)
 	case plan.ECSService:
-		err = r.tasks.Failing(ctx, s.Cluster, s.ARN)
-		if unsteady := (&tasks.UnsteadyError{}); errors.As(err, &unsteady) {
-			return err, nil
-		}
+		unsteady := &tasks.UnsteadyError{}
+		return errors.As(r.tasks.Failing(ctx, s.Cluster, s.ARN), &unsteady)
+	default:
+		return false
 	}
-	return nil, err
 }
 
 // record writes to the journal, without which nothing may go on. The rollback

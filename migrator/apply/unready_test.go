@@ -96,6 +96,17 @@ func TestAFunctionThatIsOutOfOrderHoldsUpNothingElse(t *testing.T) {
 	}
 }
 
+// What isn't there any more isn't out of order: somebody must say that it is left
+// out.
+func TestAFunctionThatIsGoneHoldsUpTheNextWave(t *testing.T) {
+	w := applytest.New(t)
+	p := applytest.Small(w)
+	w.Remove("orders")
+	o := w.Options()
+	o.Wave = 2
+	assert.Equal(t, map[string]string{"lambda/mail": "held up: lambda/orders of an earlier wave isn't at its new secrets and healthy"}, applytest.Failures(w.Apply(p, o)))
+}
+
 // What its own switch has put out of order does hold up the waves after it.
 func TestAFunctionThatItsSwitchPutOutOfOrderHoldsUpTheNextWave(t *testing.T) {
 	w := applytest.New(t)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -130,6 +131,31 @@ func TestTheScriptRefuses(t *testing.T) {
 	assert.Contains(t, out, "lambda/mail: NOT brought back: variable DB_USER_SECRET_ID names another secret")
 	assert.Contains(t, w.Environment("orders"), "API_KEY_SECRET_ID")
 	assert.Contains(t, w.Environment("mail"), "DB_PASSWORD_SECRET_ID")
+}
+
+// An alias that divides its traffic is somebody's deployment.
+func TestTheScriptLeavesADividedAliasAlone(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the aws CLI takes its time")
+	}
+	t.Parallel()
+	w := applytest.New(t)
+	p := applytest.Small(w)
+	w.Publish("orders")
+	w.Alias("orders", "live", "1")
+	p.Services[0].Aliases = []string{"live"}
+	w.Must(p)
+	w.Set("orders", "RELEASE", "7")
+	w.Publish("orders")
+	_, err := w.Functions.UpdateAlias(t.Context(), &lambda.UpdateAliasInput{
+		FunctionName: aws.String("orders"), Name: aws.String("live"), RoutingConfig: &lambdatypes.AliasRoutingConfiguration{AdditionalVersionWeights: map[string]float64{"3": 0.1}},
+	})
+	require.NoError(t, err)
+	code, out := newShell(w).run("lambda/orders")
+	assert.Equal(t, 1, code)
+	assert.Contains(t, out, "lambda/orders: NOT brought back: its alias live divides its traffic")
+	assert.Equal(t, "2", w.AliasVersion("orders", "live"))
+	assert.Contains(t, w.Environment("orders"), "API_KEY_SECRET_ID")
 }
 
 // An edit between the script's look and its change is refused by Lambda.

@@ -249,10 +249,14 @@ alias_back() { aliases+=("$*"); }
 
 # point_alias <name> <old version> <versions of the migration…>
 point_alias() {
-  local name=$1 old=$2 at its_revision
+  local name=$1 old=$2 at its_revision others
   shift 2
-  ask --region "$region" lambda get-alias --function-name "$lambda" --name "$name" --output text --query '[FunctionVersion,RevisionId]' || return 0
-  read -r at its_revision <<<"$answer"
+  ask --region "$region" lambda get-alias --function-name "$lambda" --name "$name" --output text --query '[FunctionVersion,RevisionId,length(not_null(RoutingConfig.AdditionalVersionWeights,`{}`))]' || return 0
+  read -r at its_revision others <<<"$answer"
+  if [ "$others" != 0 ]; then
+    fail "its alias $name divides its traffic between two versions: wait until that deployment is complete"
+    return 0
+  fi
   if [ "$at" = "$old" ]; then
     return 0
   fi
