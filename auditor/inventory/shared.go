@@ -111,7 +111,7 @@ func (r *Region) readTrails(ctx context.Context) facts.Fact[[]facts.Trail] {
 		trail := facts.Trail{
 			ARN: aws.ToString(t.TrailARN), MultiRegion: aws.ToBool(t.IsMultiRegionTrail), Validation: aws.ToBool(t.LogFileValidationEnabled),
 		}
-		if err := r.readTrail(ctx, &trail); err != nil {
+		if err := r.readTrail(ctx, &trail, t.HomeRegion); err != nil {
 			trail.Unknown = reason(err) // another trail may do
 		}
 		trails = append(trails, trail)
@@ -119,7 +119,9 @@ func (r *Region) readTrails(ctx context.Context) facts.Fact[[]facts.Trail] {
 	return facts.Known(trails)
 }
 
-func (r *Region) readTrail(ctx context.Context, trail *facts.Trail) error {
+// readTrail asks the region whether the trail logs there, and the trail's home,
+// where it is configured, what it logs.
+func (r *Region) readTrail(ctx context.Context, trail *facts.Trail, home *string) error {
 	if err := wait(ctx, r.throttle.trails); err != nil {
 		return err
 	}
@@ -131,7 +133,12 @@ func (r *Region) readTrail(ctx context.Context, trail *facts.Trail) error {
 	if err := wait(ctx, r.throttle.trails); err != nil {
 		return err
 	}
-	selectors, err := r.clients.trail.GetEventSelectors(ctx, &cloudtrail.GetEventSelectorsInput{TrailName: &trail.ARN})
+	selectors, err := r.clients.trail.GetEventSelectors(ctx, &cloudtrail.GetEventSelectorsInput{TrailName: &trail.ARN},
+		func(o *cloudtrail.Options) {
+			if home != nil {
+				o.Region = *home
+			}
+		})
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,7 @@
 package report
 
 import (
-	"encoding/csv"
+	"bufio"
 	"io"
 	"strings"
 	"time"
@@ -14,26 +14,35 @@ import (
 )
 
 func writeCSV(w io.Writer, r *audit.Result, _ []controls.Framework) error {
-	out := csv.NewWriter(w)
+	out := bufio.NewWriter(w) // keeps its first error for Flush
 	header := []string{"severity", "status", "new", "rule", "title", "resource", "arn", "region", "owner", "evidence", "first seen", "remediation", "accepted by", "accepted until"}
 	for _, framework := range rules.Frameworks() {
 		header = append(header, string(framework))
 	}
-	if err := out.Write(header); err != nil {
-		return err
-	}
+	writeRow(out, header)
 	for _, rule := range r.Rules {
 		for f, err := range rule.Findings() {
 			if err != nil {
 				return err
 			}
-			if err := out.Write(row(rule, f)); err != nil {
-				return err
-			}
+			writeRow(out, row(rule, f))
 		}
 	}
-	out.Flush()
-	return out.Error()
+	return out.Flush()
+}
+
+// writeRow quotes every cell: a spreadsheet may take another character than the
+// comma for the end of one.
+func writeRow(out *bufio.Writer, cells []string) {
+	for i, cell := range cells {
+		if i > 0 {
+			out.WriteByte(',')
+		}
+		out.WriteByte('"')
+		out.WriteString(strings.ReplaceAll(cell, `"`, `""`))
+		out.WriteByte('"')
+	}
+	out.WriteByte('\n')
 }
 
 func row(rule *audit.RuleResult, f finding.Finding) []string {

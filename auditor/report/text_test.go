@@ -1,10 +1,13 @@
 package report
 
 import (
+	"bufio"
+	"encoding/csv"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +29,28 @@ func TestNoFormulas(t *testing.T) {
 	for _, cell := range []string{"", "a=b", "acme/prod/app/key", "ä"} {
 		assert.Equal(t, cell, harmless(cell))
 	}
+}
+
+// TestCellsStayCells: every cell is quoted, whatever is in it.
+func TestCellsStayCells(t *testing.T) {
+	write := func(cells []string) string {
+		var text strings.Builder
+		out := bufio.NewWriter(&text)
+		writeRow(out, cells)
+		require.NoError(t, out.Flush())
+		return text.String()
+	}
+	require.Equal(t, "\"a;=b\",\"\"\n", write([]string{"a;=b", ""}))
+	rapid.Check(t, func(t *rapid.T) {
+		cells := rapid.SliceOfN(rapid.String(), 2, 5).Draw(t, "cells")
+		for i := range cells {
+			cells[i] = strings.ReplaceAll(cells[i], "\r", "") // encoding/csv makes \n of \r\n
+		}
+		got, err := csv.NewReader(strings.NewReader(write(cells))).ReadAll()
+		if err != nil || len(got) != 1 || !slices.Equal(got[0], cells) {
+			t.Fatalf("%q are %q: %v", cells, got, err)
+		}
+	})
 }
 
 // TestAReportIsWhole: what ends in an error leaves the file as it was.

@@ -22,20 +22,20 @@ func rotationOverdue() Rule {
 			if !s.Rotation.Enabled {
 				return finding.Skipped("rotation is not enabled")
 			}
-			rule, err := rotationSchedule(s.Rotation)
-			if err != nil {
-				return finding.Unreadable("its schedule can't be read: " + err.Error())
-			}
 			byHand, known := s.ByHand.Get()
+			due, overdue, err := dueBy(c, &s.Secret, time.Time{})
 			switch {
-			case !Overdue(c, &s.Secret, time.Time{}):
+			case err != nil:
+				return finding.Unreadable("its schedule can't be read: " + err.Error())
+			case !overdue:
 				return finding.Passed()
 			case !known:
 				return finding.Unreadable(s.ByHand.Unknown)
-			case !byHand.IsZero() && !Overdue(c, &s.Secret, byHand):
-				return finding.Passed()
+			case !byHand.IsZero():
+				if due, overdue, _ = dueBy(c, &s.Secret, byHand); !overdue {
+					return finding.Passed()
+				}
 			}
-			due := rule.Due(lastRotated(&s.Secret, byHand))
 			return finding.Failed(
 				"schedule", scheduleText(s.Rotation), "last rotated", when(s.Rotation.Last),
 				"was due by", when(due), "overdue for", days(c.Now.Sub(due)),
@@ -44,20 +44,36 @@ func rotationOverdue() Rule {
 	}
 }
 
-// Overdue reports whether a rotation that is enabled is overdue by a schedule that
-// can be read. By hand is when somebody put a value by hand, zero for never: it
-// counts as a rotation, but for a cron expression, whose windows come regardless
-// (API reference, RotationRulesType).
+// Overdue reports whether a rotation that is enabled is known to be overdue. By
+// hand is when somebody put a value by hand, zero for never: it counts as a
+// rotation, but for a cron expression, whose windows come regardless (API
+// reference, RotationRulesType).
 func Overdue(c Context, s *facts.Secret, byHand time.Time) bool {
+	_, overdue, err := dueBy(c, s, byHand)
+	return err == nil && overdue
+}
+
+// dueBy returns by when the next rotation was due, and whether that is over: by the
+// schedule, and by AWS's own reckoning, whose date stays in the past while
+// rotations fail (API reference, DescribeSecret, NextRotationDate). The error says
+// that the schedule can't be read and AWS's date isn't over.
+func dueBy(c Context, s *facts.Secret, byHand time.Time) (due time.Time, overdue bool, err error) {
+	if !s.Rotation.Enabled {
+		return time.Time{}, false, nil
+	}
+	over := func(due time.Time) bool { return !due.IsZero() && c.Now.After(due.Add(c.Policy.RotationGrace)) }
+	next := s.Rotation.Next
 	rule, err := rotationSchedule(s.Rotation)
-	if err != nil || !s.Rotation.Enabled {
-		return false
+	switch {
+	case over(next):
+		return next, true, nil
+	case err != nil:
+		return time.Time{}, false, err
+	case s.Rotation.Last.IsZero() && next.After(c.Now):
+		return next, false, nil // rotation was switched on when the secret was old already
 	}
-	if s.Rotation.Last.IsZero() && s.Rotation.Next.After(c.Now) {
-		return false // rotation was switched on when the secret was old already
-	}
-	due := rule.Due(lastRotated(s, byHand))
-	return !due.IsZero() && c.Now.After(due.Add(c.Policy.RotationGrace))
+	due = rule.Due(lastRotated(s, byHand))
+	return due, over(due), nil
 }
 
 func lastRotated(s *facts.Secret, byHand time.Time) time.Time {

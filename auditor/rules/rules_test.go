@@ -112,12 +112,15 @@ func TestSecrets(t *testing.T) {
 			s.Rotation.Last, s.Rotation.Next = time.Time{}, ago(2*day)
 			s.Written = facts.Known(ago(day))
 		}, "rotation-overdue"},
-		"failed":                     {func(s *facts.Subject) { s.Failure = failure(2 * day) }, "rotation-failed"},
-		"failed, then succeeded":     {func(s *facts.Subject) { s.Failure = failure(11 * day) }, ""},
-		"put by hand in time":        {func(s *facts.Subject) { byHand(s, 40*day, 20*day) }, ""},
-		"put by hand, overdue again": {func(s *facts.Subject) { byHand(s, 70*day, 33*day) }, "rotation-overdue"},
-		"put by hand, but by cron":   {func(s *facts.Subject) { cron(s, "cron(0 3 ? * SUN *)", "3h", 12*day); s.ByHand = facts.Known(ago(day)) }, "rotation-overdue"},
-		"stuck":                      {func(s *facts.Subject) { s.Pending, s.Stuck = "v3", facts.Known(ago(25*time.Hour)) }, "rotation-stuck"},
+		"failed":                                   {func(s *facts.Subject) { s.Failure = failure(2 * day) }, "rotation-failed"},
+		"failed, then succeeded":                   {func(s *facts.Subject) { s.Failure = failure(11 * day) }, ""},
+		"due by AWS's own date":                    {func(s *facts.Subject) { s.Rotation.Next = ago(25 * time.Hour) }, "rotation-overdue"},
+		"AWS's date, in grace":                     {func(s *facts.Subject) { s.Rotation.Next = ago(23 * time.Hour) }, ""},
+		"a schedule that nobody can read, overdue": {func(s *facts.Subject) { s.Rotation.Schedule, s.Rotation.Next = "when it rains", ago(2*day) }, "rotation-overdue"},
+		"put by hand in time":                      {func(s *facts.Subject) { byHand(s, 40*day, 20*day) }, ""},
+		"put by hand, overdue again":               {func(s *facts.Subject) { byHand(s, 70*day, 33*day) }, "rotation-overdue"},
+		"put by hand, but by cron":                 {func(s *facts.Subject) { cron(s, "cron(0 3 ? * SUN *)", "3h", 12*day); s.ByHand = facts.Known(ago(day)) }, "rotation-overdue"},
+		"stuck":                                    {func(s *facts.Subject) { s.Pending, s.Stuck = "v3", facts.Known(ago(25*time.Hour)) }, "rotation-stuck"},
 		"stuck, tagged since": {func(s *facts.Subject) {
 			s.Pending, s.Stuck, s.Changed = "v3", facts.Known(ago(25*time.Hour)), ago(time.Hour)
 		}, "rotation-stuck"},
