@@ -30,6 +30,11 @@ type shell struct {
 
 func newShell(w *applytest.World) *shell {
 	w.Helper()
+	for _, program := range []string{"bash", "aws"} {
+		if _, err := exec.LookPath(program); err != nil {
+			w.Skipf("no %s on this machine: the script was not run", program)
+		}
+	}
 	home := w.TempDir()
 	return &shell{w, []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "AWS_CONFIG_FILE=" + filepath.Join(home, "none"), "AWS_EC2_METADATA_DISABLED=true",
