@@ -160,6 +160,9 @@ func TestRulesOfOneNameOnTwoBuses(t *testing.T) {
 	w.want(exitDone, nil, "rollback", stack, "--yes", "--only", "rule/nightly/task")
 	check(false, true)
 
+	if _, err := exec.LookPath("aws"); err != nil {
+		t.Skip("no aws on this machine: the script was not run")
+	}
 	script := exec.CommandContext(t.Context(), "bash", filepath.Join(w.folder(), "rollback.sh"))
 	script.Env = append(os.Environ(), "AWS_EC2_METADATA_DISABLED=true")
 	said, err := script.CombinedOutput()
