@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 }
 
 func readAndPrint(endpoint string) {
-	client, err := secrets.New(context.Background(), secrets.WithTimeout(time.Second), secrets.WithConfig(aws.Config{
+	client, err := secrets.New(context.Background(), secrets.WithTimeout(2*time.Second), secrets.WithConfig(aws.Config{
 		Region: primary, BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example", ""),
 	}))
 	if err != nil {
@@ -59,7 +59,7 @@ func TestAFreezeDoesNotUseUpTheTimeout(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		process := <-started // a second call would wait here
 		assert.NoError(t, process.Signal(syscall.SIGSTOP))
-		time.Sleep(2 * time.Second) // the freeze, which has to take real time
+		time.Sleep(3 * time.Second) // the freeze, which has to take real time
 		assert.NoError(t, process.Signal(syscall.SIGCONT))
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 		_, _ = io.WriteString(w, `{"Name":"acme/dev/shop/db","VersionId":"v1","SecretString":"answered"}`)

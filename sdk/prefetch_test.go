@@ -3,6 +3,7 @@ package secrets_test
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -17,17 +18,17 @@ import (
 // countedAPI counts calls by operation.
 type countedAPI struct {
 	secrets.API
-	single, batches int
+	single, batches atomic.Int64
 	denyBatch       bool
 }
 
 func (a *countedAPI) GetSecretValue(ctx context.Context, in *secretsmanager.GetSecretValueInput, o ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error) {
-	a.single++
+	a.single.Add(1)
 	return a.API.GetSecretValue(ctx, in, o...)
 }
 
 func (a *countedAPI) BatchGetSecretValue(ctx context.Context, in *secretsmanager.BatchGetSecretValueInput, o ...func(*secretsmanager.Options)) (*secretsmanager.BatchGetSecretValueOutput, error) {
-	a.batches++
+	a.batches.Add(1)
 	if a.denyBatch {
 		return nil, secretstest.Denied()
 	}
@@ -48,14 +49,14 @@ func TestPrefetchReadsInBatches(t *testing.T) {
 		api := &countedAPI{API: store.API(primary)}
 		client := newClient(t, store, secrets.WithAPI(func(string) secrets.API { return api }))
 		require.NoError(t, client.Prefetch(t.Context(), ids...))
-		assert.Equal(t, 3, api.batches)
+		assert.EqualValues(t, 3, api.batches.Load())
 		for _, id := range ids {
 			assert.Contains(t, read(t, client, id).Value.RevealString(), "value of acme/dev/shop/")
 		}
 		require.NoError(t, client.Prefetch(t.Context(), ids...))
 		require.NoError(t, client.Prefetch(t.Context()))
-		assert.Equal(t, 3, api.batches)
-		assert.Zero(t, api.single)
+		assert.EqualValues(t, 3, api.batches.Load())
+		assert.Zero(t, api.single.Load())
 	})
 }
 
@@ -72,7 +73,7 @@ func TestPrefetchReadsOneByOneWhatABatchDoesNotGive(t *testing.T) {
 		require.ErrorContains(t, err, `"nothing"`)
 		read(t, client, "a")
 		read(t, client, "b")
-		assert.Equal(t, 1, api.batches)
-		assert.Equal(t, 4, api.single)
+		assert.EqualValues(t, 1, api.batches.Load())
+		assert.EqualValues(t, 4, api.single.Load())
 	})
 }
