@@ -156,18 +156,19 @@ func TestPoliciesFit(t *testing.T) {
 		_, err := catalogue.Parse(config)
 		return err
 	}
-	for servers := range 40 { // as many as there can be
-		server := fmt.Sprintf("server-%d", servers)
+	for i := range 100 { // as many as there can be
+		server := fmt.Sprintf("server-%d", i/3)
+		secret := fmt.Sprintf("orders/%s-%d", strings.Repeat("x", 60), i)
 		databases[server] = map[string]any{"engine": "postgres", "host": server, "master": "rds!cluster-" + server + "-0000-0000-0000-000000000000"}
 		cloud.masters["rds!cluster-"+server+"-0000-0000-0000-000000000000"] = "arn:aws:kms:us-east-1:" + accountID + ":key/mrk-00000000000000000000000000000000"
-		entries["orders/the-user-of-"+server] = map[string]any{"kind": "database", "owner": "o", "dataClassification": "c", "database": map[string]any{"server": server, "username": "u"}}
+		entries[secret] = map[string]any{"kind": "database", "owner": "o", "dataClassification": "c", "database": map[string]any{"server": server, "username": "u"}}
 		if stack() != nil {
-			delete(entries, "orders/the-user-of-"+server)
+			delete(entries, secret)
 			break
 		}
 	}
 	require.NoError(t, stack())
-	require.Greater(t, len(entries), 10)
+	require.Greater(t, len(entries), 20)
 	record := &recorder{next: cloud}
 	require.NoError(t, deploy(record, config, artifacts(t)))
 	attached := map[string]int{}
@@ -196,6 +197,7 @@ func everything(t *testing.T) map[string]string {
 	config := stackConfig(t, "prod")
 	change(t, config, catalogue.KeyRotators, func(rotators map[string]any) {
 		rotators["database"].(map[string]any)["vpc"] = map[string]any{"id": "vpc-1", "subnetIds": []string{"subnet-1"}, "endpoints": []string{"secretsmanager", "s3"}, "routeTableIds": []string{"rtb-1"}}
+		rotators["database"].(map[string]any)["standby"] = map[string]any{"vpc": map[string]any{"id": "vpc-2", "subnetIds": []string{"subnet-2"}}}
 		rotators["custom"].(map[string]any)["applier"] = "arn:aws:lambda:us-east-1:" + accountID + ":function:applier"
 	})
 	change(t, config, catalogue.KeyServices, func(services map[string]any) {
