@@ -102,11 +102,15 @@ func (w *Workspace) Build(ctx context.Context) error {
 // byte for byte wherever and whenever it is made from the same sources with the
 // same Go toolchain.
 func (w *Workspace) BuildLambdas(ctx context.Context) error {
+	return w.buildLambdas(ctx, w.path("dist"), architectures...)
+}
+
+// buildLambdas is BuildLambdas into a folder, for some architectures.
+func (w *Workspace) buildLambdas(ctx context.Context, dist string, architectures ...string) error {
 	programs, err := w.programs(LambdaFunction, LambdaLayer)
 	if err != nil {
 		return err
 	}
-	dist := w.path("dist")
 	if err := os.MkdirAll(dist, 0o755); err != nil {
 		return fmt.Errorf("build: %w", err)
 	}

@@ -1,7 +1,6 @@
 package tasks
 
 import (
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,7 +15,7 @@ func TestServicesAreForbiddenWhileAPackageIsInstalled(t *testing.T) {
 	release, err := forbidServices(policy)
 	require.NoError(t, err)
 	var exit *exec.ExitError
-	require.True(t, errors.As(exec.Command(policy, "mariadb", "start").Run(), &exit))
+	require.ErrorAs(t, exec.Command(policy, "mariadb", "start").Run(), &exit)
 	assert.Equal(t, 101, exit.ExitCode())
 
 	// A second installer at the same time leaves the first one's policy.

@@ -1,7 +1,6 @@
 package tasks
 
 import (
-	"errors"
 	"os"
 	"testing"
 
@@ -24,7 +23,7 @@ func TestRotateAsksAndEndsAsItsCommand(t *testing.T) {
 
 	err = w.rotate(t.Context(), "sh", []string{"-c", "read status; exit $status"})
 	var exit *ExitError
-	require.True(t, errors.As(err, &exit), "%v", err)
+	require.ErrorAs(t, err, &exit)
 	assert.Equal(t, 2, exit.ExitStatus())
 	require.NoError(t, w.rotate(t.Context(), "sh", []string{"-c", "exit 0"}))
 }

@@ -5,13 +5,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 )
 
-// Demo builds the Lambda functions and the programs of the story, and runs the
-// demo, which ends by itself. The demo uses the real Pulumi engine if a good CLI is
-// there; none is built for it.
+// Demo builds the Lambda functions, for this machine's architecture, and the
+// programs of the story, and runs the demo, which ends by itself. The demo uses
+// the real Pulumi engine if a good CLI is there; none is built for it.
 func (w *Workspace) Demo(ctx context.Context) error {
-	if err := w.BuildLambdas(ctx); err != nil {
+	artifacts := w.path("bin", "lambda")
+	if err := w.buildLambdas(ctx, artifacts, runtime.GOARCH); err != nil {
 		return err
 	}
 	for _, program := range []struct{ module, pkg, name string }{
@@ -31,7 +33,7 @@ func (w *Workspace) Demo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return w.serve(ctx, demo, engine...)
+	return w.serve(ctx, demo, append(engine, "-artifacts", artifacts)...)
 }
 
 // demoEngine returns the demo's arguments for the real engine, with the plugin
