@@ -113,6 +113,9 @@ func (s silent) Do(r *http.Request) (*http.Response, error) {
 // A region that still lists its secrets and answers nothing else must not hold up
 // a failover.
 func TestARegionThatFallsSilent(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for answers that don't come")
+	}
 	w := recoverytest.New(t, 2)
 	for _, operation := range []string{"DescribeSecret", "CancelRotateSecret"} {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
@@ -272,6 +275,9 @@ func TestAnOldPrimaryThatListsTheDRRegion(t *testing.T) {
 // Two people don't know of one another, at either time: nothing is lost, and one more
 // run mends what they hindered one another in.
 func TestTwoAtOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many secrets, six times")
+	}
 	w := recoverytest.New(t, 20)
 	before := w.Facts()
 	ann, bob := estate(t, w), estate(t, w)
