@@ -73,14 +73,17 @@ func (m *migration) plan(ctx context.Context) (string, error) {
 	if err := m.migrate(ctx, &p, "plan"); err != nil {
 		return "", err
 	}
-	var names, blocks []string
+	var services, names, blocks []string
+	for _, s := range p.Services {
+		services = append(services, s.ID)
+	}
 	for _, s := range p.Secrets {
 		names = append(names, s.Name)
 	}
 	for _, b := range p.Blocked {
 		blocks = append(blocks, b.Code)
 	}
-	text := fmt.Sprintf("%d services change, for %s", len(p.Services), strings.Join(names, " and "))
+	text := strings.Join(services, ", ") + " moves to " + strings.Join(names, " and ")
 	if len(blocks) > 0 {
 		text += "; blocked by " + strings.Join(blocks, ", ")
 	}

@@ -78,7 +78,7 @@ func play(ctx context.Context, w *World, t *Teller) (summary Summary, err error)
 		return Summary{}, err
 	}
 	var client *Client
-	t.Chapter("Rotation", "A service logs in to its database all the while. Its password changes every month, and it notices nothing.")
+	t.Chapter("Rotation", "A service logs in to its database all the while. Its password changes every month, and it notices nothing.\nMonths pass in seconds; the daily scan and audit rest but for the last day of each.")
 	if err := t.Steps(ctx, Step{"Let a service log in, about a hundred times a second", func(ctx context.Context) (string, error) {
 		client, err = w.StartClient(ctx)
 		return "with the role " + ReaderRole + ", through the SDK's cache", err
@@ -187,7 +187,7 @@ func (w *World) nextRotation(ctx context.Context, client *Client) (string, error
 	if err != nil {
 		return "", err
 	}
-	if err := w.Cloud.Advance(ctx, interval); err != nil {
+	if err := w.month(ctx); err != nil {
 		return "", err
 	}
 	after, err := w.current(ctx)

@@ -189,7 +189,7 @@ func (s Summary) String() string {
 	for _, r := range slices.SortedFunc(maps.Keys(s.Reads), func(a, b Reader) int {
 		return strings.Compare(a.Principal+a.Outcome, b.Principal+b.Outcome)
 	}) {
-		row("    %s\t%d %s", r.Principal, s.Reads[r], r.Outcome)
+		row("    %s\t%d %s", r.Principal[strings.LastIndexByte(r.Principal, '/')+1:], s.Reads[r], r.Outcome)
 	}
 	_ = table.Flush() // a strings.Builder takes everything
 	b.WriteString("\nWhat to try next\n")
