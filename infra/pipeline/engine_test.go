@@ -394,7 +394,45 @@ func TestACancelledUpdate(t *testing.T) {
 	w.require(t, pipeline.Succeeded, report)
 	keys, err := kms.NewFromConfig(w.cloud.Config(region)).ListKeys(t.Context(), &kms.ListKeysInput{})
 	require.NoError(t, err)
-	assert.Len(t, keys.Keys, 1, "the key that was begun was finished, and is known")
+	assert.Len(t, keys.Keys, 1)
+	for _, change := range report.Changes {
+		assert.NotEqual(t, "aws:kms/key:Key", change.Type, "the key that was begun was finished, and is known")
+	}
+}
+
+// A cancelled update that doesn't end within the grace is killed, and its report
+// tells what isn't known now.
+func TestACancelledUpdateThatHadToBeKilled(t *testing.T) {
+	w := newWorld(t)
+	var err error
+	w.command, err = pipeline.NewCommand(t.Context(), tools.cli, 50*time.Millisecond)
+	require.NoError(t, err)
+	stack := w.stack(t, "dev", (&shop{owner: "team-shop"}).deploy)
+	_, err = w.cloud.Faults.Add(faults.Fault{Kind: faults.Latency, Service: "kms", Operation: "CreateKey", Delay: time.Minute, Times: 1})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		defer cancel()
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for w.cloud.Faults.List()[0].Hits == 0 {
+			select {
+			case <-t.Context().Done():
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+
+	report := w.pipeline(t, stack, pipeline.Options{}).Up(ctx)
+	w.require(t, pipeline.Cancelled, report)
+	require.Len(t, report.Failures, 1)
+	assert.Contains(t, report.Failures[0].Problem, "had to be killed")
+	require.Contains(t, gates(report), pipeline.GatePending)
+	assert.Contains(t, report.Refusals[0].URN, "key:Key::key")
+	next := strings.Join(report.Next, " ")
+	assert.Contains(t, next, "pipeline recover dev")
+	assert.NotContains(t, next, "was finished")
 }
 
 // An update whose Pulumi is killed leaves a lock, and an operation of which

@@ -383,13 +383,13 @@ func (p *Pipeline) drift(ctx context.Context, report *Report) Outcome {
 func (p *Pipeline) failed(ctx context.Context, report *Report, ran *run, err error) Outcome {
 	updating := report.Command != "preview" && report.Command != "drift"
 	if ctx.Err() != nil {
-		if updating {
-			report.next(fmt.Sprintf("what had begun was finished, and the rest left; run the same again: pipeline %s %s", report.Command, report.Stack))
-		}
 		var command *CommandError
 		if errors.As(err, &command) && command.Code < 0 {
 			report.fail("", "Pulumi had to be killed, since it didn't stop in time")
 			report.next("see in docs/pipeline.md how to go on after an update that was killed")
+		}
+		if updating {
+			p.checkStopped(context.WithoutCancel(ctx), report)
 		}
 		return Cancelled
 	}
@@ -401,6 +401,15 @@ func (p *Pipeline) failed(ctx context.Context, report *Report, ran *run, err err
 		report.next(fmt.Sprintf("what was made stays; mend what failed and run the same again: pipeline %s %s", report.Command, report.Stack))
 	}
 	return Failed
+}
+
+// checkStopped looks in the state whether a cancelled update ended in order, since
+// whoever cancelled it has to know.
+func (p *Pipeline) checkStopped(ctx context.Context, report *Report) {
+	p.checkPending(ctx, report)
+	if !stopped(report) {
+		report.next(fmt.Sprintf("what had begun was finished, and the rest left; run the same again: pipeline %s %s", report.Command, report.Stack))
+	}
 }
 
 // progress logs what an update does as it does it.

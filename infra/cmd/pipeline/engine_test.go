@@ -254,13 +254,15 @@ func TestASignalStopsAnUpdate(t *testing.T) {
 	require.NoError(t, json.Unmarshal(stdout.Bytes(), &report), "%s\n%s", stdout, log.all.String())
 	assert.Equal(t, pipeline.Cancelled, report.Outcome, log.all.String())
 	assert.Equal(t, pipeline.ExitFailed, c.ProcessState.ExitCode())
+	require.Empty(t, report.Refusals, log.all.String())
+	require.Empty(t, report.Failures, log.all.String())
 
 	report = w.run(t, root, "up", "dev")
-	assert.Equal(t, pipeline.Succeeded, report.Outcome)
+	require.Equal(t, pipeline.Succeeded, report.Outcome, "%v %v", report.Refusals, report.Failures)
 	assert.Positive(t, report.Unchanged, "the first one had made some")
 	assert.NotEmpty(t, report.Changes, "the first one had left some")
 	report = w.run(t, root, "preview", "dev")
-	assert.Equal(t, pipeline.Succeeded, report.Outcome, "nothing is left to do")
+	assert.Equal(t, pipeline.Succeeded, report.Outcome, "nothing is left to do: %v %v %v", report.Refusals, report.Failures, report.Changes)
 }
 
 // watcher calls seen once, when a text is written for the second time: the

@@ -32,7 +32,7 @@ type Provider struct {
 
 	base   handlers.Config
 	cancel context.CancelFunc
-	done   context.Context // ends when the engine cancels
+	done   context.Context // ends with Close
 
 	// handlers is set by Configure, which the engine calls before all else.
 	handlers *handlers.Provider
@@ -64,7 +64,7 @@ func ConfigFromEnvironment() handlers.Config {
 	}
 }
 
-// bounded is ctx, ended also when the engine cancels.
+// bounded is ctx, ended also by Close.
 func (p *Provider) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(p.done, cancel)
@@ -91,11 +91,11 @@ func (p *Provider) Close() error {
 	return nil
 }
 
-// SignalCancellation ends all calls: the user has pressed Ctrl-C.
-func (p *Provider) SignalCancellation(context.Context) error {
-	p.cancel()
-	return nil
-}
+// SignalCancellation does nothing: the user has pressed Ctrl-C, and what has begun
+// is finished, so that the engine learns how it ended. Pulumi's AWS provider does
+// the same. Source:
+// https://github.com/pulumi/pulumi-terraform-bridge/blob/main/pkg/tfshim/sdk-v2/provider.go
+func (p *Provider) SignalCancellation(context.Context) error { return nil }
 
 // CheckConfig refuses what the local cloud has no meaning for.
 func (p *Provider) CheckConfig(_ context.Context, req plugin.CheckConfigRequest) (plugin.CheckConfigResponse, error) {
