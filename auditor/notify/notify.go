@@ -75,7 +75,7 @@ func (b builder) atOnce(critical []finding.Finding, count int) []state.Message {
 		if i == maxAtOnce {
 			var body strings.Builder
 			fmt.Fprintf(&body, "%d more critical findings:\n\n", count-maxAtOnce)
-			for _, rest := range critical[maxAtOnce:] {
+			for _, rest := range critical[i:] {
 				b.line(&body, rest)
 			}
 			if hidden := count - len(critical); hidden > 0 {

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -33,16 +34,12 @@ func writeCSV(w io.Writer, r *audit.Result, _ []controls.Framework) error {
 
 // writeRow quotes every cell: a spreadsheet may take another character than the
 // comma for the end of one.
-func writeRow(out *bufio.Writer, cells []string) {
+func writeRow(out io.Writer, cells []string) {
+	quoted := make([]string, len(cells))
 	for i, cell := range cells {
-		if i > 0 {
-			out.WriteByte(',')
-		}
-		out.WriteByte('"')
-		out.WriteString(strings.ReplaceAll(cell, `"`, `""`))
-		out.WriteByte('"')
+		quoted[i] = `"` + strings.ReplaceAll(cell, `"`, `""`) + `"`
 	}
-	out.WriteByte('\n')
+	fmt.Fprintln(out, strings.Join(quoted, ","))
 }
 
 func row(rule *audit.RuleResult, f finding.Finding) []string {
