@@ -83,7 +83,7 @@ func table(args Args) []alarm {
 		},
 		alarm{
 			"feed-late", "Changes of secrets take more than a quarter of an hour to get into the rotation feed, so that caches learn of them late. CloudTrail and EventBridge are in between; see AWS's health dashboard.",
-			happened.more(lateFeed), of(spec.MetricNamespace, spec.MetricFeedLag, "Maximum", nil), "",
+			happened.more(lateFeed), of(spec.MetricNamespace, spec.MetricFeedLag, "Maximum", environment), "",
 		},
 	)
 	for _, queue := range args.Queues {

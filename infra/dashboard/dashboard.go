@@ -32,6 +32,7 @@ type Args struct {
 	Auditor       string   // name of the auditor's function
 	ReportBucket  string   // name of the bucket of its reports
 	Functions     []string // names of all functions of the stack
+	Standby       []string // names of those among them that stand by in ReplicaRegion
 }
 
 func (a Args) validate() error {

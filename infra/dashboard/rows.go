@@ -82,7 +82,7 @@ func (a Args) cache() row {
 			line{map[string]any{"expression": "100 * stale / reads", "id": "share", "label": "stale"}},
 			a.of(spec.MetricCacheStaleReads).as(map[string]any{"id": "stale", "visible": false}),
 			a.of(spec.MetricCacheReads).as(map[string]any{"id": "reads", "visible": false})),
-		a.chart("Changes told late to caches", "milliseconds", 5*minute, "Maximum", nil, line{spec.MetricNamespace, spec.MetricFeedLag}),
+		a.chart("Changes told late to caches", "milliseconds", 5*minute, "Maximum", nil, a.of(spec.MetricFeedLag)),
 	}}
 }
 
@@ -124,7 +124,7 @@ func (a Args) migration() row {
 	}}
 }
 
-// recovery has the replica's lag where there is a replica.
+// recovery has what works in the second region where there is one.
 func (a Args) recovery() row {
 	r := row{"Recovery", "Replicas that the last audit missed or found out of date. `go tool mage dr:status` looks at each of them now.", 6, []map[string]any{
 		a.chart("Replicas missing or out of date", "secrets", day, "Maximum", nil,
@@ -137,6 +137,13 @@ func (a Args) recovery() row {
 	}
 	r.widgets = append(r.widgets, a.chart("Rotation feed, delay in "+a.ReplicaRegion, "milliseconds", 5*minute, "Maximum", nil,
 		line{"AWS/DynamoDB", "ReplicationLatency", "TableName", a.FeedTable, "ReceivingRegion", a.ReplicaRegion}))
+	var failures []line
+	for _, function := range a.Standby {
+		failures = append(failures, line{"AWS/Lambda", "Errors", "FunctionName", function})
+	}
+	failing := stacked(a.chart("Errors of functions in "+a.ReplicaRegion, "errors", 5*minute, "Sum", nil, failures...))
+	failing["region"] = a.ReplicaRegion
+	r.widgets = append(r.widgets, failing)
 	return r
 }
 

@@ -89,7 +89,7 @@ func TestComponentsValidate(t *testing.T) {
 				_, err := rotationevents.New(ctx, "x", rotationevents.Args{Replica: &rotationevents.Replica{}, SecretPrefix: "aistudio/dev", Subscriptions: []rotationevents.Subscription{{}}})
 				return err
 			},
-			[]string{"rotation events x: ", "Prefix is missing", "Partition", "AccountID", "Region", "ArchivePath", "doesn't end in a slash", "Administrators", "DeletionWindowDays", "subscription {", "Replica needs another Region", "Tags"},
+			[]string{"rotation events x: ", "Prefix is missing", "Environment", "Partition", "AccountID", "Region", "ArchivePath", "doesn't end in a slash", "Administrators", "DeletionWindowDays", "subscription {", "Replica needs another Region", "Tags"},
 		},
 		"CacheLayer": {
 			func(ctx *pulumi.Context) error {

@@ -45,17 +45,26 @@ func TestDashboard(t *testing.T) {
 	}
 }
 
-// The alarms of prod are those in testdata: who changes one sees what it was.
+// The alarms of prod are those in testdata: who changes one sees what it was. In the
+// second region an alarm is as in the first, but for whom it tells.
 func TestAlarmsTable(t *testing.T) {
 	type row map[string]any
 	var table []row
-	for _, alarm := range deployOnPaper(t, "prod").named("aws:cloudwatch/metricAlarm:MetricAlarm") {
-		inputs := alarm.Inputs.Mappable()
-		assert.Equal(t, []any{"arn:aws:service:region:123456789012:Topic/rotation-alerts"}, inputs["alarmActions"])
+	alarms := deployOnPaper(t, "prod").named("aws:cloudwatch/metricAlarm:MetricAlarm")
+	read := func(name, topic string) row {
+		inputs := alarms[name].Inputs.Mappable()
+		assert.Equal(t, []any{"arn:aws:service:region:123456789012:Topic/" + topic}, inputs["alarmActions"], name)
 		assert.NotEmpty(t, inputs["alarmDescription"])
 		delete(inputs, "alarmActions")
 		delete(inputs, "tags")
-		table = append(table, inputs)
+		return inputs
+	}
+	for name := range alarms {
+		if first, standby := strings.CutSuffix(name, "-standby"); standby {
+			assert.Equal(t, read(first, "rotation-alerts"), read(name, "rotation-standby-alerts"))
+		} else {
+			table = append(table, read(name, "rotation-alerts"))
+		}
 	}
 	slices.SortFunc(table, func(a, b row) int { return strings.Compare(a["name"].(string), b["name"].(string)) })
 	text, err := json.Marshal(table)

@@ -186,6 +186,7 @@ func (d *deployment) deployEvents() error {
 	settings := d.stack.Settings
 	args := rotationevents.Args{
 		Prefix:             settings.Prefix(),
+		Environment:        settings.Environment,
 		SecretPrefix:       d.secretPrefix(),
 		Partition:          d.account.partition,
 		AccountID:          d.account.id,

@@ -117,7 +117,7 @@ func TestFeed(t *testing.T) {
 	assert.Equal(t, map[string]any{"enabled": true}, table["pointInTimeRecovery"])
 
 	function := record.named("aws:lambda/function:Function")["rotation-feed"].Inputs.Mappable()
-	assert.Equal(t, map[string]any{"variables": map[string]any{spec.EnvFeedTable: "aistudio-dev-rotation-feed"}}, function["environment"])
+	assert.Equal(t, map[string]any{"variables": map[string]any{spec.EnvFeedTable: "aistudio-dev-rotation-feed", spec.EnvMetricsEnvironment: "dev"}}, function["environment"])
 	allowed := statements(t, record.named("aws:iam/rolePolicy:RolePolicy")["rotation-feed"].Inputs["policy"])
 	assert.Len(t, allowed, 4)
 	assert.Equal(t, []string{"dynamodb:PutItem"}, allowed["TellFeed"].Action)

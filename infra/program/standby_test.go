@@ -5,6 +5,7 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -43,20 +44,21 @@ func (w *world) checkStandby(t *testing.T) {
 		assert.NotEqual(t, before, after, "%s of the second region doesn't rotate", rotator)
 		return after
 	}
-	rotate("aistudio/prod/accounts/database", "database") // by the master's replica
+	const database = "aistudio/prod/accounts/database"
+	rotate(database, "database") // by the master's replica
 	after := rotate(name, "api-key")
 
 	// A cache there learns of it.
 	reader := inReplica(w.session(t, "aistudio-prod-inference-reader"))
 	changes, err := feed.NewTable(dynamodb.NewFromConfig(reader), "aistudio-prod-rotation-feed").Changes(t.Context(), since)
 	require.NoError(t, err)
-	var told []string
+	var versions []string
 	for _, change := range changes {
 		if strings.Contains(change.SecretID, name) {
-			told = append(told, change.VersionID)
+			versions = append(versions, change.VersionID)
 		}
 	}
-	assert.Contains(t, told, after)
+	assert.Contains(t, versions, after)
 	_, err = read(t, reader, name)
 	require.NoError(t, err)
 
@@ -71,6 +73,20 @@ func (w *world) checkStandby(t *testing.T) {
 	layer := aws.String("aistudio-prod-secrets-cache-" + lambdaArchitecture())
 	_, err = lambda.NewFromConfig(root).GetLayerVersion(t.Context(), &lambda.GetLayerVersionInput{LayerName: layer, VersionNumber: aws.Int64(1)})
 	require.NoError(t, err)
+
+	// People are told of a rotation that fails there, by the topic there.
+	_, err = lambda.NewFromConfig(root).PutFunctionConcurrency(t.Context(), &lambda.PutFunctionConcurrencyInput{
+		FunctionName: aws.String("aistudio-prod-rotate-database"), ReservedConcurrentExecutions: aws.Int32(0),
+	})
+	require.NoError(t, err)
+	w.receive(t, "on-call")
+	_, err = sm.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{SecretId: aws.String(database)})
+	require.NoError(t, err)
+	require.NoError(t, w.cloud.Advance(t.Context(), 2*time.Hour))
+	told := strings.Join(w.receive(t, "on-call"), "\n")
+	assert.Contains(t, told, "RotationFailed")
+	assert.Contains(t, told, "aistudio-prod-rotate-database-throttles")
+	assert.Contains(t, told, "arn:aws:sns:"+replicaRegion+":"+accountID+":aistudio-prod-secrets-alerts")
 }
 
 // What stands by is in the second region, with one role for both.

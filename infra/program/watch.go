@@ -37,6 +37,17 @@ func (d *deployment) rotator(name string) alarms.Function {
 	return alarms.Function{Name: d.functionName(name), TimeoutSeconds: d.stack.Rotators[name].TimeoutSeconds, ErrorsAllowed: rotationRetries}
 }
 
+// standbyFunctions are those of the second region, by the same names.
+func (d *deployment) standbyFunctions() []alarms.Function {
+	functions := []alarms.Function{{Name: rotationevents.FunctionName(d.stack.Settings.Prefix()), TimeoutSeconds: rotationevents.TimeoutSeconds}}
+	for _, name := range sorted(d.archives.rotators) {
+		if d.standsBy(name) {
+			functions = append(functions, d.rotator(name))
+		}
+	}
+	return functions
+}
+
 // queues are those of what functions failed on.
 func (d *deployment) queues() []string {
 	prefix := d.stack.Settings.Prefix()
@@ -72,19 +83,13 @@ func (d *deployment) deployAlarms() error {
 func (d *deployment) deployStandbyAlarms() error {
 	settings := d.stack.Settings
 	prefix := settings.Prefix()
-	functions := []alarms.Function{{Name: rotationevents.FunctionName(prefix), TimeoutSeconds: rotationevents.TimeoutSeconds}}
-	for _, name := range sorted(d.archives.rotators) {
-		if d.standsBy(name) {
-			functions = append(functions, d.rotator(name))
-		}
-	}
 	_, err := alarms.New(d.ctx, "alarms-standby", alarms.Args{
 		Prefix:      prefix,
 		Environment: settings.Environment,
 		TopicARN:    d.events.StandbyTopicARN,
 		FailedRule:  rotationevents.FailedRule(prefix),
 		Standby:     true,
-		Functions:   functions,
+		Functions:   d.standbyFunctions(),
 		Queues:      []string{rotationevents.QueueName(prefix)},
 		Tags:        settings.Tags(platform),
 	}, pulumi.Provider(d.replica))
@@ -117,6 +122,11 @@ func (d *deployment) deployDashboard() error {
 	}
 	for _, function := range d.functions() {
 		args.Functions = append(args.Functions, function.Name)
+	}
+	if settings.ReplicaRegion != "" {
+		for _, function := range d.standbyFunctions() {
+			args.Standby = append(args.Standby, function.Name)
+		}
 	}
 	var err error
 	d.dashboard, err = dashboard.New(d.ctx, "dashboard", args)

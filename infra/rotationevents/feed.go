@@ -85,7 +85,7 @@ func (e *RotationEvents) deployFeed(ctx *pulumi.Context, name string, args Args)
 		MemoryMB:         feedMemoryMB,
 		TimeoutSeconds:   TimeoutSeconds,
 		LogRetentionDays: args.LogRetentionDays,
-		Environment:      pulumi.StringMap{spec.EnvFeedTable: table.Name},
+		Environment:      pulumi.StringMap{spec.EnvFeedTable: table.Name, spec.EnvMetricsEnvironment: pulumi.String(args.Environment)},
 		DeadLetters:      queue.Arn,
 		Allow:            tell(table.Arn),
 		Tags:             args.Tags,

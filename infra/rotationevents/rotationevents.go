@@ -20,6 +20,7 @@ const typeToken = "aistudio:secrets:RotationEvents"
 // Args describes RotationEvents.
 type Args struct {
 	Prefix             string // begins the names of all resources, "<organization>-<environment>"
+	Environment        string // the dimension of the feed's metrics
 	SecretPrefix       string // begins the names of the secrets whose events count, "<organization>/<environment>/"
 	Partition          string // "aws" outside of GovCloud and China
 	AccountID          string
@@ -53,7 +54,7 @@ type Subscription struct {
 func (a Args) validate() error {
 	var errs []error
 	for _, need := range []struct{ field, value string }{
-		{"Prefix", a.Prefix}, {"Partition", a.Partition}, {"AccountID", a.AccountID}, {"Region", a.Region}, {"ArchivePath", a.ArchivePath},
+		{"Prefix", a.Prefix}, {"Environment", a.Environment}, {"Partition", a.Partition}, {"AccountID", a.AccountID}, {"Region", a.Region}, {"ArchivePath", a.ArchivePath},
 	} {
 		if need.value == "" {
 			errs = append(errs, fmt.Errorf("%s is missing", need.field))

@@ -30,15 +30,16 @@ type Feed interface {
 
 // Writer is the function. Make it with New.
 type Writer struct {
-	feed    Feed
-	log     *slog.Logger
-	metrics *emf.Writer
-	now     func() time.Time
+	feed        Feed
+	log         *slog.Logger
+	metrics     *emf.Writer
+	environment string
+	now         func() time.Time
 }
 
-// New returns a Writer that tells feed. metrics may be nil.
-func New(feed Feed, log *slog.Logger, metrics *emf.Writer) *Writer {
-	return &Writer{feed: feed, log: log, metrics: metrics, now: time.Now}
+// New returns a Writer that tells feed. metrics, of an environment, may be nil.
+func New(feed Feed, log *slog.Logger, metrics *emf.Writer, environment string) *Writer {
+	return &Writer{feed: feed, log: log, metrics: metrics, environment: environment, now: time.Now}
 }
 
 // event is what is read of EventBridge's event. Values of secrets aren't in it:
@@ -88,7 +89,7 @@ func (w *Writer) Handle(ctx context.Context, raw json.RawMessage) error {
 	}
 	lag := max(w.now().Sub(e.Detail.EventTime), 0)
 	log.InfoContext(ctx, "the rotation feed was told", "secret", change.SecretID, "lag", lag)
-	return w.metrics.Write(nil, emf.Metric{Name: spec.MetricFeedLag, Unit: emf.Milliseconds, Value: float64(lag.Milliseconds())})
+	return w.metrics.Write([]emf.Dimension{{Name: spec.DimensionEnvironment, Value: w.environment}}, emf.Metric{Name: spec.MetricFeedLag, Unit: emf.Milliseconds, Value: float64(lag.Milliseconds())})
 }
 
 // change is what the event says, or why it says nothing. Where the version isn't

@@ -56,7 +56,7 @@ func TestWhatChangesACurrentVersion(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			feed := &recorder{}
-			require.NoError(t, New(feed, slog.New(slog.DiscardHandler), nil).Handle(t.Context(), json.RawMessage(test.event)))
+			require.NoError(t, New(feed, slog.New(slog.DiscardHandler), nil, "").Handle(t.Context(), json.RawMessage(test.event)))
 			assert.Equal(t, test.want, feed.changes)
 		})
 	}
@@ -64,22 +64,23 @@ func TestWhatChangesACurrentVersion(t *testing.T) {
 
 func TestTheLagIsMeasured(t *testing.T) {
 	var out strings.Builder
-	w := New(&recorder{}, slog.New(slog.DiscardHandler), emf.New(&out, "Secrets"))
+	w := New(&recorder{}, slog.New(slog.DiscardHandler), emf.New(&out, "Secrets"), "dev")
 	w.now = func() time.Time { return time.Date(2026, 1, 2, 3, 4, 7, 500e6, time.UTC) }
 	require.NoError(t, w.Handle(t.Context(), json.RawMessage(`{"source":"aws.secretsmanager","detail":{"eventTime":"2026-01-02T03:04:05Z","eventName":"UpdateSecret","requestParameters":{"secretId":"x"}}}`)))
 	assert.Contains(t, out.String(), `"FeedLag":2500`)
+	assert.Contains(t, out.String(), `"Environment":"dev"`, "stacks of one account would share the metric")
 }
 
 // Lambda tries again only what fails.
 func TestAFeedThatFailsIsAnError(t *testing.T) {
 	broken := errors.New("throttled")
-	w := New(&recorder{err: broken}, slog.New(slog.DiscardHandler), nil)
+	w := New(&recorder{err: broken}, slog.New(slog.DiscardHandler), nil, "")
 	require.ErrorIs(t, w.Handle(t.Context(), json.RawMessage(`{"source":"aws.secretsmanager","detail":{"eventName":"UpdateSecret","requestParameters":{"secretId":"x"}}}`)), broken)
 }
 
 func FuzzHandle(f *testing.F) {
 	f.Add(`{"source":"aws.secretsmanager","detail":{"eventName":"UpdateSecret","requestParameters":{"secretId":"x"}}}`)
 	f.Add(`{"detail":{"eventTime":3}}`)
-	w := New(&recorder{}, slog.New(slog.DiscardHandler), nil)
+	w := New(&recorder{}, slog.New(slog.DiscardHandler), nil, "")
 	f.Fuzz(func(t *testing.T, event string) { _ = w.Handle(t.Context(), json.RawMessage(event)) })
 }

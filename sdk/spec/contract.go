@@ -50,7 +50,8 @@ const (
 	EnvTimeout       = "SECRETS_TIMEOUT"         // of one call; empty: 5s
 
 	// EnvMetricsEnvironment is the DimensionEnvironment of the metrics that the
-	// layer writes to the function's log. Empty: it writes none.
+	// layer, or the function that writes the rotation feed, writes to the function's
+	// log. Empty: it writes none.
 	EnvMetricsEnvironment = "SECRETS_METRICS_ENVIRONMENT"
 
 	EnvPrefetch = "SECRETS_PREFETCH" // ids that the layer reads at the first invocation, comma separated; empty: none

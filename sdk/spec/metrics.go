@@ -11,7 +11,7 @@ const (
 	MetricStepDuration = "RotationStepDuration" // milliseconds
 	MetricStepErrors   = "RotationStepErrors"   // 1 or 0 a step
 
-	// Of the function that writes the rotation feed, without dimensions.
+	// Of the function that writes the rotation feed, by DimensionEnvironment.
 	MetricFeedLag = "FeedLag" // milliseconds from the change to its entry in the feed
 
 	// Of the layer's caches, by DimensionEnvironment.

@@ -1,6 +1,7 @@
 // Command rotation-feed is the Lambda function that writes the rotation feed.
 // EventBridge invokes it with CloudTrail's events of Secrets Manager. It reads
-// the environment variables EnvFeedTable and EnvLogLevel of package spec.
+// the environment variables EnvFeedTable, EnvMetricsEnvironment and EnvLogLevel of
+// package spec.
 package main
 
 import (
@@ -39,10 +40,15 @@ func wire(ctx context.Context) (*rotationfeed.Writer, error) {
 	if table == "" {
 		return nil, fmt.Errorf("%s isn't set: it names the table of the rotation feed", spec.EnvFeedTable)
 	}
+	metrics := emf.New(os.Stdout, spec.MetricNamespace)
+	environment := os.Getenv(spec.EnvMetricsEnvironment)
+	if environment == "" {
+		metrics = nil // CloudWatch takes no dimension without a value
+	}
 	aws, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("loading the AWS configuration: %w", err)
 	}
 	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
-	return rotationfeed.New(feed.NewTable(dynamodb.NewFromConfig(aws), table), log, emf.New(os.Stdout, spec.MetricNamespace)), nil
+	return rotationfeed.New(feed.NewTable(dynamodb.NewFromConfig(aws), table), log, metrics, environment), nil
 }
