@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/aistudio/secrets/migrator/apply"
 	"github.com/aistudio/secrets/migrator/internal/applytest"
 	"github.com/aistudio/secrets/migrator/journal"
 	"github.com/aistudio/secrets/migrator/plan"
@@ -94,6 +95,18 @@ func TestAFunctionThatIsOutOfOrderHoldsUpNothingElse(t *testing.T) {
 			applytest.CheckSmall(w)
 		})
 	}
+}
+
+// A function that is out of order can be compared with the plan all the same.
+func TestAFunctionThatIsOutOfOrderAndHasChanged(t *testing.T) {
+	w := applytest.New(t)
+	p := applytest.Small(w)
+	w.Set("orders", "API_KEY", "canary-other")
+	w.Config.HTTPClient = &sick{HTTPClient: cmp.Or[aws.HTTPClient](w.Config.HTTPClient, http.DefaultClient), function: "orders", of: `"State":"Active"`, instead: `"State":"Failed"`}
+	_, err := apply.Run(t.Context(), w.Config, p, w.Options())
+	changed := &apply.ChangedError{}
+	require.ErrorAs(t, err, &changed)
+	assert.Equal(t, []string{"lambda/orders: variable API_KEY has another value"}, changed.Changes)
 }
 
 // What isn't there any more isn't out of order: somebody must say that it is left
