@@ -153,7 +153,7 @@ func (w *World) report(ctx context.Context, key string) ([]byte, error) {
 func (w *World) keep(name string, text []byte) (string, error) {
 	folder := w.options.path(w.options.Reports)
 	file := filepath.Join(folder, name)
-	err := os.MkdirAll(folder, 0o755)
+	err := os.MkdirAll(folder, 0o750)
 	if err == nil {
 		err = os.WriteFile(file, text, 0o600)
 	}

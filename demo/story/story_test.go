@@ -61,7 +61,7 @@ var built = sync.OnceValue(func() error {
 		"rotators":   {"./cmd/rotate-database", "./cmd/rotate-api-key", "./cmd/rotate-custom", "./cmd/rotation-feed"},
 		"sdk":        {"./cmd/secrets-extension"},
 	} {
-		build := exec.Command("go", append([]string{"build", "-o", folder + "/"}, packages...)...)
+		build := exec.Command("go", append([]string{"build", "-ldflags=-s -w", "-o", folder + "/"}, packages...)...)
 		build.Dir = filepath.Join(root, module)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
 		if out, err := build.CombinedOutput(); err != nil {
