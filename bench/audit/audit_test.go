@@ -8,6 +8,9 @@ import (
 )
 
 func TestARunIsMeasured(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a command is compiled and run on whole estates")
+	}
 	section, err := Run([]int{150, 300})(t.Context(), "../..", func(string) {})
 	require.NoError(t, err)
 	require.Len(t, section.Rows, 6)

@@ -8,6 +8,9 @@ import (
 )
 
 func TestAPlanIsMeasured(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a command is compiled and run on whole estates")
+	}
 	section, err := Run(Size{Functions: 10, Services: 4, Parameters: 20})(t.Context(), "../..", func(string) {})
 	require.NoError(t, err)
 	found := map[string]float64{}

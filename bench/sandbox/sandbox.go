@@ -23,8 +23,9 @@ import (
 	"time"
 )
 
-// startTime is how long a program may take to start. Lambda gives it 10 seconds.
-const startTime = 10 * time.Second
+// startTime guards against a program that hangs when it starts. Lambda would give
+// it 10 seconds.
+const startTime = time.Minute
 
 // Artifact is a zip that the build makes, with one program in it.
 type Artifact string
