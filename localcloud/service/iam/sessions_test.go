@@ -42,6 +42,12 @@ func TestCredentialsExpire(t *testing.T) {
 	requireCode(t, err, "ExpiredToken")
 	_, err = cloudtrail.NewFromConfig(session).LookupEvents(f.ctx, &cloudtrail.LookupEventsInput{})
 	requireCode(t, err, "ExpiredTokenException")
+
+	// Also when the clock moves by months and others have new sessions.
+	require.NoError(t, f.cloud.Advance(f.ctx, 90*24*time.Hour))
+	f.assume(arn)
+	_, err = f.whoAmI(session)
+	requireCode(t, err, "ExpiredToken")
 }
 
 func TestSessionKeysNeedTheirToken(t *testing.T) {
