@@ -10,7 +10,10 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
+	trailtypes "github.com/aws/aws-sdk-go-v2/service/cloudtrail/types"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/stretchr/testify/assert"
@@ -229,14 +232,58 @@ func TestOneUnknownHoldsNothingBack(t *testing.T) {
 		o.Regions = []string{east}
 		return e.audit(o)
 	}
+	e.weakKey = e.makeKey(east, false)
+	e.make("moved", secret{noReplica: true, key: e.weakKey})
 	first := audit()
 	require.Contains(t, with(t, first, finding.Fail), "key-rotation-off "+e.key)
+	require.Contains(t, with(t, first, finding.Fail), "key-rotation-off "+e.weakKey)
 	require.Contains(t, with(t, first, finding.Unknown), "key-rotation-off "+hidden)
 	e.must(keys.EnableKeyRotation(t.Context(), &kms.EnableKeyRotationInput{KeyId: &e.key}))
 	second := audit()
 	require.NotContains(t, with(t, second, finding.Fail), "key-rotation-off "+e.key)
 	require.Equal(t, 1, second.Resolved)
 	require.Zero(t, second.Carried)
+	e.must(e.east.UpdateSecret(t.Context(), &secretsmanager.UpdateSecretInput{SecretId: aws.String("acme/prod/app/moved"), KmsKeyId: &e.key}))
+	third := audit()
+	require.Equal(t, 1, third.Resolved, "no secret uses the key any more")
+	require.Zero(t, third.Carried)
+}
+
+// TestTrailsThatDontRecord: a trail that is on and doesn't see who changes secrets,
+// or can't deliver what it sees, is none.
+func TestTrailsThatDontRecord(t *testing.T) {
+	t.Parallel()
+	e := small(t)
+	e.makeTrail()
+	e.advance(10 * time.Minute)
+	about := func() (list []string) {
+		for _, line := range with(t, e.daily(e.store()), finding.Fail) {
+			if strings.HasPrefix(line, "trail-") {
+				list = append(list, line)
+			}
+		}
+		return list
+	}
+	good := []string{"trail-single-region trails of us-east-1", "trail-without-validation trails of us-east-1"}
+	off := []string{"trail-off trails of us-east-1"}
+	require.Equal(t, good, about())
+	client := cloudtrail.NewFromConfig(e.cloud.Config(east))
+	selects := func(which trailtypes.ReadWriteType) {
+		t.Helper()
+		e.must(client.PutEventSelectors(t.Context(), &cloudtrail.PutEventSelectorsInput{TrailName: aws.String("main"), EventSelectors: []trailtypes.EventSelector{{
+			IncludeManagementEvents: aws.Bool(true), ReadWriteType: which,
+		}}}))
+	}
+	selects(trailtypes.ReadWriteTypeReadOnly)
+	require.Equal(t, off, about())
+	selects(trailtypes.ReadWriteTypeWriteOnly)
+	require.Equal(t, off, about())
+	selects(trailtypes.ReadWriteTypeAll)
+	require.Equal(t, good, about())
+	e.must(s3.NewFromConfig(e.cloud.Config(east)).DeleteBucketPolicy(t.Context(), &s3.DeleteBucketPolicyInput{Bucket: aws.String("logs")}))
+	e.tagEnvironment("one", "prod") // something to deliver
+	e.advance(10 * time.Minute)
+	require.Equal(t, off, about())
 }
 
 // TestNoReadFallsBetweenTwoRuns: a run that comes late looks back to the one before
