@@ -251,14 +251,14 @@ func TestFunctionErrors(t *testing.T) {
 
 func TestTimeoutKillsTheEnvironment(t *testing.T) {
 	f := function()
-	f.Timeout = time.Second
+	f.Timeout = 3 * time.Second // time enough for an echo
 	h := newHost(t)
 	p := h.NewPool(f)
 	_, before, _ := invoke(t, p, "echo", "")
 	result, r, id := invoke(t, p, "hang", "")
 	assert.Equal(t, "Unhandled", result.FunctionError)
 	assert.Equal(t, "Sandbox.Timedout", r.ErrorType)
-	assert.Equal(t, "RequestId: "+id+" Error: Task timed out after 1.00 seconds", r.ErrorMessage)
+	assert.Equal(t, "RequestId: "+id+" Error: Task timed out after 3.00 seconds", r.ErrorMessage)
 	assert.ErrorIs(t, syscall.Kill(before.PID, 0), syscall.ESRCH, "the process is gone")
 	lines := h.log(t)
 	assert.Contains(t, lines[len(lines)-1], "\tStatus: timeout")
