@@ -2,7 +2,6 @@ package rules
 
 import (
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/aistudio/secrets/auditor/facts"
@@ -45,9 +44,9 @@ func rotationOverdue() Rule {
 }
 
 // Overdue reports whether a rotation that is enabled is known to be overdue. By
-// hand is when somebody put a value by hand, zero for never: it counts as a
-// rotation, but for a cron expression, whose windows come regardless (API
-// reference, RotationRulesType).
+// hand is when somebody put a value by hand, zero for never: with
+// AutomaticallyAfterDays it counts as a rotation, while the windows of an
+// expression come regardless (API reference, RotationRulesType).
 func Overdue(c Context, s *facts.Secret, byHand time.Time) bool {
 	_, overdue, err := dueBy(c, s, byHand)
 	return err == nil && overdue
@@ -81,7 +80,7 @@ func lastRotated(s *facts.Secret, byHand time.Time) time.Time {
 	if last.IsZero() {
 		last = s.Created
 	}
-	if byHand.After(last) && !strings.HasPrefix(s.Rotation.Schedule, "cron") {
+	if byHand.After(last) && s.Rotation.Schedule == "" {
 		last = byHand
 	}
 	return last

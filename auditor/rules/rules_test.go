@@ -119,6 +119,7 @@ func TestSecrets(t *testing.T) {
 		"a schedule that nobody can read, overdue": {func(s *facts.Subject) { s.Rotation.Schedule, s.Rotation.Next = "when it rains", ago(2*day) }, "rotation-overdue"},
 		"put by hand in time":                      {func(s *facts.Subject) { byHand(s, 40*day, 20*day) }, ""},
 		"put by hand, overdue again":               {func(s *facts.Subject) { byHand(s, 70*day, 33*day) }, "rotation-overdue"},
+		"put by hand, but by a rate":               {func(s *facts.Subject) { byHand(s, 40*day, 20*day); s.Rotation.Schedule = "rate(30 days)" }, "rotation-overdue"},
 		"put by hand, but by cron":                 {func(s *facts.Subject) { cron(s, "cron(0 3 ? * SUN *)", "3h", 12*day); s.ByHand = facts.Known(ago(day)) }, "rotation-overdue"},
 		"stuck":                                    {func(s *facts.Subject) { s.Pending, s.Stuck = "v3", facts.Known(ago(25*time.Hour)) }, "rotation-stuck"},
 		"stuck, tagged since": {func(s *facts.Subject) {

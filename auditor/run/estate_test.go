@@ -4,6 +4,7 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -176,7 +177,7 @@ type secret struct {
 	tags       map[string]string // beside the good ones; an empty value takes one away
 	kind       spec.Kind         // empty: database
 	function   string            // ARN; empty: not rotated
-	every      string            // empty: rate(40 days)
+	every      string            // an expression, or a number of days; empty: rate(40 days)
 	noReplica  bool
 	replicaKey string // empty: the estate's; "aws": none
 	undeclared bool
@@ -239,9 +240,11 @@ func (e *estate) rotate(name, function, every string) {
 	if every == "" {
 		every = "rate(40 days)"
 	}
-	e.must(e.east.RotateSecret(e.t.Context(), &secretsmanager.RotateSecretInput{
-		SecretId: &name, RotationLambdaARN: &function, RotationRules: &types.RotationRulesType{ScheduleExpression: &every},
-	}))
+	schedule := &types.RotationRulesType{ScheduleExpression: &every}
+	if days, err := strconv.ParseInt(every, 10, 64); err == nil {
+		schedule = &types.RotationRulesType{AutomaticallyAfterDays: &days}
+	}
+	e.must(e.east.RotateSecret(e.t.Context(), &secretsmanager.RotateSecretInput{SecretId: &name, RotationLambdaARN: &function, RotationRules: schedule}))
 	require.NoError(e.t, e.cloud.Settle(e.t.Context()))
 }
 
@@ -290,7 +293,7 @@ func plant(t *testing.T) *estate {
 	e.make("good", rotated)
 	e.make("organization", rotated)
 	e.make("conditioned", rotated)
-	e.make("renewed", secret{function: rotator, every: "rate(60 days)", kind: spec.KindAPIKey})
+	e.make("renewed", secret{function: rotator, every: "60", kind: spec.KindAPIKey})
 	e.make("replica-aws-key", secret{function: rotator, replicaKey: "aws"})
 	e.make("weak-key-by-alias", secret{function: rotator, key: "alias/weak"}) // one key, one finding
 	for _, short := range []string{"public", "shared", "wide", "spied", "replica-read", "unused", "stuck", "failed", "recovered"} {
