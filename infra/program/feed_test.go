@@ -2,6 +2,7 @@ package program_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -148,13 +149,13 @@ func (w *world) checkCacheStatements(t *testing.T) {
 }
 
 // A rotation that fails is told to who has subscribed, and one that doesn't
-// isn't.
+// isn't. What the audit tells, if its hour comes, doesn't matter.
 func (w *world) checkAlerts(t *testing.T) {
 	w.receive(t, "on-call") // what the checks before have broken
 	r := rotator{w, "aistudio-dev-rotate-custom", "aistudio/dev/studio/webhook-signing"}
 	r.rotate(t)
 	require.NoError(t, w.cloud.Advance(t.Context(), time.Hour))
-	require.Empty(t, w.receive(t, "on-call"))
+	require.NotContains(t, strings.Join(w.receive(t, "on-call"), "\n"), "RotationFailed")
 
 	whole := w.record.named("aws:iam/rolePolicy:RolePolicy")["rotate-custom"].Inputs["policy"].StringValue()
 	nothing, err := policy.Document{{Sid: "Nothing", Effect: policy.Allow, Action: []string{"s3:GetObject"}, Resource: []string{"arn:aws:s3:::nothing/nothing"}}}.JSON()
@@ -163,8 +164,7 @@ func (w *world) checkAlerts(t *testing.T) {
 	defer r.put(t, whole)
 	r.rotate(t)
 	require.NoError(t, w.cloud.Advance(t.Context(), time.Hour))
-	told := w.receive(t, "on-call")
-	require.NotEmpty(t, told)
-	assert.Contains(t, told[0], "RotationFailed")
-	assert.Contains(t, told[0], "aistudio/dev/studio/webhook-signing")
+	failed := slices.DeleteFunc(w.receive(t, "on-call"), func(message string) bool { return !strings.Contains(message, "RotationFailed") })
+	require.NotEmpty(t, failed)
+	assert.Contains(t, failed[0], "aistudio/dev/studio/webhook-signing")
 }

@@ -39,7 +39,7 @@ func (w *world) sharedAttempts(t *testing.T) []attemptOnShared {
 		in     func(aws.Config) aws.Config
 	}{{"", func(config aws.Config) aws.Config { return config }}, {", second region", inReplica}} {
 		for _, attempts := range [][]attemptOnShared{
-			w.onFeed(place.in), w.onTopic(t, place.in), w.onQueue(t, place.in, "aistudio-prod-rotation-feed-failures"), w.onFunction(t, place.in, "aistudio-prod-rotate-database"),
+			w.onFeed(place.in), w.onTopic(t, place.in), w.onQueue(t, place.in), w.onFunction(t, place.in),
 		} {
 			for _, attempt := range attempts {
 				call := attempt.call
@@ -100,9 +100,10 @@ func (w *world) onTopic(t *testing.T, in func(aws.Config) aws.Config) []attemptO
 	}}}
 }
 
-func (w *world) onQueue(t *testing.T, in func(aws.Config) aws.Config, name string) []attemptOnShared {
+func (w *world) onQueue(t *testing.T, in func(aws.Config) aws.Config) []attemptOnShared {
 	t.Helper()
 	config := in(w.cloud.Config(region))
+	name := "aistudio-prod-rotation-feed-failures"
 	url, err := sqs.NewFromConfig(config).GetQueueUrl(t.Context(), &sqs.GetQueueUrlInput{QueueName: &name})
 	require.NoError(t, err)
 	queue, err := sqs.NewFromConfig(config).GetQueueAttributes(t.Context(), &sqs.GetQueueAttributesInput{QueueUrl: url.QueueUrl, AttributeNames: []sqstypes.QueueAttributeName{sqstypes.QueueAttributeNamePolicy}})
@@ -122,9 +123,10 @@ func (w *world) onQueue(t *testing.T, in func(aws.Config) aws.Config, name strin
 	}
 }
 
-func (w *world) onFunction(t *testing.T, in func(aws.Config) aws.Config, name string) []attemptOnShared {
+func (w *world) onFunction(t *testing.T, in func(aws.Config) aws.Config) []attemptOnShared {
 	t.Helper()
 	config := in(w.cloud.Config(region))
+	name := "aistudio-prod-rotate-database"
 	guard, err := lambda.NewFromConfig(config).GetPolicy(t.Context(), &lambda.GetPolicyInput{FunctionName: &name})
 	require.NoError(t, err)
 	return []attemptOnShared{{"invoke a rotator", func(ctx context.Context, config aws.Config) error {
