@@ -88,7 +88,7 @@ func (w *World) makeEstate(ctx context.Context) (*estate, error) {
 		return nil, fmt.Errorf("put the parameter %s: %w", parameter, err)
 	}
 	_, err = e.functions.CreateFunction(ctx, &lambda.CreateFunctionInput{
-		FunctionName: aws.String(shop), Role: role.Role.Arn, Handler: aws.String("bootstrap"), Timeout: aws.Int32(10),
+		FunctionName: aws.String(shop), Role: role.Role.Arn, Handler: aws.String("bootstrap"), Timeout: aws.Int32(30),
 		Runtime: lambdatypes.RuntimeProvidedal2023, Architectures: []lambdatypes.Architecture{lambdatypes.Architecture(architecture())},
 		Code: &lambdatypes.FunctionCode{ZipFile: code},
 		Environment: &lambdatypes.Environment{Variables: map[string]string{
