@@ -2,15 +2,19 @@ package conformance
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -65,16 +69,18 @@ func TestConformance(t *testing.T) {
 			})
 		}
 	})
-	moto := startMoto(t)
-	if moto == nil {
-		t.Log("moto_server is not on the PATH: judged the local cloud only")
-	} else {
-		t.Run("moto", func(t *testing.T) {
-			for _, c := range cases {
-				t.Run(c.service+"/"+c.name, func(t *testing.T) { judgeMoto(t, c, moto.config) })
-			}
-		})
-	}
+	var moto *motoServer
+	t.Run("moto", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("moto takes its time")
+		}
+		if moto = startMoto(t); moto == nil {
+			t.Skip("moto_server is not on the PATH: judged the local cloud only")
+		}
+		for _, c := range cases {
+			t.Run(c.service+"/"+c.name, func(t *testing.T) { judgeMoto(t, c, moto.config) })
+		}
+	})
 	checkPage(t, page(cases, moto))
 }
 
@@ -107,12 +113,8 @@ func startMoto(t *testing.T) *motoServer {
 	if err != nil {
 		return nil
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := listener.Addr().String()
-	require.NoError(t, listener.Close())
-	_, port, err := net.SplitHostPort(address)
-	require.NoError(t, err)
+	port := freePort(t)
+	address := "127.0.0.1:" + port
 	var output bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), path, "-H", "127.0.0.1", "-p", port)
 	cmd.Stdout, cmd.Stderr = &output, &output
@@ -128,12 +130,28 @@ func startMoto(t *testing.T) *motoServer {
 		}
 		return conn.Close() == nil
 	}
-	require.Eventually(t, up, time.Minute, 50*time.Millisecond, "moto_server doesn't listen")
+	require.Eventually(t, up, 5*time.Minute, 50*time.Millisecond, "moto_server doesn't listen")
 	version := "unknown"
 	if out, err := exec.CommandContext(t.Context(), "python3", "-c", "import moto; print(moto.__version__)").Output(); err == nil {
 		version = strings.TrimSpace(string(out))
 	}
 	return &motoServer{url: "http://" + address, version: version}
+}
+
+// freePort returns a port that nobody listens on, below those that Linux gives
+// to others by itself: moto takes seconds until it listens.
+func freePort(t *testing.T) string {
+	t.Helper()
+	for {
+		port := strconv.Itoa(20000 + rand.IntN(10000))
+		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp4", "127.0.0.1:"+port)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
+		require.NoError(t, err)
+		require.NoError(t, listener.Close())
+		return port
+	}
 }
 
 // page is CONFORMANCE.md.
