@@ -30,6 +30,9 @@ type shell struct {
 
 func newShell(w *applytest.World) *shell {
 	w.Helper()
+	if testing.Short() {
+		w.Skip("the aws CLI takes its time")
+	}
 	for _, program := range []string{"bash", "aws"} {
 		if _, err := exec.LookPath(program); err != nil {
 			w.Skipf("no %s on this machine: the script was not run", program)
