@@ -170,6 +170,20 @@ func (c *cataloguer) add(s Secret) {
 	put(c.catalogue, path, entry)
 }
 
+// Undeclared returns the names of the plan's secrets that the stack's file doesn't
+// declare yet, sorted. The apply would make them, and Pulumi doesn't create what is
+// there already.
+func Undeclared(p Plan, s settings.Settings) []string {
+	var names []string
+	for _, secret := range p.Secrets {
+		if _, declared := s.Declared[pathOf(secret.Name)]; !declared && secret.Skip == "" {
+			names = append(names, secret.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // pathOf is <service>/<secret>.
 func pathOf(name string) string {
 	parts := strings.SplitN(name, "/", 3)
@@ -279,7 +293,8 @@ func (c *cataloguer) write(w io.Writer) error {
 		}
 	}
 	var out bytes.Buffer
-	fmt.Fprintf(&out, "# What the migration adds to Pulumi.%s.yaml: merge it into what is below config there.\n", c.plan.Stack)
+	fmt.Fprintf(&out, "# What the migration adds to Pulumi.%s.yaml: merge it into what is below config there,\n", c.plan.Stack)
+	fmt.Fprintln(&out, "# and deploy the stack before the apply, which puts the values into the stack's secrets.")
 	for _, missing := range c.missing {
 		fmt.Fprintf(&out, "# %s\n", missing)
 	}

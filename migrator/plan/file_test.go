@@ -357,9 +357,11 @@ func TestCatalogueUsesWhatTheStackHas(t *testing.T) {
 	made.Role = roles + "acme-dev-studio-reader"
 	hidden := function("vault", "HOST", "h", "CREDENTIALS", `{"engine":"postgres","host":"h","username":"u","password":"`+password+`"}`)
 	e := functions(login, made, hidden)
+	assert.Equal(t, []string{"acme/dev/orders/pg-database", "acme/dev/vault/credentials"}, plan.Undeclared(p.make(e), p.settings))
 	var out bytes.Buffer
 	require.NoError(t, plan.Catalogue(&out, p.make(e), p.settings, e, p.classifier(), func(string) bool { return true }))
-	assert.Equal(t, `# What the migration adds to Pulumi.dev.yaml: merge it into what is below config there.
+	assert.Equal(t, `# What the migration adds to Pulumi.dev.yaml: merge it into what is below config there,
+# and deploy the stack before the apply, which puts the values into the stack's secrets.
 # vault/credentials: its engine isn't known, or is a secret itself. Write its entry by hand: kind: database, database.server and database.username.
 config:
   aistudio-secrets:services:

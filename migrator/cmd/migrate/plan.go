@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
@@ -62,7 +63,7 @@ Exit status: 0 planned; 1 planned, and something blocks; 2 it couldn't be done.`
 				err = plan.Summary(t.out, p)
 			}
 			if err == nil && !dryRun {
-				m.say("\nThe plan is %s. Read it, settle what blocks, and apply it: migrate apply %s --dry-run\n", m.planPath(), m.stack)
+				err = m.sayNext(p)
 			}
 			if err == nil && len(p.Blocked) > 0 {
 				err = errFindings
@@ -73,6 +74,24 @@ Exit status: 0 planned; 1 planned, and something blocks; 2 it couldn't be done.`
 	m.flags(c)
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "show the plan, and write no file")
 	return c
+}
+
+// sayNext says what to do with a plan that was written.
+func (m *migration) sayNext(p plan.Plan) error {
+	s, err := m.settings()
+	if err != nil {
+		return err
+	}
+	if undeclared := plan.Undeclared(p, s); len(undeclared) > 0 {
+		m.say(`
+Not yet in Pulumi.%[1]s.yaml: %[2]s.
+Merge %[3]s into it and deploy before the apply: the stack makes the secrets, with
+their policies and replicas, and the apply puts the values. Then plan again. What the
+apply makes by itself, a later deployment doesn't take over.
+`, m.stack, strings.Join(undeclared, ", "), filepath.Join(m.folder, catalogueFile))
+	}
+	m.say("\nThe plan is %s. Read it, settle what blocks, and apply it: migrate apply %s --dry-run\n", m.planPath(), m.stack)
+	return nil
 }
 
 // makePlan plans, and writes the plan's files if it is to. The differences are
