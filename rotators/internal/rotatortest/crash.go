@@ -3,18 +3,28 @@ package rotatortest
 import (
 	"fmt"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
+// stride is from one point to be killed at to the next: all, or a few in a short
+// run.
+func stride() int {
+	if testing.Short() {
+		return 9
+	}
+	return 1
+}
+
 // KillEverywhere seeds and rotates with the rotator killed at each point in
-// turn, and tried again. settled is told of all values that have to work in
-// the end.
+// turn, in a short run at some, and tried again. settled is told of all values
+// that have to work in the end.
 func (e *Estate) KillEverywhere(k *Killer, settled func(when string, values ...string), works func(value string) bool) {
 	var seeded []string // values of all seeds
 	seeds := 1
-	for ; ; seeds++ {
+	for ; ; seeds += stride() {
 		e.ARN = e.CreateSecret(fmt.Sprintf("aistudio/dev/orders/seeded-%d", seeds), "")
 		k.Arm(seeds)
 		err := e.Seed()
@@ -34,19 +44,19 @@ func (e *Estate) KillEverywhere(k *Killer, settled func(when string, values ...s
 		}
 	}
 	point := e.KillRotations(k, seeded[:len(seeded)-1], settled, works)
-	e.Logf("killed at %d points of a seed and %d of a rotation", seeds-1, point-1)
+	e.Logf("a seed has %d points to be killed at, and a rotation %d; in a short run at most", seeds-1, point-1)
 	require.Greater(e, seeds, 6, "too few points to die at")
 }
 
 // KillRotations rotates the secret with the rotator killed at each point in
-// turn, and tried again by Secrets Manager. settled is told of all values that
-// have to work in the end, others among them. It returns the first point at
-// which nothing dies any more.
+// turn, in a short run at some, and tried again by Secrets Manager. settled is
+// told of all values that have to work in the end, others among them. It returns
+// the first point that it tried at which nothing dies any more.
 func (e *Estate) KillRotations(k *Killer, others []string, settled func(when string, values ...string), works func(value string) bool) int {
 	e.Helper()
 	e.RotateNow()
 	point := 1
-	for ; ; point++ {
+	for ; ; point += stride() {
 		_, before := e.Staged("AWSCURRENT")
 		k.Arm(point)
 		e.RotateNow()
