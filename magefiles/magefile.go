@@ -60,8 +60,8 @@ func Build(ctx context.Context) error {
 // Test runs everything: each module alone, all tests, and the real Pulumi engine.
 //
 // Each module must build and vet with GOWORK=off; then its tests run, those that
-// need PostgreSQL, MariaDB and the Pulumi CLI too. What is missing is installed
-// first: the databases from Debian's packages (as root), the pinned Pulumi CLI
+// need PostgreSQL, MariaDB, Chromium and the Pulumi CLI too. What is missing is
+// installed first: the former from Debian's packages (as root), the pinned Pulumi CLI
 // built into bin/ (once, 5 to 10 minutes on two cores; a good "pulumi" on PATH
 // saves it). The end is a table and, for each failure, the command that runs it again.
 func Test(ctx context.Context) error {

@@ -49,6 +49,9 @@ func (w *Workspace) Test(ctx context.Context) error {
 	if err := w.lintFormat(); err != nil {
 		return err
 	}
+	if err := w.installBrowser(ctx); err != nil {
+		return err
+	}
 	engine, err := w.prepareEngine(ctx)
 	if err != nil {
 		return err

@@ -30,7 +30,7 @@ func TestServicesAreForbiddenWhileAPackageIsInstalled(t *testing.T) {
 func TestAServerIsFoundOnPathOrInItsFolder(t *testing.T) {
 	root := t.TempDir()
 	t.Setenv("PATH", filepath.Join(root, "path"))
-	server := databaseServer{program: "somedb", folders: []string{filepath.Join(root, "somedb", "*", "bin")}}
+	server := software{program: "somedb", folders: []string{filepath.Join(root, "somedb", "*", "bin")}}
 	assert.False(t, server.present())
 	for _, folder := range []string{filepath.Join(root, "path"), filepath.Join(root, "somedb", "15", "bin")} {
 		require.NoError(t, os.MkdirAll(folder, 0o755))

@@ -10,9 +10,8 @@ import (
 	"strings"
 )
 
-// databaseServer is one that tests start for themselves, from the programs on
-// this machine.
-type databaseServer struct {
+// software is what tests start for themselves, from the programs on this machine.
+type software struct {
 	name       string
 	program    string   // one of its programs
 	folders    []string // where that is besides PATH; may hold wildcards
@@ -21,7 +20,10 @@ type databaseServer struct {
 	candidates string // for the message: what is looked for
 }
 
-var databaseServers = []databaseServer{
+// browser opens the auditor's pages.
+var browser = software{name: "Chromium", program: "chromium", debian: "chromium", homebrew: "chromium", candidates: "chromium"}
+
+var databaseServers = []software{
 	{
 		name: "PostgreSQL", program: "initdb", folders: []string{"/usr/lib/postgresql/*/bin"},
 		debian: "postgresql", homebrew: "postgresql", candidates: "initdb, postgres",
@@ -40,7 +42,7 @@ const policyFile = "/usr/sbin/policy-rc.d"
 // database servers. Where they are missing it installs Debian's packages, if it
 // may.
 func (w *Workspace) installDatabases(ctx context.Context) error {
-	var missing []databaseServer
+	var missing []software
 	for _, server := range databaseServers {
 		if !server.present() {
 			missing = append(missing, server)
@@ -49,7 +51,7 @@ func (w *Workspace) installDatabases(ctx context.Context) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	if _, err := exec.LookPath("apt-get"); err != nil || os.Geteuid() != 0 {
+	if !mayInstall() {
 		var errs []error
 		for _, server := range missing {
 			errs = append(errs, fmt.Errorf("the tests need the programs of a %s server (%s), and this machine has none: "+
@@ -58,17 +60,38 @@ func (w *Workspace) installDatabases(ctx context.Context) error {
 		}
 		return errors.Join(errs...)
 	}
+	return w.installPackages(ctx, missing)
+}
+
+// installBrowser installs the browser if it is missing and may be installed. The
+// tests do without: they tell that the pages weren't opened.
+func (w *Workspace) installBrowser(ctx context.Context) error {
+	if browser.present() || !mayInstall() {
+		return nil
+	}
+	return w.installPackages(ctx, []software{browser})
+}
+
+// mayInstall tells whether this machine has Debian's packages and lets us install
+// them.
+func mayInstall() bool {
+	_, err := exec.LookPath("apt-get")
+	return err == nil && os.Geteuid() == 0
+}
+
+// installPackages installs Debian's packages, and starts no services of theirs.
+func (w *Workspace) installPackages(ctx context.Context, missing []software) error {
 	release, err := forbidServices(policyFile)
 	if err != nil {
 		return err
 	}
-	return errors.Join(w.installPackages(ctx, missing), release())
+	return errors.Join(w.aptGet(ctx, missing), release())
 }
 
-func (w *Workspace) installPackages(ctx context.Context, servers []databaseServer) error {
+func (w *Workspace) aptGet(ctx context.Context, missing []software) error {
 	var names, packages []string
-	for _, server := range servers {
-		names, packages = append(names, server.name), append(packages, server.debian)
+	for _, each := range missing {
+		names, packages = append(names, each.name), append(packages, each.debian)
 	}
 	what := strings.Join(names, " and ")
 	step := w.progress.begin("install %s from Debian's packages", what)
@@ -93,18 +116,18 @@ func (w *Workspace) installPackages(ctx context.Context, servers []databaseServe
 			return step.end(withOutput(fmt.Errorf("install %s: %w", what, err), printed.String()))
 		}
 	}
-	for _, server := range servers {
-		if !server.present() {
-			return step.end(fmt.Errorf("install %s: apt-get succeeded but there is no %s, on PATH or in %s",
-				server.name, server.program, strings.Join(server.folders, ", ")))
+	for _, each := range missing {
+		if !each.present() {
+			return step.end(fmt.Errorf("install %s: apt-get succeeded but there is no %s, on PATH or in %q",
+				each.name, each.program, each.folders))
 		}
 	}
 	return step.end(nil)
 }
 
-// present looks on PATH and where Debian puts the server's programs, which
+// present looks on PATH and where Debian puts the programs of servers, which
 // isn't always on PATH there.
-func (s databaseServer) present() bool {
+func (s software) present() bool {
 	if _, err := exec.LookPath(s.program); err == nil {
 		return true
 	}
