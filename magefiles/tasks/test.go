@@ -26,7 +26,7 @@ const (
 	slowDependency = "github.com/pulumi/pulumi-aws/"
 
 	// testTimeout ends the tests of a package that hang.
-	testTimeout = "20m"
+	testTimeout = "30m"
 )
 
 // testPlan says what a test task runs.
