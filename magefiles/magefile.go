@@ -68,7 +68,7 @@ func Test(ctx context.Context) error {
 	return run(ctx, (*tasks.Workspace).Test)
 }
 
-// Unit runs the quick tests: under three minutes once the build cache is warm.
+// Unit runs the quick tests: under four minutes on two cores once the build cache is warm.
 //
 // These are the tests that -short leaves in, of all packages but those that link
 // the Pulumi AWS provider's SDK, which takes minutes to compile.
