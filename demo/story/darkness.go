@@ -7,10 +7,9 @@ import (
 	"path/filepath"
 	"time"
 
-	secrets "github.com/aistudio/secrets/sdk"
-
 	"github.com/aistudio/secrets/localcloud/faults"
 	"github.com/aistudio/secrets/operations/recovery"
+	secrets "github.com/aistudio/secrets/sdk"
 )
 
 // Loss is how the loss of the primary region went.

@@ -53,7 +53,7 @@ func TestNumbersThatCloudWatchGivesAPartOf(t *testing.T) {
 	w.options.Soak = time.Hour
 	w.options.Switched["lambda/billing"] = w.cloud.Clock().Now()
 	w.advance(30 * time.Minute)
-	w.sends("billing", map[string]float64{spec.MetricDualReadNew: 3})
+	w.sends(map[string]float64{spec.MetricDualReadNew: 3})
 	w.advance(31 * time.Minute)
 	w.validate()
 	w.answers(validate.Soaked, "lambda/billing", validate.Pass, "3 reads from Secrets Manager")

@@ -56,19 +56,19 @@ func TestTheSoakTime(t *testing.T) {
 	w.answers(validate.Soaked, "ecs/shop/web", validate.Pass, "switched at")
 	w.answers(validate.Soaked, "lambda/billing", validate.Unknown, "sent no counter")
 
-	w.sends("billing", map[string]float64{spec.MetricDualReadNew: 9, spec.MetricDualReadCompared: 1})
+	w.sends(map[string]float64{spec.MetricDualReadNew: 9, spec.MetricDualReadCompared: 1})
 	w.advance(time.Minute)
 	assert.True(t, w.validate().Valid())
 	w.answers(validate.Soaked, "lambda/billing", validate.Pass, "9 reads from Secrets Manager, 0 from the old places, 0 from none; 1 compared, 0 different")
 
 	// A fallback fails at once, and until the soak time is over without another.
 	for _, bad := range []string{spec.MetricDualReadOld, spec.MetricDualReadFailed, spec.MetricDualReadDiffer} {
-		w.sends("billing", map[string]float64{bad: 1})
+		w.sends(map[string]float64{bad: 1})
 		w.advance(time.Minute)
 		assert.False(t, w.validate().Valid())
 		w.answers(validate.Soaked, "lambda/billing", validate.Fail, "")
 		w.advance(25 * time.Hour)
-		w.sends("billing", map[string]float64{spec.MetricDualReadNew: 1})
+		w.sends(map[string]float64{spec.MetricDualReadNew: 1})
 		w.advance(time.Minute)
 		w.validate()
 		w.answers(validate.Soaked, "lambda/billing", validate.Pass, "1 reads from Secrets Manager, 0 from")
