@@ -209,7 +209,7 @@ func TestWhatIsNotMet(t *testing.T) {
 		}, "retrieval-latency", scorecard.Unknown, "1 of the secrets couldn't be read to measure it: AccessDeniedException"},
 		"fetches that fail": {func(w *world) {
 			for i := range 50 {
-				w.trace(0.010+float64(i)/10000)
+				w.trace(0.010 + float64(i)/10000)
 			}
 			w.trace(0.001, "fault")
 		}, "retrieval-latency", scorecard.Missed, "1 of 51 fetches failed"},
@@ -315,7 +315,7 @@ func TestAwaited(t *testing.T) {
 func TestLatencyOfTraces(t *testing.T) {
 	w := newWorld(t)
 	for i := range 10 {
-		w.trace(0.010+float64(i)/1000)
+		w.trace(0.010 + float64(i)/1000)
 	}
 	m := metric(t, w.measure(), "retrieval-latency")
 	assert.Equal(t, scorecard.Met, m.Status)
