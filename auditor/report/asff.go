@@ -14,6 +14,7 @@ import (
 	"github.com/aistudio/secrets/auditor/finding"
 	"github.com/aistudio/secrets/auditor/rules"
 	"github.com/aistudio/secrets/auditor/state"
+	"github.com/aistudio/secrets/sdk/spec"
 )
 
 // ASFF is a finding in the AWS Security Finding Format (Security Hub user guide,
@@ -196,7 +197,7 @@ func (t ToASFF) base(rule, id string, severity finding.Severity, resource findin
 	a := ASFF{
 		SchemaVersion: "2018-10-08",
 		ID:            "secrets-auditor/" + t.result.Environment + "/" + id,
-		ProductARN:    "arn:" + partition(t.region) + ":securityhub:" + t.region + ":" + t.result.Account + ":product/" + t.result.Account + "/default",
+		ProductARN:    "arn:" + spec.Partition(t.region) + ":securityhub:" + t.region + ":" + t.result.Account + ":product/" + t.result.Account + "/default",
 		GeneratorID:   "secrets-auditor/" + rule,
 		AWSAccountID:  t.result.Account,
 		Region:        t.region,
@@ -226,19 +227,6 @@ func (t ToASFF) base(rule, id string, severity finding.Severity, resource findin
 		}
 	}
 	return a
-}
-
-// partition is that of a region: China's and GovCloud's are their own (IAM user
-// guide, "Amazon Resource Names").
-func partition(region string) string {
-	switch {
-	case strings.HasPrefix(region, "cn-"):
-		return "aws-cn"
-	case strings.HasPrefix(region, "us-gov-"):
-		return "aws-us-gov"
-	default:
-		return "aws"
-	}
 }
 
 // asffType is the type as ASFF has it.

@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/aistudio/secrets/sdk/spec"
 )
 
 // addGrants writes down what roles may not read yet.
@@ -64,7 +66,7 @@ type policyStatement struct {
 // characters at its ARN's end (Secrets Manager user guide, "IAM policy
 // examples"); question marks stand for those and for no other secret.
 func (m *maker) readPolicy(p Plan, secrets []string) string {
-	partition := partitionOf(p.Region)
+	partition := spec.Partition(p.Region)
 	var arns []string
 	for _, name := range secrets {
 		arn := m.facts.Secrets[name].ARN
@@ -92,17 +94,4 @@ func (m *maker) readPolicy(p Plan, secrets []string) string {
 		panic(err) // strings and lists of them
 	}
 	return string(text) + "\n"
-}
-
-// partitionOf is the partition of a region (AWS general reference, "Amazon
-// Resource Names").
-func partitionOf(region string) string {
-	switch {
-	case strings.HasPrefix(region, "cn-"):
-		return "aws-cn"
-	case strings.HasPrefix(region, "us-gov-"):
-		return "aws-us-gov"
-	default:
-		return "aws"
-	}
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/aistudio/secrets/migrator/discover"
+	"github.com/aistudio/secrets/sdk/spec"
 )
 
 const (
@@ -225,7 +226,7 @@ func (r *factReader) arnOf(name string) string {
 	if e := r.facts.Secrets[name]; e.ARN != "" {
 		return e.ARN
 	}
-	return fmt.Sprintf("arn:%s:secretsmanager:%s:%s:secret:%s-Ab1Cd2", partitionOf(r.draft.Region), r.draft.Region, r.draft.Account, name)
+	return fmt.Sprintf("arn:%s:secretsmanager:%s:%s:secret:%s-Ab1Cd2", spec.Partition(r.draft.Region), r.draft.Region, r.draft.Account, name)
 }
 
 type simulated struct {
