@@ -167,7 +167,7 @@ func TestRotationFailsInTheDRRegion(t *testing.T) {
 	w := recoverytest.New(t, 10)
 	before := w.Facts()
 	w.Break(recoverytest.Standby)
-	drill, err := estate(t, w, func(o *recovery.Options) { o.Patience = 5 * time.Second }).PlanDrill(t.Context(), recovery.DrillOptions{Rotate: recovery.RotateAll})
+	drill, err := estate(t, w, func(o *recovery.Options) { o.Patience = 15 * time.Second }).PlanDrill(t.Context(), recovery.DrillOptions{Rotate: recovery.RotateAll})
 	require.NoError(t, err)
 	report, err := drill.Run(t.Context(), false)
 	require.NoError(t, err)
